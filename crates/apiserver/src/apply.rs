@@ -1,0 +1,83 @@
+//! Server-side apply: an object is made, or the fields of the applied one are set in it.
+//!
+//! What a manager applied is kept in an annotation, so that a field which it leaves out next time goes, while
+//! fields of others stay. Lists are one value, replaced whole. Two managers that set the same field are not told of
+//! their conflict: the last one wins, as with `force`.
+
+use serde_json::{Map, Value, json};
+
+use crate::patch::{merge, pruned};
+use crate::query::Parameters;
+use crate::status::Failure;
+
+/// Holds, by manager, the JSON text of what was applied.
+const APPLIED: &str = "meltemi.io/applied";
+
+/// Who applies.
+pub(crate) fn manager(parameters: &Parameters) -> Result<&str, Failure> {
+    match parameters.field_manager.as_str() {
+        "" => Err(Failure::bad_request("fieldManager: is required for apply patch")),
+        manager => Ok(manager),
+    }
+}
+
+/// The object that an apply makes where there is none.
+pub(crate) fn fresh(applied: &Value, manager: &str) -> Result<Value, Failure> {
+    onto(&json!({}), applied, manager)
+}
+
+/// The current object with the applied fields set, and those gone that the manager applied before but no more.
+pub(crate) fn onto(current: &Value, applied: &Value, manager: &str) -> Result<Value, Failure> {
+    let applied = without_server_fields(applied);
+    let mut managers = managers(current);
+    let mut new = current.clone();
+    if let Some(gone) = managers.get(manager).and_then(|before| pruned(before, &applied)) {
+        merge(&mut new, &gone);
+    }
+    merge(&mut new, &applied);
+    managers.insert(manager.to_owned(), applied);
+    let note = Value::Object(managers).to_string();
+    merge(&mut new, &json!({"metadata": {"annotations": {APPLIED: note}}}));
+    Ok(new)
+}
+
+/// What each manager applied last.
+fn managers(current: &Value) -> Map<String, Value> {
+    let annotations = current.pointer("/metadata/annotations");
+    let note = annotations.and_then(|annotations| annotations.get(APPLIED)).and_then(Value::as_str);
+    note.and_then(|note| serde_json::from_str(note).ok()).unwrap_or_default()
+}
+
+/// The applied object without what is not the manager's to set.
+fn without_server_fields(applied: &Value) -> Value {
+    let mut applied = applied.clone();
+    if let Some(metadata) = applied.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in ["managedFields", "uid", "creationTimestamp", "generation"] {
+            metadata.remove(field);
+        }
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.remove(APPLIED);
+        }
+    }
+    applied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_left_out_go_and_those_of_others_stay() {
+        let first =
+            fresh(&json!({"spec": {"a": 1, "b": {"c": 2, "d": 3}, "list": [1, 2]}}), "me").unwrap();
+        let mut current = first;
+        merge(&mut current, &json!({"spec": {"theirs": true, "b": {"e": 5}}}));
+        let second = onto(&current, &json!({"spec": {"b": {"c": 4}, "list": [2]}}), "me").unwrap();
+        assert_eq!(second["spec"], json!({"b": {"c": 4, "e": 5}, "list": [2], "theirs": true}));
+        let third = onto(&second, &json!({"spec": {"x": 1}}), "you").unwrap();
+        assert_eq!(
+            third["spec"]["b"]["c"], 4,
+            "what another manager applied is not this one's to drop"
+        );
+    }
+}

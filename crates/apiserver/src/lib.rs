@@ -1,0 +1,36 @@
+//! The Kubernetes-shaped API over the store: kubectl, client libraries and our own commands talk to this.
+//!
+//! A request passes `serve` (host, token, body), is read as a `target` (kind, version, namespace, name) and `query`,
+//! and is answered by `read`, `watch`, `write` or `delete`. `object` holds what Kubernetes' metadata rules make of
+//! an object, `status` how failures are told.
+
+mod apply;
+mod auth;
+mod base64;
+mod bootstrap;
+mod delete;
+mod discovery;
+mod host;
+mod object;
+mod openapi;
+mod patch;
+mod protobuf;
+mod query;
+mod read;
+mod selector;
+mod serve;
+mod shape;
+mod state;
+mod status;
+mod table;
+mod target;
+mod timestamp;
+mod watch;
+mod write;
+
+pub use auth::{AdminToken, Anyone, Authenticator, Principal};
+pub use bootstrap::ensure_namespaces;
+pub use host::Hosts;
+pub use serve::{BODY_LIMIT, guard, router};
+pub use state::{ApiState, Closing};
+pub use status::{Cause, Failure};

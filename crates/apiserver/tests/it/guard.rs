@@ -1,0 +1,39 @@
+//! Who may ask, and under which name.
+
+use http::{Method, StatusCode};
+use http_body_util::Full;
+use meltemi_apiserver::{AdminToken, Hosts};
+
+use crate::server::{SERVICES, Server};
+
+async fn ask(server: &Server, path: &str, host: &str, token: Option<&str>) -> StatusCode {
+    let mut request = http::Request::builder().method(Method::GET).uri(path).header("host", host);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    server.send(request.body(Full::default()).unwrap()).await.status()
+}
+
+#[tokio::test]
+async fn reads_and_writes_need_the_token() {
+    let server = Server::start_with(|state| state.with_auth(AdminToken::new("s3cret"))).await;
+    for path in [SERVICES, "/api", "/apis", "/openapi/v2", "/api/v1/namespaces/default/secrets"] {
+        assert_eq!(ask(&server, path, "localhost", None).await, StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(ask(&server, path, "localhost", Some("wrong!")).await, StatusCode::UNAUTHORIZED);
+        assert_eq!(ask(&server, path, "localhost", Some("s3cret")).await, StatusCode::OK, "{path}");
+    }
+    for path in ["/healthz", "/readyz", "/livez", "/version"] {
+        assert_eq!(ask(&server, path, "localhost", None).await, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn foreign_hosts_are_turned_away() {
+    let server =
+        Server::start_with(|state| state.with_hosts(Hosts::new(["mesh.example.com"]))).await;
+    for path in [SERVICES, "/healthz"] {
+        assert_eq!(ask(&server, path, "evil.example.com", None).await, StatusCode::FORBIDDEN);
+        assert_eq!(ask(&server, path, "mesh.example.com:443", None).await, StatusCode::OK);
+        assert_eq!(ask(&server, path, "127.0.0.1", None).await, StatusCode::OK);
+    }
+}

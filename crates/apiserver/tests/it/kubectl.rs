@@ -1,0 +1,158 @@
+//! The real kubectl against the API, on machines that have one.
+
+use std::process::Stdio;
+
+use meltemi_apiserver::AdminToken;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::server::{Server, route, service};
+
+/// A kubectl that knows nothing but this server.
+struct Kubectl {
+    home: tempfile::TempDir,
+    server: Server,
+}
+
+impl Kubectl {
+    /// `None` where there is no kubectl.
+    async fn start() -> Option<Self> {
+        let found = Command::new("kubectl")
+            .args(["version", "--client"])
+            .stdout(Stdio::null())
+            .status()
+            .await;
+        if !found.is_ok_and(|status| status.success()) {
+            eprintln!("kubectl is not installed: its test is passed over");
+            return None;
+        }
+        let server = Server::start_with(|state| state.with_auth(AdminToken::new("s3cret"))).await;
+        let home = tempfile::tempdir().unwrap();
+        // kubectl sends no token over plain HTTP, but does send the user and password of a URL.
+        let config = format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: m\nclusters: [{{name: m, cluster: {{server: 'http://admin:s3cret@{}'}}}}]\n\
+             contexts: [{{name: m, context: {{cluster: m}}}}]\n",
+            server.address
+        );
+        std::fs::write(home.path().join("config"), config).unwrap();
+        Some(Self { home, server })
+    }
+
+    /// Runs it with this on its standard input; returns what it printed, or its error.
+    async fn run(&self, arguments: &[&str], input: &str) -> Result<String, String> {
+        let mut child = Command::new("kubectl")
+            .args(arguments)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.home.path())
+            .env("KUBECONFIG", self.home.path().join("config"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).await.unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            Ok(text)
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn works_as_with_kubernetes() {
+    let Some(kubectl) = Kubectl::start().await else {
+        return;
+    };
+    let documents = format!("{}\n{}", service("hello", "a"), route("hello"));
+    let applied = kubectl.run(&["apply", "-f", "-"], &documents).await.unwrap();
+    assert_eq!(
+        applied,
+        "service/hello created\nvirtualservice.networking.istio.io/hello created\n"
+    );
+    let again = kubectl.run(&["apply", "-f", "-"], &documents).await.unwrap();
+    assert_eq!(
+        again,
+        "service/hello unchanged\nvirtualservice.networking.istio.io/hello unchanged\n"
+    );
+    let mut changed = service("hello", "b");
+    changed["spec"]["ports"][0]["port"] = serde_json::json!(81);
+    let configured = kubectl.run(&["apply", "-f", "-"], &changed.to_string()).await.unwrap();
+    assert_eq!(configured, "service/hello configured\n");
+    let table = kubectl.run(&["get", "svc"], "").await.unwrap();
+    let words: Vec<_> = table.split_whitespace().take(10).collect();
+    assert_eq!(
+        words,
+        [
+            "NAME",
+            "TYPE",
+            "CLUSTER-IP",
+            "EXTERNAL-IP",
+            "PORT(S)",
+            "AGE",
+            "hello",
+            "ClusterIP",
+            "None",
+            "<none>"
+        ]
+    );
+    assert!(table.contains("81/TCP"), "{table}");
+    assert_eq!(
+        kubectl.run(&["get", "vs", "-A", "-o", "name"], "").await.unwrap(),
+        "virtualservice.networking.istio.io/hello\n"
+    );
+
+    kubectl.run(&["label", "svc", "hello", "stage=test"], "").await.unwrap();
+    let stage = kubectl
+        .run(&["get", "svc", "-l", "stage=test", "-o", "jsonpath={.items[*].metadata.name}"], "")
+        .await;
+    assert_eq!(stage.as_deref(), Ok("hello"));
+    kubectl.run(&["create", "namespace", "shop"], "").await.unwrap();
+    let server_side = kubectl
+        .run(&["apply", "--server-side", "-n", "shop", "-f", "-"], &route("r").to_string())
+        .await;
+    assert_eq!(
+        server_side.as_deref(),
+        Ok("virtualservice.networking.istio.io/r serverside-applied\n")
+    );
+    let secret = kubectl.run(&["create", "secret", "generic", "s", "--from-literal=a=b"], "").await;
+    assert_eq!(secret.as_deref(), Ok("secret/s created\n"));
+    let explained = kubectl.run(&["explain", "virtualservice.spec.hosts"], "").await.unwrap();
+    assert!(explained.contains("FIELD: hosts"), "{explained}");
+    let resources = kubectl.run(&["api-resources", "-o", "name"], "").await.unwrap();
+    assert!(
+        resources.lines().any(|line| line == "destinationrules.networking.istio.io"),
+        "{resources}"
+    );
+
+    let deleted = kubectl.run(&["delete", "svc,vs", "--all"], "").await.unwrap();
+    assert!(deleted.contains("service \"hello\" deleted"), "{deleted}");
+    let missing = kubectl.run(&["get", "svc", "hello"], "").await.unwrap_err();
+    assert!(missing.contains("(NotFound)"), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tells_what_is_wrong() {
+    let Some(kubectl) = Kubectl::start().await else {
+        return;
+    };
+    let mut bad = route("hello");
+    bad["spec"]["http"][0]["route"][0]["wieght"] = serde_json::json!(1);
+    for extra in [&["--validate=false"][..], &[]] {
+        let arguments = [&["apply", "-f", "-"], extra].concat();
+        let error = kubectl.run(&arguments, &bad.to_string()).await.unwrap_err();
+        assert!(error.contains("wieght"), "{error}");
+    }
+    let error = kubectl
+        .run(&["apply", "-n", "nowhere", "-f", "-"], &service("a", "b").to_string())
+        .await
+        .unwrap_err();
+    assert!(error.contains("namespaces \"nowhere\" not found"), "{error}");
+    assert_eq!(kubectl.server.get("/api").await.0, http::StatusCode::UNAUTHORIZED);
+}

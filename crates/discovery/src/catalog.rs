@@ -1,0 +1,127 @@
+//! The encoded resources of one moment, shared by all sessions.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+
+use meltemi_model::{Affected, Shards, Snapshot};
+use prost::Message;
+
+use crate::encode::native;
+
+/// A resource as it travels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// A hash of the bytes: equal content has an equal version, also after a restart of the control plane.
+    pub version: String,
+    /// The encoded message.
+    pub body: Vec<u8>,
+}
+
+impl Encoded {
+    pub(crate) fn new(message: &impl Message) -> Arc<Self> {
+        let body = message.encode_to_vec();
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&body);
+        Arc::new(Encoded { version: format!("{:016x}", hasher.finish()), body })
+    }
+}
+
+/// A snapshot with everything in it encoded. Immutable; what did not change is shared with the catalog before.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    snapshot: Arc<Snapshot>,
+    hosts: Shards<String, Hosted>,
+    workloads: Shards<String, Arc<Encoded>>,
+}
+
+/// What is known under one host.
+#[derive(Debug, Clone)]
+struct Hosted {
+    service: Arc<Encoded>,
+    endpoints: Arc<BTreeMap<Arc<str>, Arc<Encoded>>>,
+}
+
+impl Catalog {
+    /// The snapshot that it was made of.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The service that a workload of `namespace` means by a name.
+    pub fn service(&self, asked: &str, namespace: &str) -> Option<&Encoded> {
+        let service = self.snapshot.find(asked, namespace)?;
+        Some(&self.hosts.get(service.host.as_str())?.service)
+    }
+
+    /// An endpoint, by host and workload.
+    pub fn endpoint(&self, host: &str, workload: &str) -> Option<&Encoded> {
+        Some(self.hosts.get(host)?.endpoints.get(workload)?)
+    }
+
+    /// The names of a host's endpoints.
+    pub fn endpoints(&self, host: &str) -> impl Iterator<Item = &str> {
+        self.hosts.get(host).into_iter().flat_map(|hosted| hosted.endpoints.keys()).map(|it| &**it)
+    }
+
+    /// A workload as its own sidecar gets it, by `NAMESPACE/NAME`.
+    pub fn workload(&self, name: &str) -> Option<&Encoded> {
+        self.workloads.get(name).map(|it| &**it)
+    }
+
+    /// The catalog of the next snapshot: only what is affected is encoded.
+    pub(crate) fn advance(&self, snapshot: Arc<Snapshot>, affected: &Affected) -> Catalog {
+        let mut next = Catalog { snapshot, ..self.clone() };
+        for host in &affected.services {
+            next.encode_service(host.as_str());
+        }
+        for change in &affected.endpoints {
+            next.encode_endpoint(change.host.as_str(), &change.workload);
+        }
+        for (namespace, name) in &affected.workloads {
+            let key = workload_name(namespace, name);
+            match next.snapshot.workload(namespace, name) {
+                Some(workload) => {
+                    let encoded = Encoded::new(&native::workload::message(workload));
+                    next.workloads.insert(key, encoded);
+                }
+                None => drop(next.workloads.remove(&key)),
+            }
+        }
+        next
+    }
+
+    fn encode_service(&mut self, host: &str) {
+        let Some(service) = self.snapshot.service(host) else {
+            self.hosts.remove(host);
+            return;
+        };
+        let endpoints = self.hosts.get(host).map(|it| it.endpoints.clone()).unwrap_or_default();
+        let service = Encoded::new(&native::service::message(service));
+        self.hosts.insert(host.into(), Hosted { service, endpoints });
+    }
+
+    fn encode_endpoint(&mut self, host: &str, workload: &Arc<str>) {
+        // A host that is gone took its endpoints with it.
+        let Some(mut hosted) = self.hosts.remove(host) else { return };
+        let endpoints = Arc::make_mut(&mut hosted.endpoints);
+        match self.snapshot.service(host).and_then(|service| service.endpoints.get(workload)) {
+            Some(endpoint) => {
+                let encoded = Encoded::new(&native::endpoint::message(endpoint));
+                endpoints.insert(workload.clone(), encoded);
+            }
+            None => drop(endpoints.remove(workload)),
+        }
+        self.hosts.insert(host.into(), hosted);
+    }
+}
+
+/// The resource name of a workload.
+pub(crate) fn workload_name(namespace: &str, name: &str) -> String {
+    format!("{namespace}/{name}")
+}
+
+/// The resource name of an endpoint.
+pub(crate) fn endpoint_name(host: &str, workload: &str) -> String {
+    format!("{host}/{workload}")
+}

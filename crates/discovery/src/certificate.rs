@@ -1,0 +1,115 @@
+//! Istio's certificate service: who asks is proven by a join token or by the certificate to be renewed.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use meltemi_identity::ca::{Authority, Caller, SignError, admit};
+use meltemi_identity::csr::Request as Csr;
+use meltemi_identity::token::Issuer;
+use meltemi_wire::proto::istio::v1::auth::istio_certificate_service_server::{
+    IstioCertificateService, IstioCertificateServiceServer,
+};
+use meltemi_wire::proto::istio::v1::auth::{IstioCertificateRequest, IstioCertificateResponse};
+use meltemi_wire::transport::Peer;
+use tonic::{Request, Response, Status};
+
+use crate::metrics::Metrics;
+
+/// Signs certificates of workloads.
+#[derive(Debug, Clone)]
+pub struct CertificateService {
+    authority: Arc<Authority>,
+    tokens: Issuer,
+    metrics: Arc<Metrics>,
+}
+
+impl CertificateService {
+    /// The service as tonic's router takes it.
+    pub fn server(
+        authority: Arc<Authority>,
+        tokens: Issuer,
+        metrics: Arc<Metrics>,
+    ) -> IstioCertificateServiceServer<Self> {
+        IstioCertificateServiceServer::new(CertificateService { authority, tokens, metrics })
+    }
+
+    fn sign(
+        &self,
+        request: &Request<IstioCertificateRequest>,
+        now: SystemTime,
+    ) -> Result<Vec<String>, Status> {
+        let caller = self.caller(request, now)?;
+        let message = request.get_ref();
+        let csr = Csr::from_pem(&message.csr)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let id = admit(self.authority.trust_domain(), &caller, csr.id().as_ref())
+            .map_err(|error| Status::permission_denied(error.to_string()))?;
+        let ttl = Duration::from_secs(message.validity_duration.try_into().unwrap_or_default());
+        let chain =
+            self.authority.sign(&message.csr, &id, ttl, now).map_err(|error| refusal(&error))?;
+        tracing::info!(target: "audit", %id, by = %describe(&caller), "certificate signed");
+        Ok(chain)
+    }
+
+    /// Who asks. A token goes before a certificate: a proxy that shows one wants to be what the token says.
+    fn caller(
+        &self,
+        request: &Request<IstioCertificateRequest>,
+        now: SystemTime,
+    ) -> Result<Caller, Status> {
+        if let Some(header) = request.metadata().get("authorization") {
+            let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer "));
+            let token = token.ok_or_else(|| {
+                Status::unauthenticated("the authorization header is not `Bearer TOKEN`")
+            })?;
+            let claims = self.tokens.verify(token.trim(), now);
+            return claims
+                .map(Caller::Token)
+                .map_err(|error| Status::unauthenticated(error.to_string()));
+        }
+        let peer = request.extensions().get::<Peer>().and_then(|peer| peer.identity.as_deref());
+        peer.map(|id| Caller::Certificate(id.clone())).ok_or_else(|| {
+            Status::unauthenticated(
+                "a certificate needs a join token (`meltemi token create`) or the certificate to be renewed",
+            )
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl IstioCertificateService for CertificateService {
+    async fn create_certificate(
+        &self,
+        request: Request<IstioCertificateRequest>,
+    ) -> Result<Response<IstioCertificateResponse>, Status> {
+        match self.sign(&request, SystemTime::now()) {
+            Ok(cert_chain) => {
+                Metrics::count(&self.metrics.certificates_signed);
+                Ok(Response::new(IstioCertificateResponse { cert_chain }))
+            }
+            Err(status) => {
+                Metrics::count(&self.metrics.certificates_refused);
+                let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
+                tracing::warn!(
+                    target: "audit", ?peer, reason = status.message(), "certificate refused"
+                );
+                Err(status)
+            }
+        }
+    }
+}
+
+/// The caller, for the log: a token by its id, never by itself.
+fn describe(caller: &Caller) -> String {
+    match caller {
+        Caller::Token(claims) => format!("token {}", claims.id),
+        Caller::Certificate(id) => format!("certificate of {id}"),
+    }
+}
+
+fn refusal(error: &SignError) -> Status {
+    match error {
+        SignError::Failed(_) | SignError::Expired => Status::internal(error.to_string()),
+        _ => Status::invalid_argument(error.to_string()),
+    }
+}

@@ -1,0 +1,3 @@
+//! From model to messages, one dialect a module.
+
+pub(crate) mod native;

@@ -1,0 +1,21 @@
+//! A workload, as its own sidecar gets it.
+
+use meltemi_model::Workload;
+use meltemi_wire::proto::meltemi::v1;
+
+/// The message.
+pub(crate) fn message(workload: &Workload) -> v1::Workload {
+    let inbound = workload.inbound.iter().map(|port| v1::InboundPort {
+        host: port.host.to_string(),
+        service_port: port.service_port.into(),
+        target_port: port.target_port.into(),
+        protocol: v1::Protocol::from(port.protocol).into(),
+        service_name: port.service_name.to_string(),
+        service_namespace: port.service_namespace.to_string(),
+    });
+    v1::Workload {
+        name: workload.name.to_string(),
+        namespace: workload.namespace.to_string(),
+        inbound: inbound.collect(),
+    }
+}

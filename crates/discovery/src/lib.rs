@@ -1,0 +1,24 @@
+//! From model to wire: encoding of snapshots, subscription sessions, pushes.
+//!
+//! The way of a change: a new snapshot comes to [`Publisher::publish`], which encodes what is affected once ([`Catalog`]) and
+//! tells every session; each session compares what its client holds with the catalog and sends the difference. The other
+//! two services of the control plane stand beside it: [`Registry`] enters workloads into the store, and
+//! [`CertificateService`] has their certificates signed.
+
+mod ads;
+mod catalog;
+mod certificate;
+mod encode;
+mod hub;
+mod metrics;
+mod publish;
+mod registration;
+mod session;
+
+pub use ads::{Access, DiscoveryService};
+pub use catalog::{Catalog, Encoded};
+pub use certificate::CertificateService;
+pub use hub::{Hub, Settled};
+pub use metrics::Metrics;
+pub use publish::{Published, Publisher};
+pub use registration::{GRACE, RegistrationService, Registry};

@@ -1,0 +1,109 @@
+//! Where a new snapshot enters: it is encoded once, swapped in, and every session is told what to look at.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use meltemi_model::{Affected, Snapshot};
+use meltemi_names::Host;
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, watch};
+
+use crate::catalog::{Catalog, endpoint_name, workload_name};
+
+/// How many changes a session may be behind before it looks at everything that its client subscribed to.
+const BACKLOG: usize = 256;
+
+/// What changed, in names as clients may have asked for them; the same for all sessions.
+#[derive(Debug, Default)]
+pub struct Published {
+    /// Names of services, short ones too.
+    pub services: Vec<String>,
+    /// Wildcard hosts: every name that they cover is to be looked at.
+    pub wildcards: Vec<Host>,
+    /// `HOST/WORKLOAD`.
+    pub endpoints: Vec<String>,
+    /// `NAMESPACE/NAME`.
+    pub workloads: Vec<String>,
+}
+
+/// The current catalog, and the news of its changes.
+#[derive(Debug)]
+pub struct Publisher {
+    catalog: ArcSwap<Catalog>,
+    changes: broadcast::Sender<Arc<Published>>,
+    version: watch::Sender<u64>,
+    /// Catalogs are made one after the other.
+    turn: Mutex<()>,
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Publisher {
+            catalog: ArcSwap::default(),
+            changes: broadcast::Sender::new(BACKLOG),
+            version: watch::Sender::new(0),
+            turn: Mutex::default(),
+        }
+    }
+}
+
+impl Publisher {
+    /// Takes over the next snapshot. When this returns, every later look sees it, and all sessions have been told.
+    pub fn publish(&self, snapshot: Arc<Snapshot>, affected: &Affected) {
+        let version = snapshot.version();
+        {
+            let _turn = self.turn.lock();
+            let before = self.catalog.load_full();
+            let published = names(&snapshot, affected);
+            self.catalog.store(Arc::new(before.advance(snapshot, affected)));
+            if !affected.is_empty() {
+                // Without sessions there is nobody to tell.
+                drop(self.changes.send(Arc::new(published)));
+            }
+        }
+        self.version.send_replace(version);
+    }
+
+    /// The catalog of this moment.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.load_full()
+    }
+
+    /// The snapshot of this moment.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.catalog.load().snapshot().clone()
+    }
+
+    /// The version of the store that the catalog shows; changes with every snapshot.
+    pub fn version(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    /// Waits until the catalog shows this version of the store.
+    pub async fn reached(&self, version: u64) {
+        // The sender lives in this value, so the channel is open.
+        drop(self.version().wait_for(|shown| *shown >= version).await);
+    }
+
+    pub(crate) fn changes(&self) -> broadcast::Receiver<Arc<Published>> {
+        self.changes.subscribe()
+    }
+}
+
+fn names(after: &Snapshot, affected: &Affected) -> Published {
+    let mut published = Published::default();
+    for host in &affected.services {
+        published.services.extend(after.names_of(host));
+        if host.is_wildcard() {
+            published.wildcards.push(host.clone());
+        }
+    }
+    published.endpoints = affected
+        .endpoints
+        .iter()
+        .map(|change| endpoint_name(change.host.as_str(), &change.workload))
+        .collect();
+    published.workloads =
+        affected.workloads.iter().map(|(namespace, name)| workload_name(namespace, name)).collect();
+    published
+}

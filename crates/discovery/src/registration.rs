@@ -1,0 +1,184 @@
+//! The registration service: one stream per proxy, which keeps its workload in the registry.
+
+mod admit;
+mod objects;
+mod registry;
+mod timestamp;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meltemi_wire::proto::meltemi::v1::register_request::Kind as Asked;
+use meltemi_wire::proto::meltemi::v1::register_response::Kind as Answer;
+use meltemi_wire::proto::meltemi::v1::registration_server::{Registration, RegistrationServer};
+use meltemi_wire::proto::meltemi::v1::{
+    Drained, RegisterRequest, RegisterResponse, Registered, RegisteredWorkload,
+};
+use meltemi_wire::transport::Peer;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::catalog::endpoint_name;
+use crate::hub::Hub;
+use crate::metrics::Metrics;
+use crate::publish::Publisher;
+use registry::{Claim, RegistryError};
+pub use registry::{GRACE, Registry};
+
+/// How long a client may take to say who it is.
+const INTRODUCTION: Duration = Duration::from_secs(10);
+
+/// Registers workloads.
+#[derive(Debug, Clone)]
+pub struct RegistrationService {
+    registry: Arc<Registry>,
+    publisher: Arc<Publisher>,
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+}
+
+impl RegistrationService {
+    /// The service as tonic's router takes it.
+    pub fn server(
+        registry: Arc<Registry>,
+        publisher: Arc<Publisher>,
+        hub: Arc<Hub>,
+        metrics: Arc<Metrics>,
+    ) -> RegistrationServer<Self> {
+        RegistrationServer::new(RegistrationService { registry, publisher, hub, metrics })
+    }
+
+    async fn serve(
+        self,
+        peer: Option<Peer>,
+        mut requests: Streaming<RegisterRequest>,
+        responses: mpsc::Sender<Result<RegisterResponse, Status>>,
+    ) {
+        let admitted = self.introduce(peer, &mut requests).await;
+        let mut claim = match admitted {
+            Ok(claim) => claim,
+            // A client that is gone need not hear it.
+            Err(status) => return drop(responses.send(Err(status)).await),
+        };
+        let _held = Metrics::hold(&self.metrics.registered);
+        let name = format!("{}/{}", claim.workload.namespace, claim.workload.name);
+        tracing::info!(workload = name, service = claim.workload.service, "registered");
+        let registered = Answer::Registered(Registered { workload: name.clone() });
+        drop(responses.send(Ok(response(registered))).await);
+        if let Err(status) = self.follow(&mut claim, &mut requests, &responses).await {
+            drop(responses.send(Err(status)).await);
+        }
+        // Also after an error of ours: the proxy registers anew then.
+        if self.registry.release(&claim).await.is_some() {
+            tracing::info!(workload = name, "removed: its stream ended without a drain");
+        }
+    }
+
+    /// Waits for the first message, and enters the workload that it names.
+    async fn introduce(
+        &self,
+        peer: Option<Peer>,
+        requests: &mut Streaming<RegisterRequest>,
+    ) -> Result<Claim, Status> {
+        let first = tokio::time::timeout(INTRODUCTION, requests.message())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no workload was named within 10 s"))??;
+        let Some(RegisterRequest { kind: Some(Asked::Workload(workload)) }) = first else {
+            return Err(Status::invalid_argument("the first message must name the workload"));
+        };
+        let identity = peer.and_then(|peer| peer.identity).ok_or_else(|| {
+            Status::unauthenticated("registration needs a client certificate: get one from the certificate service first")
+        })?;
+        admit::admit(&workload, &identity)?;
+        self.registry.claim(workload).await.map_err(refusal)
+    }
+
+    /// Follows the stream until it ends, is replaced, or the workload is drained.
+    async fn follow(
+        &self,
+        claim: &mut Claim,
+        requests: &mut Streaming<RegisterRequest>,
+        responses: &mpsc::Sender<Result<RegisterResponse, Status>>,
+    ) -> Result<(), Status> {
+        loop {
+            let asked = tokio::select! {
+                asked = requests.message() => asked,
+                _ = &mut claim.replaced => return Err(refusal(RegistryError::Replaced)),
+            };
+            let Ok(Some(RegisterRequest { kind: Some(asked) })) = asked else { return Ok(()) };
+            match asked {
+                Asked::Health(health) => {
+                    tracing::info!(workload = %claim.key, ready = health.ready, reason = health.reason, "health");
+                    self.registry.set_health(claim, &health).await.map_err(refusal)?;
+                }
+                Asked::Drain(_) => {
+                    let drained = tokio::select! {
+                        drained = self.drain(claim) => drained,
+                        // Nobody waits for the answer any longer.
+                        _ = requests.message() => return Ok(()),
+                    };
+                    drop(responses.send(Ok(response(Answer::Drained(drained)))).await);
+                    return Ok(());
+                }
+                Asked::Workload(_) => {
+                    return Err(Status::invalid_argument("the workload is named once, at first"));
+                }
+            }
+        }
+    }
+
+    /// Takes the workload out of the store, waits until the catalog is without it, then until every client that knew it
+    /// has let go.
+    async fn drain(&self, claim: &Claim) -> Drained {
+        let endpoints = self.endpoints(&claim.workload);
+        if let Some(version) = self.registry.release(claim).await {
+            tracing::info!(workload = %claim.key, "draining: taken out of the registry");
+            self.publisher.reached(version).await;
+        }
+        let settled = self.hub.let_go(endpoints).await;
+        tracing::info!(
+            workload = %claim.key, acknowledged = settled.acknowledged, gone = settled.gone,
+            "drained: no proxy knows it any longer"
+        );
+        Drained { acknowledged: settled.acknowledged, gone: settled.gone }
+    }
+
+    /// The names of the workload's endpoints, one for each service that selects it.
+    fn endpoints(&self, workload: &RegisteredWorkload) -> Vec<String> {
+        let snapshot = self.publisher.snapshot();
+        let own = snapshot.workload(&workload.namespace, &workload.name);
+        let hosts: BTreeSet<&str> =
+            own.iter().flat_map(|own| &own.inbound).map(|port| port.host.as_str()).collect();
+        hosts.into_iter().map(|host| endpoint_name(host, &workload.name)).collect()
+    }
+}
+
+#[tonic::async_trait]
+impl Registration for RegistrationService {
+    type RegisterStream = ReceiverStream<Result<RegisterResponse, Status>>;
+
+    async fn register(
+        &self,
+        request: Request<Streaming<RegisterRequest>>,
+    ) -> Result<Response<Self::RegisterStream>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let (responses, stream) = mpsc::channel(4);
+        // A task of its own: it must come to its end also when the client is gone in the middle of it.
+        tokio::spawn(self.clone().serve(peer, request.into_inner(), responses));
+        Ok(Response::new(ReceiverStream::new(stream)))
+    }
+}
+
+fn response(kind: Answer) -> RegisterResponse {
+    RegisterResponse { kind: Some(kind) }
+}
+
+fn refusal(error: RegistryError) -> Status {
+    match error {
+        RegistryError::Taken(..) => Status::already_exists(error.to_string()),
+        RegistryError::Replaced => Status::aborted(error.to_string()),
+        RegistryError::Store(_) => Status::unavailable(error.to_string()),
+    }
+}

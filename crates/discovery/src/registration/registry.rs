@@ -1,0 +1,278 @@
+//! The registered workloads: who holds which name, and what stands in the store for it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use meltemi_store::{Entry, Expect, Key, Selector, Store, StoreError};
+use meltemi_wire::proto::meltemi::v1::{Health, RegisteredWorkload};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::{objects, timestamp};
+
+/// How long entries of before a restart wait for their proxies.
+pub const GRACE: Duration = Duration::from_secs(10);
+/// The wait before a removal that failed is tried again.
+const REMOVE_AGAIN: Duration = Duration::from_secs(1);
+/// Into how many groups names are parted; writes of one group go one after the other.
+const GROUPS: usize = 64;
+
+const GROUP: &str = "networking.istio.io";
+const ENTRIES: &str = "workloadentries";
+
+/// Why a workload could not be entered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RegistryError {
+    /// The name is another's.
+    #[error("the name {0} is taken by {1}; choose another with --name")]
+    Taken(String, &'static str),
+    /// This stream's registration was taken over by a newer one.
+    #[error("a newer stream has registered this workload")]
+    Replaced,
+    /// The store failed.
+    #[error("the registry cannot be written: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// Keeps workloads in the store for as long as their streams stand.
+pub struct Registry {
+    store: Arc<dyn Store>,
+    leases: Mutex<HashMap<Key, Lease>>,
+    next: AtomicU64,
+    /// Set when the control plane stops: the ends of streams mean nothing then.
+    closing: AtomicBool,
+    groups: [tokio::sync::Mutex<()>; GROUPS],
+    hasher: RandomState,
+}
+
+/// Who holds a name.
+struct Lease {
+    id: u64,
+    service_account: String,
+    /// Dropped when a newer stream takes the name over.
+    _replaced: oneshot::Sender<()>,
+}
+
+/// A stream's hold of a name.
+pub(super) struct Claim {
+    pub(super) key: Key,
+    id: u64,
+    pub(super) workload: RegisteredWorkload,
+    /// Ends when a newer stream has taken the name over.
+    pub(super) replaced: oneshot::Receiver<()>,
+}
+
+impl Registry {
+    /// A registry over this store.
+    pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
+        Arc::new(Registry {
+            store,
+            leases: Mutex::default(),
+            next: AtomicU64::new(0),
+            closing: AtomicBool::new(false),
+            groups: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            hasher: RandomState::new(),
+        })
+    }
+
+    /// To be called when the control plane stops: entries stay, so that nothing changes for callers until it is back.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
+    /// To be run once after a start: entries that registrations of before have left go away after [`GRACE`], unless their
+    /// proxies have registered again by then.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub async fn sweep(&self) -> Result<(), StoreError> {
+        let selector = Selector::kind(meltemi_store::kind(GROUP, ENTRIES));
+        let orphans: Vec<Entry> = self.store.list(&selector).await?.entries;
+        let orphans: Vec<Entry> =
+            orphans.into_iter().filter(|it| objects::is_registered(&read(&it.value))).collect();
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(GRACE).await;
+        for Entry { key, version, .. } in orphans {
+            let _turn = self.turn(&key).await;
+            if self.closing.load(Ordering::Acquire) || self.leases.lock().contains_key(&key) {
+                continue;
+            }
+            match self.store.delete(key.clone(), Expect::Version(version)).await {
+                Ok(_) => tracing::info!(workload = %key, "removed: its proxy did not come back"),
+                Err(StoreError::NotFound { .. } | StoreError::Conflict { .. }) => {}
+                Err(error) => tracing::warn!(workload = %key, %error, "not removed"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Enters a workload, or takes over the entry that an older stream of the same workload holds.
+    pub(super) async fn claim(&self, workload: RegisteredWorkload) -> Result<Claim, RegistryError> {
+        let key = Key::new(GROUP, ENTRIES, Some(&workload.namespace), &workload.name);
+        let _turn = self.turn(&key).await;
+        let health = Health { ready: workload.ready, reason: String::new() };
+        self.check_owner(&key, &workload).await?;
+        self.ensure_namespace(&workload.namespace).await?;
+        self.ensure_service(&workload).await?;
+        self.write_entry(&key, &workload, &health).await?;
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, replaced) = oneshot::channel();
+        let service_account = workload.service_account.clone();
+        self.leases.lock().insert(key.clone(), Lease { id, service_account, _replaced: sender });
+        Ok(Claim { key, id, workload, replaced })
+    }
+
+    /// Notes whether a workload may be called.
+    pub(super) async fn set_health(
+        &self,
+        claim: &Claim,
+        health: &Health,
+    ) -> Result<(), RegistryError> {
+        let _turn = self.turn(&claim.key).await;
+        if !self.holds(claim) {
+            return Err(RegistryError::Replaced);
+        }
+        Ok(self.write_entry(&claim.key, &claim.workload, health).await?)
+    }
+
+    /// Takes a workload out, unless a newer stream has it. Answers with the store's version without it; `None` if there
+    /// was nothing to remove.
+    pub(super) async fn release(&self, claim: &Claim) -> Option<u64> {
+        loop {
+            let turn = self.turn(&claim.key).await;
+            if self.closing.load(Ordering::Acquire) || !self.holds(claim) {
+                return None;
+            }
+            match self.store.delete(claim.key.clone(), Expect::Any).await {
+                Ok(version) => {
+                    self.leases.lock().remove(&claim.key);
+                    return Some(version);
+                }
+                Err(StoreError::NotFound { .. } | StoreError::Closed) => {
+                    self.leases.lock().remove(&claim.key);
+                    return None;
+                }
+                Err(error) => tracing::error!(
+                    workload = %claim.key, %error,
+                    "a workload that is gone could not be removed; trying again"
+                ),
+            }
+            drop(turn);
+            tokio::time::sleep(REMOVE_AGAIN).await;
+        }
+    }
+
+    fn holds(&self, claim: &Claim) -> bool {
+        self.leases.lock().get(&claim.key).is_some_and(|lease| lease.id == claim.id)
+    }
+
+    async fn turn(&self, key: &Key) -> tokio::sync::MutexGuard<'_, ()> {
+        self.groups[(self.hasher.hash_one(key) % GROUPS as u64) as usize].lock().await
+    }
+
+    async fn check_owner(
+        &self,
+        key: &Key,
+        workload: &RegisteredWorkload,
+    ) -> Result<(), RegistryError> {
+        let taken = |by| Err(RegistryError::Taken(key.to_string(), by));
+        let account = &workload.service_account;
+        let holder = self.leases.lock().get(key).map(|lease| lease.service_account == *account);
+        if holder == Some(false) {
+            return taken("a workload of another service account");
+        }
+        match self.store.get(key).await?.map(|entry| read(&entry.value)) {
+            Some(entry) if !objects::is_registered(&entry) => {
+                taken("an entry that was not made by a proxy")
+            }
+            Some(entry) if objects::service_account(&entry) != account => {
+                taken("a workload of another service account")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn ensure_namespace(&self, name: &str) -> Result<(), StoreError> {
+        let key = Key::new("", "namespaces", None, name);
+        if self.store.get(&key).await?.is_some() {
+            return Ok(());
+        }
+        let namespace = objects::namespace(name, &now());
+        match self.store.put(key, bytes(&namespace), Expect::Absent).await {
+            Ok(_) | Err(StoreError::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ensure_service(&self, workload: &RegisteredWorkload) -> Result<(), StoreError> {
+        if workload.service.is_empty() {
+            return Ok(());
+        }
+        let key = Key::new("", "services", Some(&workload.namespace), &workload.service);
+        self.update(&key, |before| objects::managed_service(workload, before, &now())).await
+    }
+
+    async fn write_entry(
+        &self,
+        key: &Key,
+        workload: &RegisteredWorkload,
+        health: &Health,
+    ) -> Result<(), StoreError> {
+        self.update(key, |before| {
+            let entry = objects::workload_entry(workload, health, before, &now());
+            (before != Some(&entry)).then_some(entry)
+        })
+        .await
+    }
+
+    /// Reads an object, has it changed, and writes it; again if somebody else wrote meanwhile.
+    async fn update(
+        &self,
+        key: &Key,
+        change: impl Fn(Option<&Value>) -> Option<Value>,
+    ) -> Result<(), StoreError> {
+        loop {
+            let found = self.store.get(key).await?;
+            let before = found.as_ref().map(|entry| read(&entry.value));
+            let Some(next) = change(before.as_ref()) else { return Ok(()) };
+            let expect = found.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
+            match self.store.put(key.clone(), bytes(&next), expect).await {
+                Ok(_) => return Ok(()),
+                Err(
+                    StoreError::Conflict { .. }
+                    | StoreError::AlreadyExists { .. }
+                    | StoreError::NotFound { .. },
+                ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registry")
+            .field("leases", &self.leases.lock().len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// An object of the store; what is no JSON counts as nothing known.
+fn read(value: &[u8]) -> Value {
+    serde_json::from_slice(value).unwrap_or_default()
+}
+
+fn bytes(object: &Value) -> Bytes {
+    Bytes::from(object.to_string())
+}
+
+fn now() -> String {
+    timestamp::format(SystemTime::now())
+}

@@ -1,0 +1,270 @@
+//! One client's discovery stream: its requests come in, answers and changes go out, at its own pace.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use meltemi_names::SpiffeId;
+use meltemi_wire::delta::server::{Found, Session, Source};
+use meltemi_wire::type_url;
+use meltemi_wire::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, workload_of_node};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tonic::{Status, Streaming};
+
+use crate::catalog::Catalog;
+use crate::hub::{Entered, LetGo};
+use crate::metrics::Metrics;
+use crate::publish::{Published, Publisher};
+
+/// Responses that may wait for a slow client before its requests are no longer read.
+const MAX_WAITING: usize = 64;
+/// Changed names that may wait for a slow client; beyond that everything it subscribed to is looked at.
+const MAX_PENDING: usize = 16_384;
+
+/// Who the client is, and thereby what it may see.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Client {
+    /// Who its certificate names; `None` in plaintext.
+    pub(crate) identity: Option<Arc<SpiffeId>>,
+    /// The namespace in which short names are looked up.
+    pub(crate) namespace: String,
+}
+
+/// What a client may see of the catalog.
+struct View<'a> {
+    catalog: &'a Catalog,
+    client: &'a Client,
+}
+
+impl Source for View<'_> {
+    fn find(&self, kind: &str, name: &str) -> Option<Found<'_>> {
+        let encoded = match kind {
+            type_url::SERVICE => self.catalog.service(name, &self.client.namespace),
+            type_url::ENDPOINT => {
+                let (host, workload) = name.rsplit_once('/')?;
+                self.catalog.endpoint(host, workload)
+            }
+            type_url::WORKLOAD => {
+                let (namespace, workload) = name.split_once('/')?;
+                let identity = self.client.identity.as_ref()?;
+                let account =
+                    &self.catalog.snapshot().workload(namespace, workload)?.service_account;
+                let is_own = identity.namespace() == namespace
+                    && account.as_deref() == Some(identity.service_account());
+                self.catalog.workload(name).filter(|_| is_own)
+            }
+            _ => None,
+        }?;
+        Some(Found { version: &encoded.version, body: &encoded.body })
+    }
+
+    fn members(&self, kind: &str, prefix: &str, each: &mut dyn FnMut(&str)) {
+        if kind == type_url::ENDPOINT {
+            for workload in self.catalog.endpoints(prefix) {
+                each(&crate::catalog::endpoint_name(prefix, workload));
+            }
+        }
+    }
+}
+
+/// Names to look at, collected until the client can take more.
+#[derive(Default)]
+struct Pending {
+    everything: bool,
+    services: BTreeSet<String>,
+    endpoints: BTreeSet<String>,
+    workloads: BTreeSet<String>,
+}
+
+impl Pending {
+    fn is_empty(&self) -> bool {
+        !self.everything
+            && self.services.is_empty()
+            && self.endpoints.is_empty()
+            && self.workloads.is_empty()
+    }
+
+    /// Notes what of a change this client subscribed to.
+    fn note(&mut self, published: &Published, state: &Session) {
+        let wanted = |kind| move |name: &&String| state.is_subscribed(kind, name);
+        self.services.extend(published.services.iter().filter(wanted(type_url::SERVICE)).cloned());
+        for wildcard in &published.wildcards {
+            let covered = state.subscribed(type_url::SERVICE).filter(|name| wildcard.covers(name));
+            self.services.extend(covered.map(str::to_owned));
+        }
+        self.endpoints
+            .extend(published.endpoints.iter().filter(wanted(type_url::ENDPOINT)).cloned());
+        self.workloads
+            .extend(published.workloads.iter().filter(wanted(type_url::WORKLOAD)).cloned());
+        if self.services.len() + self.endpoints.len() + self.workloads.len() > MAX_PENDING {
+            *self = Pending { everything: true, ..Pending::default() };
+        }
+    }
+}
+
+/// A wait for the client to let go of endpoints.
+struct Wait {
+    endpoints: Arc<[String]>,
+    answer: oneshot::Sender<bool>,
+}
+
+/// Everything of one stream.
+pub(crate) struct Stream {
+    pub(crate) client: Client,
+    pub(crate) publisher: Arc<Publisher>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) requests: Streaming<DeltaDiscoveryRequest>,
+    pub(crate) responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
+    pub(crate) let_go: mpsc::Receiver<LetGo>,
+    pub(crate) entered: Entered,
+}
+
+impl Stream {
+    /// Serves the client until it goes away.
+    pub(crate) async fn run(self) {
+        let metrics = self.metrics.clone();
+        let _held = Metrics::hold(&metrics.sessions);
+        let changes = self.publisher.changes();
+        let (requests, let_go) = (self.requests, self.let_go);
+        let serving = Serving {
+            client: self.client,
+            publisher: self.publisher,
+            metrics: self.metrics,
+            state: Session::new(),
+            pending: Pending::default(),
+            waiting: VecDeque::new(),
+            waits: Vec::new(),
+            introduced: false,
+            _entered: self.entered,
+        };
+        serving.run(requests, self.responses, let_go, changes).await;
+    }
+}
+
+struct Serving {
+    client: Client,
+    publisher: Arc<Publisher>,
+    metrics: Arc<Metrics>,
+    state: Session,
+    pending: Pending,
+    waiting: VecDeque<DeltaDiscoveryResponse>,
+    waits: Vec<Wait>,
+    introduced: bool,
+    _entered: Entered,
+}
+
+impl Serving {
+    async fn run(
+        mut self,
+        mut requests: Streaming<DeltaDiscoveryRequest>,
+        responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
+        mut let_go: mpsc::Receiver<LetGo>,
+        mut changes: broadcast::Receiver<Arc<Published>>,
+    ) {
+        loop {
+            if self.waiting.is_empty() && !self.pending.is_empty() {
+                self.push();
+            }
+            tokio::select! {
+                permit = responses.reserve(), if !self.waiting.is_empty() => match permit {
+                    Ok(permit) => {
+                        if let Some(response) = self.waiting.pop_front() {
+                            permit.send(Ok(response));
+                        }
+                    }
+                    Err(_) => return,
+                },
+                request = requests.message(), if self.waiting.len() < MAX_WAITING => match request {
+                    Ok(Some(request)) => self.take_in(request),
+                    Ok(None) | Err(_) => return,
+                },
+                change = changes.recv() => match change {
+                    Ok(published) => {
+                        self.pending.note(&published, &self.state);
+                        // All that has come meanwhile goes out in one response.
+                        while let Ok(published) = changes.try_recv() {
+                            self.pending.note(&published, &self.state);
+                        }
+                    }
+                    Err(broadcast::error::RecvError::Lagged(_)) => self.pending.everything = true,
+                    Err(broadcast::error::RecvError::Closed) => return,
+                },
+                Some(asked) = let_go.recv() => self.ask(asked),
+            }
+        }
+    }
+
+    fn take_in(&mut self, request: DeltaDiscoveryRequest) {
+        if !std::mem::replace(&mut self.introduced, true) && self.client.identity.is_none() {
+            // In plaintext the node's word decides how short names are read, which gives no right to anything.
+            let node = request.node.as_ref().and_then(|node| workload_of_node(&node.id));
+            if let Some((_, namespace)) = node {
+                self.client.namespace = namespace.into();
+            }
+        }
+        let asked = self.state.request(request);
+        if let Some(reason) = &asked.refused {
+            Metrics::count(&self.metrics.refusals);
+            tracing::warn!(r#type = asked.type_url, reason, "a client cannot use a resource");
+        }
+        if asked.over_limit > 0 {
+            tracing::warn!(dropped = asked.over_limit, "a client has too many subscriptions");
+        }
+        let catalog = self.publisher.catalog();
+        let view = View { catalog: &catalog, client: &self.client };
+        if let Some(answer) = self.state.answer(&asked, &view) {
+            Metrics::count(&self.metrics.answers);
+            self.waiting.push_back(answer);
+        }
+        self.settle();
+    }
+
+    /// Makes responses of what is pending; nothing is sent for what the client holds already.
+    fn push(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let catalog = self.publisher.catalog();
+        let view = View { catalog: &catalog, client: &self.client };
+        // A new service goes before its endpoints, a removed endpoint before anything else.
+        let kinds = [
+            (type_url::ENDPOINT, &pending.endpoints),
+            (type_url::SERVICE, &pending.services),
+            (type_url::WORKLOAD, &pending.workloads),
+        ];
+        for (kind, names) in kinds {
+            let response = match pending.everything {
+                true => self.state.changed_all(kind, &view),
+                false => self.state.changed(kind, names.iter().map(String::as_str), &view),
+            };
+            if let Some(response) = response {
+                Metrics::count(&self.metrics.pushes);
+                self.waiting.push_back(response);
+            }
+        }
+        self.settle();
+    }
+
+    fn ask(&mut self, asked: LetGo) {
+        if self.may_use(&asked.endpoints) {
+            self.waits.push(Wait { endpoints: asked.endpoints, answer: asked.answer });
+        } else {
+            // Who asked may have given up.
+            let _ = asked.answer.send(false);
+        }
+    }
+
+    /// Answers those who wait for what the client has let go of by now.
+    fn settle(&mut self) {
+        let waits = std::mem::take(&mut self.waits);
+        for wait in waits {
+            match self.may_use(&wait.endpoints) {
+                true => self.waits.push(wait),
+                false => {
+                    let _ = wait.answer.send(true);
+                }
+            }
+        }
+    }
+
+    fn may_use(&self, endpoints: &[String]) -> bool {
+        endpoints.iter().any(|name| self.state.may_use(type_url::ENDPOINT, name))
+    }
+}

@@ -1,0 +1,35 @@
+//! A workload as its own sidecar sees it.
+
+use std::sync::Arc;
+
+use meltemi_names::{Host, Protocol};
+
+/// The services that a workload stands for, whether it is ready or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// The name.
+    pub name: Arc<str>,
+    /// The namespace.
+    pub namespace: Arc<str>,
+    /// Who it is; `None` if it names no service account.
+    pub service_account: Option<String>,
+    /// What arrives for it, by service host and port.
+    pub inbound: Vec<InboundPort>,
+}
+
+/// A service port that leads to the workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundPort {
+    /// The service's host.
+    pub host: Host,
+    /// The service's name.
+    pub service_name: Arc<str>,
+    /// The service's namespace.
+    pub service_namespace: Arc<str>,
+    /// The port that callers use.
+    pub service_port: u16,
+    /// The workload's port.
+    pub target_port: u16,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+}

@@ -1,0 +1,6 @@
+//! The rules of the mesh and their evaluation: the same code for proxies, SDK and control plane.
+//!
+//! Everything here is pure: time and randomness come in as arguments.
+
+pub mod balance;
+pub mod retry;

@@ -1,0 +1,125 @@
+//! The header fields that a proxy has to know, found by name once, when a head is parsed.
+
+/// A header field that means something to the proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Known {
+    /// Any other field: passed through.
+    Other,
+    /// `connection`
+    Connection,
+    /// `content-length`
+    ContentLength,
+    /// `content-type`
+    ContentType,
+    /// `cookie`
+    Cookie,
+    /// `expect`
+    Expect,
+    /// `grpc-status`
+    GrpcStatus,
+    /// `grpc-timeout`
+    GrpcTimeout,
+    /// `host`
+    Host,
+    /// `keep-alive`
+    KeepAlive,
+    /// `proxy-authenticate`
+    ProxyAuthenticate,
+    /// `proxy-authorization`
+    ProxyAuthorization,
+    /// `proxy-connection`
+    ProxyConnection,
+    /// `te`
+    Te,
+    /// `trailer`
+    Trailer,
+    /// `transfer-encoding`
+    TransferEncoding,
+    /// `upgrade`
+    Upgrade,
+    /// `http2-settings`
+    Http2Settings,
+    /// `x-envoy-attempt-count`
+    AttemptCount,
+    /// `x-forwarded-client-cert`
+    ForwardedClientCert,
+    /// `x-forwarded-proto`
+    ForwardedProto,
+    /// `x-request-id`
+    RequestId,
+    /// `x-meltemi-not-delivered`: between two proxies only, says that the application never saw the request.
+    NotDelivered,
+}
+
+impl Known {
+    /// Finds a field by its name, without regard to case.
+    pub fn of(name: &[u8]) -> Known {
+        let candidates: &[(&[u8], Known)] = match name.len() {
+            2 => &[(b"te", Known::Te)],
+            4 => &[(b"host", Known::Host)],
+            6 => &[(b"cookie", Known::Cookie), (b"expect", Known::Expect)],
+            7 => &[(b"trailer", Known::Trailer), (b"upgrade", Known::Upgrade)],
+            10 => &[(b"connection", Known::Connection), (b"keep-alive", Known::KeepAlive)],
+            11 => &[(b"grpc-status", Known::GrpcStatus)],
+            12 => &[
+                (b"content-type", Known::ContentType),
+                (b"x-request-id", Known::RequestId),
+                (b"grpc-timeout", Known::GrpcTimeout),
+            ],
+            14 => &[
+                (b"content-length", Known::ContentLength),
+                (b"http2-settings", Known::Http2Settings),
+            ],
+            16 => &[(b"proxy-connection", Known::ProxyConnection)],
+            17 => &[
+                (b"transfer-encoding", Known::TransferEncoding),
+                (b"x-forwarded-proto", Known::ForwardedProto),
+            ],
+            18 => &[(b"proxy-authenticate", Known::ProxyAuthenticate)],
+            19 => &[(b"proxy-authorization", Known::ProxyAuthorization)],
+            21 => &[(b"x-envoy-attempt-count", Known::AttemptCount)],
+            23 => &[
+                (b"x-forwarded-client-cert", Known::ForwardedClientCert),
+                (b"x-meltemi-not-delivered", Known::NotDelivered),
+            ],
+            _ => return Known::Other,
+        };
+        candidates
+            .iter()
+            .find(|(candidate, _)| name.eq_ignore_ascii_case(candidate))
+            .map_or(Known::Other, |(_, known)| *known)
+    }
+
+    /// Whether the field belongs to one connection and is never passed on as it stands
+    /// (RFC 9110, section 7.6.1; `te` and `upgrade` are put back where they still hold).
+    pub fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            Known::Connection
+                | Known::KeepAlive
+                | Known::ProxyConnection
+                | Known::ProxyAuthenticate
+                | Known::ProxyAuthorization
+                | Known::Te
+                | Known::Trailer
+                | Known::TransferEncoding
+                | Known::Upgrade
+                | Known::Http2Settings
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(Known::of(b"Content-Length"), Known::ContentLength);
+        assert_eq!(Known::of(b"X-ENVOY-ATTEMPT-COUNT"), Known::AttemptCount);
+        assert_eq!(Known::of(b"x-meltemi-not-delivered"), Known::NotDelivered);
+        assert_eq!(Known::of(b"content-lengthy"), Known::Other);
+        assert_eq!(Known::of(b""), Known::Other);
+    }
+}

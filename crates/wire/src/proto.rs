@@ -1,0 +1,22 @@
+//! The generated messages and services of `proto/`; their documentation stands there.
+
+/// Our own messages.
+pub mod meltemi {
+    /// Services, endpoints, workloads and registration.
+    #[allow(missing_docs, clippy::all)]
+    pub mod v1 {
+        tonic::include_proto!("meltemi.v1");
+    }
+}
+
+/// Messages of Istio that its clients speak.
+pub mod istio {
+    /// Version 1.
+    pub mod v1 {
+        /// The certificate service.
+        #[allow(missing_docs, clippy::all)]
+        pub mod auth {
+            tonic::include_proto!("istio.v1.auth");
+        }
+    }
+}
