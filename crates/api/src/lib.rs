@@ -1,1 +1,31 @@
-//! The user's resources: one module a kind; parsing, defaults, validation and JSON Schema. Pure.
+//! The user's resources: Istio's, the Gateway API's and Kubernetes' core kinds, one module a kind.
+//!
+//! Text goes through [`parse`] (YAML and JSON, with places), [`refuse`] (the shape by the kind's [`schema`], then
+//! what the kind itself checks) and [`defaults`]; wrong input is refused whole, every problem told as a [`Finding`].
+//! [`references`] says what a resource points to, [`yaml`] writes it for people. Nothing here knows time or
+//! network; [`files`] alone touches the disk.
+
+pub mod core;
+//pub mod defaults;
+pub mod files;
+mod finding;
+//pub mod gateway_api;
+pub mod istio;
+mod kind;
+pub mod metadata;
+mod object;
+pub mod parse;
+//pub mod references;
+pub mod refuse;
+mod resource;
+pub mod schema;
+pub mod values;
+pub mod yaml;
+
+pub use finding::{Finding, Severity};
+pub use kind::Kind;
+pub use object::Object;
+pub use parse::{Accepted, Options, Parsed, Source, parse};
+//pub use references::{Reference, dangling, references};
+pub use resource::Resource;
+pub use schema::schema;

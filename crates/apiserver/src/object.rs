@@ -221,7 +221,7 @@ pub(crate) fn encode(target: &Target, key: &Key, value: &Value) -> Result<Vec<u8
     }
     if let Err(findings) = Resource::from_value(stored.clone()) {
         let cause = |finding: meltemi_api::Finding| Cause {
-            message: finding.to_string(),
+            message: finding.reason(),
             field: finding.path,
         };
         return Err(Failure::invalid(key, findings.into_iter().map(cause).collect()));

@@ -189,6 +189,12 @@ fn document(bytes: &[u8]) -> Result<Value, Failure> {
     }
 }
 
-fn yaml(_: &[u8]) -> Result<Value, Failure> {
-    Err(Failure::bad_request("the body is not JSON"))
+fn yaml(bytes: &[u8]) -> Result<Value, Failure> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| Failure::bad_request("the body is neither JSON nor UTF-8 text"))?;
+    meltemi_api::parse::value(text).map_err(|findings| {
+        let told: Vec<_> =
+            findings.iter().map(|it| format!("line {}: {}", it.line, it.reason())).collect();
+        Failure::bad_request(format!("the body is neither JSON nor YAML: {}", told.join("; ")))
+    })
 }

@@ -1,1 +1,32 @@
-//! Assembly of a control plane.
+//! Assembly of a control plane, and nothing else: every part that it puts together lives in a crate of its own.
+//!
+//! [`ControlPlane::start`] goes through the parts in their order: the state directory (`state_dir`), the sockets
+//! (`listen`), the CA and the own certificate (`identity`), the store (`store`), the way of a change from the store to the
+//! proxies (`follow`), and the servers (`grpc`, `api`, `dns`, `monitoring`). When all of it works, [`ControlFile`] tells the
+//! commands of this machine where.
+
+mod admin;
+mod api;
+mod codec;
+mod control_file;
+mod control_plane;
+mod dns;
+mod error;
+mod follow;
+mod grpc;
+mod http_server;
+mod identity;
+mod listen;
+mod monitoring;
+mod options;
+mod state_dir;
+mod stopping;
+mod store;
+mod token;
+
+pub use control_file::{ControlFile, ControlFileError};
+pub use control_plane::ControlPlane;
+pub use error::ControlError;
+pub use listen::Bound;
+pub use options::{Addresses, Options, StoreChoice, parse_address, parse_optional_address};
+pub use token::{TokenFailure, local_join_token};

@@ -1,1 +1,24 @@
 //! The data plane: what happens to a connection and a request.
+//!
+//! The way of a request: [`listen`] takes the connection and finds what it speaks; `outbound` (towards the mesh) or
+//! `inbound` (towards the application) decides where the request goes; `upstream` makes the attempts; `relay` brings the
+//! answer back; `finish` counts it. [`config`] keeps what all of them read, [`start`] puts the whole together.
+
+mod data_path;
+mod exchange;
+mod finish;
+mod http;
+mod inbound;
+mod io;
+pub mod listen;
+mod outbound;
+mod relay;
+mod shared;
+mod upstream;
+mod worker;
+
+pub mod config;
+pub mod probe;
+
+pub use data_path::{DataPath, Listeners, UpstreamListener};
+pub use shared::{Local, Shared, alpn_plan};

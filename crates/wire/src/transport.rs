@@ -4,4 +4,6 @@ mod accept;
 mod channel;
 
 pub use accept::{Connection, Incoming, Peer};
-pub use channel::{Target, TargetError, TlsSource, channel, plaintext_channel};
+pub use channel::{
+    Target, TargetError, TargetSource, TlsSource, channel, moving_channel, plaintext_channel,
+};

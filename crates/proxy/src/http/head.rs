@@ -58,6 +58,16 @@ impl Fields {
         Span { start, len: text.len() as u32 }
     }
 
+    /// The range of a part of what was loaded; the empty range for an empty part.
+    pub(crate) fn span_of(&self, raw: &[u8], part: &[u8]) -> Span {
+        if part.is_empty() { Span::default() } else { offset(raw, part) }
+    }
+
+    /// The ranges of the values of all fields of this kind.
+    pub(crate) fn spans(&self, known: Known) -> impl Iterator<Item = Span> {
+        self.fields.iter().filter(move |field| field.known == known).map(|field| field.value)
+    }
+
     /// The text of a range.
     pub(crate) fn text(&self, span: Span) -> &[u8] {
         &self.bytes[span.start as usize..(span.start + span.len) as usize]
@@ -65,11 +75,8 @@ impl Fields {
 
     /// Adds a field at the end.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        let field = Field {
-            known: Known::of(name),
-            name: self.store(name),
-            value: self.store(value),
-        };
+        let field =
+            Field { known: Known::of(name), name: self.store(name), value: self.store(value) };
         self.fields.push(field);
     }
 
@@ -109,15 +116,12 @@ impl Fields {
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(Known, &[u8], &[u8]) -> bool) {
         let bytes = &self.bytes;
         let text = |span: Span| &bytes[span.start as usize..(span.start + span.len) as usize];
-        self.fields
-            .retain(|field| keep(field.known, text(field.name), text(field.value)));
+        self.fields.retain(|field| keep(field.known, text(field.name), text(field.value)));
     }
 
     /// Kind, name and value of each field.
     pub fn iter(&self) -> impl Iterator<Item = (Known, &[u8], &[u8])> {
-        self.fields
-            .iter()
-            .map(|field| (field.known, self.text(field.name), self.text(field.value)))
+        self.fields.iter().map(|field| (field.known, self.text(field.name), self.text(field.value)))
     }
 
     /// Number of fields.
@@ -132,10 +136,7 @@ impl Fields {
 }
 
 fn offset(raw: &[u8], part: &[u8]) -> Span {
-    Span {
-        start: (part.as_ptr() as usize - raw.as_ptr() as usize) as u32,
-        len: part.len() as u32,
-    }
+    Span { start: (part.as_ptr() as usize - raw.as_ptr() as usize) as u32, len: part.len() as u32 }
 }
 
 /// The version of HTTP in which a message came.
@@ -226,6 +227,8 @@ pub struct ResponseHead {
     pub body: BodyLength,
     /// Whether the connection that it came on may serve another request.
     pub keep_alive: bool,
+    /// Whether it leaves HTTP (status 101).
+    pub upgrade: bool,
 }
 
 impl ResponseHead {

@@ -24,6 +24,8 @@ const CONNECTING: Duration = Duration::from_secs(5);
 pub(crate) const PING_EVERY: Duration = Duration::from_secs(10);
 /// How long it may take to answer.
 pub(crate) const PING_ANSWER: Duration = Duration::from_secs(5);
+/// The authority of requests to a control plane whose address is not fixed.
+const NAMELESS: &str = "http://control-plane";
 
 /// Gives the TLS configuration for the next connection, so that a renewed certificate is used from then on. It must
 /// offer `h2` by ALPN.
@@ -66,14 +68,33 @@ impl fmt::Display for Target {
     }
 }
 
+/// Gives the address for the next connection: a control plane that was started again may be found at another one. The
+/// error is what the caller of the channel is told.
+pub type TargetSource = Arc<dyn Fn() -> io::Result<Target> + Send + Sync>;
+
 /// A channel to a control plane that must prove to be `expected`. Nothing is connected before its first use. A dead peer
 /// is noticed within 15 s by HTTP/2 pings.
 pub fn channel(target: &Target, tls: TlsSource, expected: SpiffeId) -> Channel {
     let to = target.clone();
+    connecting(endpoint(target), Arc::new(move || Ok(to.clone())), tls, expected)
+}
+
+/// As [`channel`], to wherever the control plane is found at the moment of each connection.
+pub fn moving_channel(target: TargetSource, tls: TlsSource, expected: SpiffeId) -> Channel {
+    connecting(tuned(Endpoint::from_static(NAMELESS)), target, tls, expected)
+}
+
+fn connecting(
+    endpoint: Endpoint,
+    target: TargetSource,
+    tls: TlsSource,
+    expected: SpiffeId,
+) -> Channel {
     let expected = Arc::new(expected);
     let connector = tower::service_fn(move |_: Uri| {
-        let (to, tls, expected) = (to.clone(), tls(), expected.clone());
+        let (to, tls, expected) = (target(), tls(), expected.clone());
         async move {
+            let to = to?;
             let attempt = connect(&to, tls, &expected);
             match tokio::time::timeout(CONNECTING, attempt).await {
                 Ok(connected) => connected.map(TokioIo::new),
@@ -81,7 +102,7 @@ pub fn channel(target: &Target, tls: TlsSource, expected: SpiffeId) -> Channel {
             }
         }
     });
-    endpoint(target).connect_with_connector_lazy(connector)
+    endpoint.connect_with_connector_lazy(connector)
 }
 
 /// A channel without TLS, for discovery on the same machine.
@@ -97,7 +118,11 @@ pub fn plaintext_channel(target: &Target) -> Channel {
 fn endpoint(target: &Target) -> Endpoint {
     // The authority of a valid target is a valid URI; the fixed one is never used.
     let endpoint = Endpoint::from_shared(format!("http://{target}"))
-        .unwrap_or_else(|_| Endpoint::from_static("http://control-plane"));
+        .unwrap_or_else(|_| Endpoint::from_static(NAMELESS));
+    tuned(endpoint)
+}
+
+fn tuned(endpoint: Endpoint) -> Endpoint {
     endpoint
         .connect_timeout(CONNECTING)
         .http2_keep_alive_interval(PING_EVERY)

@@ -1,0 +1,188 @@
+//! `Sidecar`: what the proxies beside workloads listen to and see.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::select::{LabelSelector, namespaced_host_problem};
+use super::service_entry::check_protocol;
+use super::status::Status;
+use super::tls::ServerTls;
+use super::traffic_policy::ConnectionPool;
+use crate::metadata::ObjectMeta;
+use crate::object::{Object, Spec};
+use crate::refuse::{Path, Report};
+use crate::values::Port;
+
+/// What the proxies beside workloads listen to and see.
+pub type Sidecar = Object<SidecarSpec, Status>;
+
+/// What the proxies beside workloads listen to and see.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SidecarSpec {
+    /// The workloads; all of the namespace where it is left out.
+    pub workload_selector: Option<LabelSelector>,
+    /// What comes in.
+    pub ingress: Vec<IngressListener>,
+    /// What goes out.
+    pub egress: Vec<EgressListener>,
+    /// How many connections and requests may come in.
+    pub inbound_connection_pool: Option<ConnectionPool>,
+    /// Where what is not known goes.
+    pub outbound_traffic_policy: Option<OutboundTrafficPolicy>,
+}
+
+/// A listener for what comes in.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IngressListener {
+    /// The port.
+    pub port: SidecarPort,
+    /// The address.
+    #[serde(default)]
+    pub bind: String,
+    /// How traffic comes here.
+    pub capture_mode: Option<CaptureMode>,
+    /// Where it goes: `127.0.0.1:PORT`, `0.0.0.0:PORT` or `unix://PATH`; the same port where it is left out.
+    #[serde(default)]
+    pub default_endpoint: String,
+    /// The TLS that is spoken here.
+    pub tls: Option<ServerTls>,
+    /// How many connections and requests may come in here.
+    pub connection_pool: Option<ConnectionPool>,
+}
+
+/// A listener for what goes out.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EgressListener {
+    /// The port; all of the hosts' where it is left out.
+    pub port: Option<SidecarPort>,
+    /// The address or Unix socket.
+    #[serde(default)]
+    pub bind: String,
+    /// How traffic comes here.
+    pub capture_mode: Option<CaptureMode>,
+    /// The hosts that can be called, `NAMESPACE/HOST`.
+    #[schemars(length(min = 1))]
+    pub hosts: Vec<String>,
+}
+
+/// The port of a listener.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct SidecarPort {
+    /// The number.
+    pub number: Option<Port>,
+    /// The protocol.
+    pub protocol: String,
+    /// The name.
+    pub name: String,
+    /// No longer has an effect.
+    pub target_port: Option<Port>,
+}
+
+/// How traffic comes to a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CaptureMode {
+    /// As the machine is set up.
+    Default,
+    /// It is redirected by the kernel.
+    Iptables,
+    /// The application itself calls the listener.
+    None,
+}
+
+/// Where what is not known goes.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct OutboundTrafficPolicy {
+    /// Out, or nowhere; as the mesh says where it is left out.
+    pub mode: Option<OutboundMode>,
+    /// The service through which it goes out.
+    pub egress_proxy: Option<super::virtual_service::Destination>,
+}
+
+/// Whether what is not known goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum OutboundMode {
+    /// It does not.
+    RegistryOnly,
+    /// It does.
+    AllowAny,
+}
+
+impl Spec for SidecarSpec {
+    fn check(&self, _: &ObjectMeta, at: &Path, report: &mut Report) {
+        if let Some(selector) = &self.workload_selector {
+            selector.check(&at.field("workloadSelector"), report);
+        }
+        for (index, listener) in self.ingress.iter().enumerate() {
+            listener.check(&at.field("ingress").item(index), report);
+        }
+        for (index, listener) in self.egress.iter().enumerate() {
+            listener.check(&at.field("egress").item(index), report);
+            let is_last = index + 1 == self.egress.len();
+            if listener.port.is_none() && !is_last {
+                let message = "missing; only the last listener can be for all ports";
+                report.error(at.field("egress").item(index).field("port"), message);
+            }
+        }
+        if let Some(pool) = &self.inbound_connection_pool {
+            pool.check(&at.field("inboundConnectionPool"), report);
+        }
+    }
+}
+
+impl IngressListener {
+    fn check(&self, at: &Path, report: &mut Report) {
+        self.port.check(&at.field("port"), report);
+        if let Some(tls) = &self.tls {
+            tls.check(&at.field("tls"), report);
+        }
+        if let Some(pool) = &self.connection_pool {
+            pool.check(&at.field("connectionPool"), report);
+        }
+        let endpoint = self.default_endpoint.as_str();
+        let is_local = endpoint.parse::<std::net::SocketAddr>().is_ok_and(|it| {
+            it.port() > 0 && (it.ip().is_loopback() || it.ip().is_unspecified())
+        });
+        if !endpoint.is_empty() && !endpoint.starts_with("unix://") && !is_local {
+            let message = format!(
+                "`{endpoint}` is not `127.0.0.1:PORT`, `0.0.0.0:PORT`, `[::1]:PORT`, `[::]:PORT` or `unix://PATH`"
+            );
+            report.error(at.field("defaultEndpoint"), message);
+        }
+    }
+}
+
+impl EgressListener {
+    fn check(&self, at: &Path, report: &mut Report) {
+        if let Some(port) = &self.port
+            && !self.bind.starts_with("unix://")
+        {
+            port.check(&at.field("port"), report);
+        }
+        for (index, host) in self.hosts.iter().enumerate() {
+            let at = at.field("hosts").item(index);
+            if !host.contains('/') {
+                let message = format!("`{host}` does not say of which namespace");
+                let hint = format!("write `*/{host}`, `./{host}` or `NAMESPACE/{host}`");
+                report.error(at, message).suggest(hint);
+            } else if let Some(problem) = namespaced_host_problem(host) {
+                report.error(at, problem);
+            }
+        }
+    }
+}
+
+impl SidecarPort {
+    fn check(&self, at: &Path, report: &mut Report) {
+        if self.number.is_none() {
+            report.error(at.field("number"), "missing; it says which port is meant");
+        }
+        check_protocol(&self.protocol, at.field("protocol"), report);
+    }
+}

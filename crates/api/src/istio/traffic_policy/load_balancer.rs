@@ -1,0 +1,218 @@
+//! Which endpoint of a service is called.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::refuse::{Path, Report, at_most_one};
+use crate::values::{Duration, form};
+
+/// Which endpoint is called.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LoadBalancer {
+    /// By a rule that needs nothing of the request.
+    pub simple: Option<SimpleLoadBalancer>,
+    /// By something in the request: the same endpoint for the same thing.
+    pub consistent_hash: Option<ConsistentHash>,
+    /// Which places are preferred.
+    pub locality_lb_setting: Option<LocalityLoadBalancer>,
+    /// Old form of `warmup`.
+    pub warmup_duration_secs: Option<Duration>,
+    /// How a new endpoint gets its share.
+    pub warmup: Option<Warmup>,
+}
+
+/// A rule that needs nothing of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SimpleLoadBalancer {
+    /// As the mesh thinks best.
+    Unspecified,
+    /// Old name of `LEAST_REQUEST`.
+    LeastConn,
+    /// Any.
+    Random,
+    /// The one that the caller meant.
+    Passthrough,
+    /// Each in turn.
+    RoundRobin,
+    /// Of two, the one with fewer requests under way.
+    LeastRequest,
+}
+
+/// The same endpoint for the same thing in the request.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ConsistentHash {
+    /// The thing is a header.
+    pub http_header_name: Option<String>,
+    /// The thing is a cookie.
+    pub http_cookie: Option<HttpCookie>,
+    /// The thing is the caller's address.
+    pub use_source_ip: Option<bool>,
+    /// The thing is a parameter of the query.
+    pub http_query_parameter_name: Option<String>,
+    /// By a ring.
+    pub ring_hash: Option<RingHash>,
+    /// By Maglev's table.
+    pub maglev: Option<Maglev>,
+    /// Old form of the ring's size.
+    pub minimum_ring_size: Option<u64>,
+}
+
+/// A cookie by which an endpoint is chosen.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+pub struct HttpCookie {
+    /// Its name.
+    #[schemars(with = "form::Filled")]
+    pub name: String,
+    /// Its path, where it is made here.
+    #[serde(default)]
+    pub path: String,
+    /// How long it lives; it is made here if that is given.
+    pub ttl: Option<Duration>,
+    /// More about it.
+    #[serde(default)]
+    pub attributes: Vec<CookieAttribute>,
+}
+
+/// An attribute of a cookie.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+pub struct CookieAttribute {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    #[serde(default)]
+    pub value: String,
+}
+
+/// A ring of endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct RingHash {
+    /// How many places it has at least; 1024 where it is left out.
+    pub minimum_ring_size: Option<u64>,
+}
+
+/// Maglev's table of endpoints.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Maglev {
+    /// How many places it has, a prime number; 65537 where it is left out.
+    pub table_size: Option<u64>,
+}
+
+/// Which places are preferred.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct LocalityLoadBalancer {
+    /// Shares of places.
+    pub distribute: Vec<LocalityDistribute>,
+    /// Where traffic goes when a place fails.
+    pub failover: Vec<LocalityFailover>,
+    /// Labels by which endpoints are ranked: who shares more of them with the caller comes first.
+    pub failover_priority: Vec<String>,
+    /// Whether it has an effect; as the mesh says where it is left out.
+    pub enabled: Option<bool>,
+}
+
+/// Shares of places for callers of one place.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LocalityDistribute {
+    /// Where the caller is, as in `region/zone/*`.
+    pub from: String,
+    /// Shares of 100 by place.
+    pub to: BTreeMap<String, u32>,
+}
+
+/// Where traffic of a region goes when it fails.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct LocalityFailover {
+    /// The region that fails.
+    pub from: String,
+    /// The region that helps out.
+    pub to: String,
+}
+
+/// How a new endpoint gets its share.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Warmup {
+    /// How long that takes.
+    pub duration: Duration,
+    /// With how much of 100 it begins; 10 where it is left out.
+    #[schemars(range(min = 0, max = 100))]
+    pub minimum_percent: Option<f64>,
+    /// How the share rises; 1, evenly, where it is left out.
+    #[schemars(range(min = 0))]
+    pub aggression: Option<f64>,
+}
+
+impl LoadBalancer {
+    pub(super) fn check(&self, at: &Path, report: &mut Report) {
+        let choices =
+            [("simple", self.simple.is_some()), ("consistentHash", self.consistent_hash.is_some())];
+        at_most_one(&choices, at, report);
+        if let Some(hash) = &self.consistent_hash {
+            hash.check(&at.field("consistentHash"), report);
+        }
+        if let Some(locality) = &self.locality_lb_setting {
+            locality.check(&at.field("localityLbSetting"), report);
+        }
+        let is_warm = self.warmup.is_some() || self.warmup_duration_secs.is_some();
+        if is_warm && self.consistent_hash.is_some() {
+            let message = "a new endpoint cannot get its share slowly with `consistentHash`";
+            report.warn(at.clone(), message);
+        }
+    }
+}
+
+impl ConsistentHash {
+    fn check(&self, at: &Path, report: &mut Report) {
+        let things = [
+            ("httpHeaderName", self.http_header_name.is_some()),
+            ("httpCookie", self.http_cookie.is_some()),
+            ("useSourceIp", self.use_source_ip.is_some()),
+            ("httpQueryParameterName", self.http_query_parameter_name.is_some()),
+        ];
+        crate::refuse::exactly_one(&things, at, report);
+        let ways = [("ringHash", self.ring_hash.is_some()), ("maglev", self.maglev.is_some())];
+        at_most_one(&ways, at, report);
+        if let Some(size) = self.maglev.as_ref().and_then(|maglev| maglev.table_size)
+            && !(2..=5_000_011).contains(&size)
+        {
+            let message = format!("{size} must be a prime number of at most 5000011");
+            report.error(at.field("maglev").field("tableSize"), message);
+        }
+    }
+}
+
+impl LocalityLoadBalancer {
+    fn check(&self, at: &Path, report: &mut Report) {
+        let ways = [
+            ("distribute", !self.distribute.is_empty()),
+            ("failover", !self.failover.is_empty()),
+        ];
+        at_most_one(&ways, at, report);
+        for (index, share) in self.distribute.iter().enumerate() {
+            let at = at.field("distribute").item(index);
+            let total: u64 = share.to.values().map(|share| u64::from(*share)).sum();
+            if total != 100 {
+                report.error(at.field("to"), format!("the shares add up to {total}, not 100"));
+            }
+            for (place, _) in share.to.iter().filter(|(_, share)| **share == 0) {
+                report.error(at.field("to").field(place), "0 is no share").suggest("leave it out");
+            }
+        }
+        for (index, failover) in self.failover.iter().enumerate() {
+            if failover.from == failover.to {
+                let message = format!("`{}` cannot help itself out", failover.to);
+                report.error(at.field("failover").item(index).field("to"), message);
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The forms of texts and the bounds of numbers that schemas name.
+
+use meltemi_names::{Host, is_dns_label, is_dns_subdomain};
+use serde_json::Value;
+
+use crate::values::{is_base64, is_cidr, is_header_name, parse_duration, parse_gateway_duration};
+
+/// What is wrong with a number by the schema's bounds.
+pub(super) fn number_problem(schema: &Value, value: &Value) -> Option<String> {
+    let number = value.as_f64()?;
+    if ["port", "port-or-name"].contains(&schema["format"].as_str().unwrap_or_default()) {
+        return (!(1.0..=65535.0).contains(&number))
+            .then(|| format!("{value} is not a port (1 to 65535)"));
+    }
+    let (least, most) = (bound(schema, "minimum"), bound(schema, "maximum"));
+    let fits = least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most);
+    let limits = || match (least, most) {
+        (Some(least), Some(most)) => format!("{value} must lie between {least} and {most}"),
+        (Some(least), None) => format!("{value} must not be less than {least}"),
+        (_, most) => format!("{value} must not be more than {}", most.unwrap_or_default()),
+    };
+    (!fits).then(limits)
+}
+
+/// A bound by the schema, or by its format's size.
+fn bound(schema: &Value, name: &str) -> Option<f64> {
+    let by_size = match (schema["format"].as_str(), name) {
+        (Some("int32"), "minimum") => Some(f64::from(i32::MIN)),
+        (Some("int32"), "maximum") => Some(f64::from(i32::MAX)),
+        (Some("uint32"), "maximum") => Some(f64::from(u32::MAX)),
+        (Some("uint16"), "maximum") => Some(f64::from(u16::MAX)),
+        _ => None,
+    };
+    schema[name].as_f64().or(by_size)
+}
+
+/// What is wrong with a text by the schema's format.
+pub(super) fn text_problem(schema: &Value, text: &str) -> Option<String> {
+    match schema["format"].as_str().unwrap_or_default() {
+        "duration" => parse_duration(text).err(),
+        "gateway-duration" => parse_gateway_duration(text).err(),
+        "host" => host_problem(text),
+        "plain-host" => host_problem(text).or_else(|| {
+            text.starts_with('*').then(|| format!("`{text}`: a wildcard cannot stand here"))
+        }),
+        "cidr" => (!is_cidr(text)).then(|| {
+            format!("`{text}` is not an IP address or a block of them, as in `10.0.0.0/8`")
+        }),
+        "header" => (!is_header_name(text)).then(|| format!("`{text}` is not the name of a header")),
+        "dns-label" => (!is_dns_label(text)).then(|| {
+            format!("`{text}` is not a DNS label: at most 63 lower-case letters, digits and `-`, no `-` at either end")
+        }),
+        "dns-name" => (!is_dns_subdomain(text)).then(|| {
+            format!("`{text}` is not a DNS name: at most 253 lower-case letters, digits, `-` and `.`")
+        }),
+        "port-or-name" => port_name_problem(text),
+        "base64" => (!is_base64(text)).then(|| "is not base64; plain text goes into `stringData`".to_owned()),
+        "filled" => text.is_empty().then(|| "empty; it must say something".to_owned()),
+        "regex" => regex_problem(text),
+        _ => None,
+    }
+}
+
+/// Whether the expression is one of RE2, whose syntax the regex crate shares but for odds and ends.
+fn regex_problem(text: &str) -> Option<String> {
+    let error = regex_syntax::Parser::new().parse(text).err()?;
+    let lines = error.to_string();
+    let reason = lines.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    Some(format!("`{text}` is not a regular expression: {reason}"))
+}
+
+fn host_problem(text: &str) -> Option<String> {
+    text.parse::<Host>().err().map(|error| error.to_string())
+}
+
+/// Kubernetes' names of ports (IANA service names).
+fn port_name_problem(text: &str) -> Option<String> {
+    let fits = is_dns_label(text)
+        && text.len() <= 15
+        && text.bytes().any(|byte| byte.is_ascii_lowercase())
+        && !text.contains("--");
+    (!fits).then(|| {
+        let hint = if text.parse::<u32>().is_ok() { "; a number stands without quotes" } else { "" };
+        format!("`{text}` is not a port's name: at most 15 lower-case letters, digits and `-`, with a letter in it{hint}")
+    })
+}

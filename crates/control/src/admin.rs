@@ -1,0 +1,89 @@
+//! Who may use the API: the holder of the local token, or, in the demo, whoever is on this machine.
+
+use std::io;
+
+use http::header::{HOST, ORIGIN};
+use http::request::Parts;
+use meltemi_apiserver::{Authenticator, Failure, Principal};
+use meltemi_identity::is_private;
+
+use crate::error::ControlError;
+use crate::state_dir::{StateDir, write_private};
+
+/// The token of the API, made on the first start: 256 random bits as hex. It outlives restarts, so that a kubeconfig does.
+pub(crate) fn open_token(state_dir: &StateDir) -> Result<String, ControlError> {
+    let path = state_dir.admin_token();
+    let failed = |source| ControlError::StateDir { path: path.clone(), source };
+    match std::fs::read_to_string(&path) {
+        Ok(token) if token.trim().len() == 64 && is_private(&path).unwrap_or(false) => {
+            return Ok(token.trim().to_owned());
+        }
+        Ok(_) => tracing::warn!(
+            path = %path.display(),
+            "others could read the API's token, or it is none: a new one is made; make kubeconfigs anew"
+        ),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let token: String =
+        rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+    write_private(&path, token.as_bytes()).map_err(failed)?;
+    Ok(token)
+}
+
+/// Lets in without a token, but for browsers that another site has sent here.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ThisMachine;
+
+impl Authenticator for ThisMachine {
+    fn authenticate(&self, request: &Parts) -> Result<Principal, Failure> {
+        let text =
+            |name| request.headers.get(name).map(|value: &http::HeaderValue| value.as_bytes());
+        let is_own = match text(ORIGIN) {
+            None => true,
+            Some(origin) => text(HOST)
+                .is_some_and(|host| origin.strip_prefix(b"http://").is_some_and(|it| it == host)),
+        };
+        if !is_own {
+            return Err(Failure::forbidden("pages of other sites may not use the API"));
+        }
+        Ok(Principal { name: "anonymous".to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn pages_of_other_sites_are_turned_away() {
+        let ask = |origin: Option<&str>| {
+            let mut request = http::Request::builder().header(HOST, "127.0.0.1:15080");
+            if let Some(origin) = origin {
+                request = request.header(ORIGIN, origin);
+            }
+            ThisMachine.authenticate(&request.body(()).unwrap().into_parts().0).is_ok()
+        };
+        assert!(ask(None));
+        assert!(ask(Some("http://127.0.0.1:15080")));
+        for origin in
+            ["http://evil.example.com", "null", "http://127.0.0.1:8080", "https://127.0.0.1:15080"]
+        {
+            assert!(!ask(Some(origin)), "{origin}");
+        }
+    }
+
+    #[test]
+    fn the_token_outlives_a_restart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let first = open_token(&StateDir::open(&path).unwrap()).unwrap();
+        assert_eq!(first.len(), 64);
+        assert_eq!(open_token(&StateDir::open(&path).unwrap()).unwrap(), first);
+        let seen = std::fs::Permissions::from_mode(0o644);
+        std::fs::set_permissions(path.join("admin.token"), seen).unwrap();
+        assert_ne!(open_token(&StateDir::open(&path).unwrap()).unwrap(), first);
+    }
+}

@@ -1,0 +1,268 @@
+//! The whole control plane: its start in order, its watch over its parts, and its stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use meltemi_apiserver::ensure_namespaces;
+use meltemi_discovery::{Hub, Metrics, Publisher, Registry};
+use meltemi_identity::token::Issuer;
+use meltemi_model::Settings;
+use meltemi_store::Store;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::control_file::ControlFile;
+use crate::error::ControlError;
+use crate::follow::Follower;
+use crate::grpc::Services;
+use crate::identity::{OwnIdentity, open_authority};
+use crate::listen::{Bound, Sockets};
+use crate::options::Options;
+use crate::state_dir::{StateDir, token_key};
+use crate::stopping::Stopping;
+use crate::store::Released;
+use crate::{admin, api, dns, http_server, monitoring, store};
+
+/// How long servers, and then the store's last users, may take to end.
+const LAST_WORK: Duration = Duration::from_secs(10);
+
+/// A running control plane. Dropped without [`ControlPlane::stop`], it leaves the registry as it is and ends its tasks.
+#[derive(Debug)]
+pub struct ControlPlane {
+    bound: Bound,
+    file: ControlFile,
+    /// `None` when it has been let go.
+    registry: Option<Arc<Registry>>,
+    stop: watch::Sender<bool>,
+    ready: watch::Sender<bool>,
+    /// End by themselves after the sign to stop.
+    servers: JoinSet<&'static str>,
+    /// Run for ever.
+    keepers: JoinSet<&'static str>,
+    released: Released,
+    state_dir: StateDir,
+}
+
+/// What was opened before anything is served.
+struct Parts {
+    services: Services,
+    own: OwnIdentity,
+    store: Arc<dyn Store>,
+    released: Released,
+    follower: Follower,
+    /// The store's version that is published already.
+    version: u64,
+    admin_token: String,
+}
+
+impl Parts {
+    async fn open(
+        options: &Options,
+        state_dir: &StateDir,
+        bound: &Bound,
+    ) -> Result<Self, ControlError> {
+        let authority = open_authority(options, state_dir)?;
+        let own = OwnIdentity::new(authority.clone(), bound.secure_xds)?;
+        let tokens =
+            Issuer::open_or_create(&token_key(state_dir.path())).map_err(ControlError::TokenKey)?;
+        let admin_token = admin::open_token(state_dir)?;
+        let (store, released) = store::open(&options.store, state_dir).await?;
+        ensure_namespaces(&*store).await?;
+        let publisher = Arc::new(Publisher::default());
+        let settings = Settings {
+            trust_domain: options.trust_domain.clone(),
+            suffix: options.domain_suffix.clone(),
+        };
+        let mut follower = Follower::new(store.clone(), publisher.clone(), settings);
+        // Before the first proxy is answered: after a restart nobody may miss what was there before.
+        let version = follower.list().await?;
+        let services = Services {
+            publisher,
+            hub: Arc::new(Hub::default()),
+            metrics: Arc::new(Metrics::default()),
+            registry: Registry::new(store.clone()),
+            authority,
+            tokens,
+        };
+        Ok(Parts { services, own, store, released, follower, version, admin_token })
+    }
+}
+
+impl ControlPlane {
+    /// Starts everything. When this returns, all servers answer, and `control.json` is written.
+    ///
+    /// # Errors
+    /// When the state directory is in use or cannot be written, an address cannot be listened on, or the CA or the store
+    /// cannot be opened. Nothing keeps running then.
+    pub async fn start(options: Options) -> Result<Self, ControlError> {
+        let state_dir = StateDir::open(&options.state_dir)?;
+        // What a control plane that was killed has left would send commands to ports that are not ours.
+        let path = state_dir.path();
+        let failed = |source| ControlError::StateDir { path: path.into(), source };
+        ControlFile::remove(path).map_err(failed)?;
+        let sockets = Sockets::open(&options).await?;
+        let bound = sockets.bound;
+        let parts = Parts::open(&options, &state_dir, &bound).await?;
+        let file = control_file(&options, &bound, &parts);
+
+        let (stop, stopping) = watch::channel(false);
+        let mut plane = ControlPlane {
+            bound,
+            file,
+            registry: Some(parts.services.registry.clone()),
+            stop,
+            ready: watch::Sender::new(false),
+            servers: JoinSet::new(),
+            keepers: JoinSet::new(),
+            released: Released::default(),
+            state_dir,
+        };
+        plane.serve(&options, parts, sockets, &Stopping(stopping))?;
+        let path = plane.state_dir.path();
+        let failed = |source| ControlError::StateDir { path: path.into(), source };
+        plane.file.write(path).map_err(failed)?;
+        plane.ready.send_replace(true);
+        tracing::info!(api = %bound.api, secure_xds = %bound.secure_xds, "the control plane is ready");
+        Ok(plane)
+    }
+
+    /// Where it listens.
+    pub fn addresses(&self) -> &Bound {
+        &self.bound
+    }
+
+    /// What commands of this machine are told.
+    pub fn file(&self) -> &ControlFile {
+        &self.file
+    }
+
+    /// Waits until a part ends that should run for ever.
+    pub async fn failed(&mut self) -> ControlError {
+        let ended = tokio::select! {
+            Some(ended) = self.servers.join_next() => ended,
+            Some(ended) = self.keepers.join_next() => ended,
+            else => return ControlError::Ended("the control plane"),
+        };
+        // A panic's message is in the log already.
+        ControlError::Ended(ended.unwrap_or("a part of the control plane"))
+    }
+
+    /// Stops: takes no workload out, accepts nothing more, ends all streams, closes the store, gives the state directory
+    /// back.
+    pub async fn stop(mut self) {
+        tracing::info!(
+            "stopping; registered workloads stay, and proxies go on with what they know"
+        );
+        self.close();
+        let servers = &mut self.servers;
+        let ending = async { while servers.join_next().await.is_some() {} };
+        if tokio::time::timeout(LAST_WORK, ending).await.is_err() {
+            tracing::warn!("connections that did not end in 10 s were cut off");
+        }
+        self.servers.shutdown().await;
+        self.keepers.shutdown().await;
+        self.registry = None;
+        if tokio::time::timeout(LAST_WORK, self.released.wait()).await.is_err() {
+            tracing::warn!("the store is still in use after 10 s; what it acknowledged is safe");
+        }
+        tracing::info!("stopped");
+    }
+
+    /// Gives the sign to stop. From here on the ends of streams mean nothing for the registry.
+    fn close(&self) {
+        if let Some(registry) = &self.registry {
+            registry.close();
+        }
+        self.ready.send_replace(false);
+        if let Err(error) = ControlFile::remove(self.state_dir.path()) {
+            tracing::warn!(%error, "control.json could not be removed");
+        }
+        self.stop.send_replace(true);
+    }
+
+    fn serve(
+        &mut self,
+        options: &Options,
+        parts: Parts,
+        sockets: Sockets,
+        stopping: &Stopping,
+    ) -> Result<(), ControlError> {
+        let Parts { services, own, store, released, follower, version, admin_token } = parts;
+        self.released = released;
+        let identity = own.identity().clone();
+        let (sources, publisher) = (
+            monitoring::Sources {
+                metrics: services.metrics.clone(),
+                publisher: services.publisher.clone(),
+                authority: services.authority.clone(),
+                identity: identity.clone(),
+                ready: self.ready.subscribe(),
+            },
+            services.publisher.clone(),
+        );
+        self.keep("the way from the store to the proxies", follower.run(version));
+        self.keep("the renewal of the own certificate", own.keep_fresh());
+        self.sweep(services.registry.clone());
+
+        let members =
+            services.clone().serve_members(sockets.secure_xds, identity, stopping.clone());
+        self.server("the xDS server", members);
+        if let Some(listener) = sockets.xds {
+            let anybody = services.serve_anybody(listener, stopping.clone());
+            self.server("the plaintext xDS server", anybody);
+        }
+        let routes = api::routes(options, &self.bound, store, &admin_token, stopping);
+        self.server("the API server", http_server::serve(sockets.api, routes, stopping.clone()));
+        if let Some(listener) = sockets.monitoring {
+            let routes = monitoring::routes(sources);
+            let serving = http_server::serve(listener, routes, stopping.clone());
+            self.server("the monitoring server", serving);
+        }
+        if let Some(sockets) = sockets.dns {
+            let serving = dns::server(sockets, publisher, options, stopping.clone())?;
+            self.server("the DNS server", serving);
+        }
+        Ok(())
+    }
+
+    fn server(&mut self, name: &'static str, serving: impl Future<Output = ()> + Send + 'static) {
+        self.servers.spawn(async move {
+            serving.await;
+            name
+        });
+    }
+
+    fn keep(&mut self, name: &'static str, running: impl Future<Output = ()> + Send + 'static) {
+        self.keepers.spawn(async move {
+            running.await;
+            name
+        });
+    }
+
+    /// Removes what does not come back after a restart.
+    fn sweep(&mut self, registry: Arc<Registry>) {
+        self.keepers.spawn(async move {
+            if let Err(error) = registry.sweep().await {
+                tracing::warn!(%error, "workloads of before the restart could not be looked for");
+            }
+            drop(registry);
+            std::future::pending().await
+        });
+    }
+}
+
+impl Drop for ControlPlane {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn control_file(options: &Options, bound: &Bound, parts: &Parts) -> ControlFile {
+    ControlFile::new(
+        bound,
+        parts.services.authority.bundle().to_pem(),
+        options.trust_domain.to_string(),
+        options.domain_suffix.clone(),
+        parts.admin_token.clone(),
+    )
+}

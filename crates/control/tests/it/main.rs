@@ -1,0 +1,11 @@
+//! Whole control planes on free ports, with real clients on real sockets.
+
+mod api;
+mod certificates;
+mod discovery;
+mod dns;
+mod faults;
+mod http;
+mod mesh;
+mod registration;
+mod restart;

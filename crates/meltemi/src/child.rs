@@ -1,0 +1,126 @@
+//! The command beside a sidecar: started so that it never outlives `run`, signalled as a group, waited for.
+
+mod environment;
+mod exec;
+mod signals;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::process::Command;
+
+pub use environment::Environment;
+pub use exec::Args as ExecArgs;
+pub use exec::run as exec;
+pub use signals::{Asked, Signals};
+
+/// The hidden command that becomes the user's.
+pub const EXEC: &str = "exec-child";
+
+/// Whose signals a command gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// A process group of its own: signals reach what the command has started as well, and Ctrl-C on the terminal reaches
+    /// `run` alone, which takes the workload out of the mesh before it passes the signal on.
+    Own,
+    /// The group of `run`: a command of a client that reads the terminal must belong to the terminal's group.
+    Shared,
+}
+
+impl Group {
+    /// The group for a command: shared only by a client that may read a terminal.
+    pub fn of(is_service: bool) -> Group {
+        match !is_service && io::stdin().is_terminal() {
+            true => Group::Shared,
+            false => Group::Own,
+        }
+    }
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub struct Child {
+    process: tokio::process::Child,
+    group: Group,
+}
+
+impl Child {
+    /// Starts a command. To be called on the main thread: the kernel ends the command with the *thread* that started it.
+    ///
+    /// # Errors
+    /// When no process can be made. That the program is not there is told by the command's end, with code 127.
+    pub fn start(
+        command: &[OsString],
+        environment: &Environment,
+        group: Group,
+    ) -> io::Result<Child> {
+        // The link stays good also when the program's file is replaced while it runs.
+        let mut helper = Command::new("/proc/self/exe");
+        helper.arg0("meltemi").arg(EXEC);
+        helper.arg("--parent").arg(std::process::id().to_string()).arg("--").args(command);
+        helper.envs(environment.variables());
+        if group == Group::Own {
+            helper.process_group(0);
+        }
+        let process = helper.kill_on_drop(true).spawn()?;
+        Ok(Child { process, group })
+    }
+
+    /// Waits for its end. Gives the exit code as a shell does: 128 and the signal's number for one that was killed.
+    pub async fn ended(&mut self) -> i32 {
+        // The group's number is free for others once its leader is waited for and no member is left.
+        let leader = self.pid();
+        let status = self.process.wait().await;
+        if let (Some(leader), Group::Own) = (leader, self.group) {
+            // What the command left behind does not outlive it.
+            let _ = kill_process_group(leader, Signal::KILL);
+        }
+        status.map_or(1, code)
+    }
+
+    /// Passes a signal on. One that has ended is left alone.
+    pub fn signal(&self, signal: Signal) {
+        let Some(pid) = self.pid() else { return };
+        // It may just have ended, which its waiter is told.
+        let _ = match self.group {
+            Group::Own => kill_process_group(pid, signal),
+            Group::Shared => kill_process(pid, signal),
+        };
+    }
+
+    /// Asks it to end, and kills it where that takes longer than `grace`. Gives its exit code.
+    pub async fn end(&mut self, grace: Duration) -> i32 {
+        self.signal(Signal::TERM);
+        if let Ok(code) = tokio::time::timeout(grace, self.ended()).await {
+            return code;
+        }
+        tracing::warn!(?grace, "the command did not end in time: killing it (--termination-grace)");
+        self.signal(Signal::KILL);
+        self.ended().await
+    }
+
+    /// None once it was waited for.
+    fn pid(&self) -> Option<Pid> {
+        self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+    }
+}
+
+fn code(status: ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_a_shell() {
+        for (raw, expected) in [(0, 0), (3 << 8, 3), (127 << 8, 127), (9, 137), (15, 143)] {
+            assert_eq!(code(ExitStatus::from_raw(raw)), expected);
+        }
+    }
+}

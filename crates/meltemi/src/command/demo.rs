@@ -1,0 +1,138 @@
+//! `meltemi demo`: a whole mesh on a laptop.
+
+use std::io::{IsTerminal, stdout};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::demo::{self, DemoError, Options, Summary};
+use crate::exit::Failure;
+use crate::output;
+
+const DETAILS: &str = "\
+The bookshop has four services, each program its own process with a sidecar beside it:
+  storefront -> catalog (gRPC), reviews v1, v2, v3 (HTTP); reviews -> ratings (HTTP)
+All calls between them go from sidecar to sidecar over mutual TLS. Everything listens on
+loopback only, keeps its state in a temporary directory, and is gone when the demo ends.
+
+The demo ends after --duration, or with Ctrl-C (a second one ends it at once). Its exit code is
+0 if there was at least one request and 99.9 % of all succeeded, else 1.
+
+Examples:
+  meltemi demo
+  meltemi demo --duration 20s --rate 500 --output json";
+
+/// Show a whole mesh: a control plane, a sample application with sidecars, and traffic
+#[derive(Debug, clap::Args)]
+#[command(after_help = DETAILS)]
+pub struct Args {
+    /// How long traffic flows, as 20s, 5m or 1h; until Ctrl-C if not given
+    #[arg(long, value_parser = duration, value_name = "TIME")]
+    duration: Option<Duration>,
+    /// Requests a second that a shopper sends to the storefront
+    #[arg(long, default_value = "200", value_name = "N")]
+    rate: NonZeroU32,
+    /// A live table and a summary, or one JSON object at the end
+    #[arg(long, value_enum, default_value = "table", value_name = "FORM")]
+    output: Form,
+    /// Clears up after a demo; for the demo itself to start
+    #[arg(long, hide = true, value_name = "DIR", exclusive = true)]
+    clear: Option<PathBuf>,
+}
+
+/// What goes to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// A live table, then a summary.
+    Table,
+    /// The summary as one JSON object.
+    Json,
+}
+
+/// Shows the demo.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    if let Some(directory) = args.clear {
+        return demo::clear(&directory).map_err(|error| {
+            Failure::Failed(format!("cannot clear up {}: {error}", directory.display()))
+        });
+    }
+    let live = args.output == Form::Table;
+    if live && stdout().is_terminal() {
+        output::line("Starting a control plane and six programs, each with a sidecar ...")?;
+    }
+    let options = Options { duration: args.duration, rate: args.rate, live };
+    let summary = demo::show(options).await.map_err(failure)?;
+    print(&summary, args.output)?;
+    if summary.went_well() { Ok(()) } else { Err(Failure::Code(1)) }
+}
+
+fn print(summary: &Summary, form: Form) -> Result<(), Failure> {
+    match form {
+        Form::Table => output::print(&format!("\n{}", summary.text())),
+        Form::Json => {
+            let text = serde_json::to_string(summary)
+                .map_err(|error| Failure::Failed(format!("cannot write the summary: {error}")))?;
+            output::line(&text)
+        }
+    }
+}
+
+fn failure(error: DemoError) -> Failure {
+    match error {
+        DemoError::NoReader => Failure::Code(0),
+        error => Failure::Failed(error.to_string()),
+    }
+}
+
+/// Reads a time such as `20s`, `1m30s`, `250ms`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time: use for example 20s, 1m30s or 500ms");
+    let (mut rest, mut total) = (text, Duration::ZERO);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        let unit = &rest[digits..];
+        let unit = &unit[..unit.find(|c: char| c.is_ascii_digit()).unwrap_or(unit.len())];
+        let millis = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(wrong()),
+        };
+        let part = number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)?;
+        total = total.checked_add(part).ok_or_else(wrong)?;
+        rest = &rest[digits + unit.len()..];
+    }
+    if total.is_zero() { Err(wrong()) } else { Ok(total) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_or_refused() {
+        for (text, millis) in [
+            ("20s", Some(20_000)),
+            ("500ms", Some(500)),
+            ("1m30s", Some(90_000)),
+            ("2h", Some(7_200_000)),
+            ("20", None),
+            ("", None),
+            ("0s", None),
+            ("s", None),
+            ("1d", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("20 s", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615h", None),
+        ] {
+            let read = duration(text).ok().map(|time| time.as_millis());
+            assert_eq!(read, millis, "{text}");
+        }
+    }
+}

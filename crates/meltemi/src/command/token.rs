@@ -1,0 +1,135 @@
+//! `meltemi token`: join tokens, with which workloads on other machines enter the mesh.
+
+use std::time::Duration;
+
+use meltemi_control::{TokenFailure, local_join_token};
+use meltemi_names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
+use serde_json::json;
+
+use crate::exit::Failure;
+use crate::{output, state};
+
+const EXAMPLE: &str = "\
+Example:
+  # on the control plane's machine
+  meltemi token create --namespace shop --service-account reviews --ttl 1h > reviews.token
+  # on another machine, with a copy of ca/root-cert.pem from the state directory
+  meltemi run --control https://mesh.example.com:15012 --trust-bundle root-cert.pem \\
+    --token-file reviews.token --namespace shop --service-account reviews \\
+    --service reviews --port 8001 -- ./reviews";
+
+/// Make join tokens for workloads on other machines.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Print a token that lets its holder be one service account's workload
+    Create(Create),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+struct Create {
+    /// Namespace of the workload
+    #[arg(long, short = 'n', env = "MELTEMI_NAMESPACE", default_value = DEFAULT_NAMESPACE, value_name = "NS")]
+    namespace: String,
+    /// Service account of the workload
+    #[arg(long, default_value = DEFAULT_SERVICE_ACCOUNT, value_name = "SA")]
+    service_account: String,
+    /// How long the token is good for a first certificate: a number with s, m, h or d
+    #[arg(long, default_value = "1h", value_parser = ttl, value_name = "TIME")]
+    ttl: Duration,
+    /// The bare token, or a JSON object with it
+    #[arg(long, short = 'o', value_enum, default_value = "text")]
+    output: Form,
+    #[command(flatten)]
+    state: state::Args,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Form {
+    Text,
+    Json,
+}
+
+/// Runs the command.
+pub async fn run(args: Args) -> Result<(), Failure> {
+    match args.action {
+        Action::Create(create) => self::create(&create),
+    }
+}
+
+fn create(args: &Create) -> Result<(), Failure> {
+    let Create { namespace, service_account, ttl, .. } = args;
+    let token = local_join_token(&args.state.path()?, namespace, service_account, *ttl);
+    let token = token.map_err(|error| match error {
+        TokenFailure::Token(error) => Failure::Usage(error.to_string()),
+        error => Failure::Failed(error.to_string()),
+    })?;
+    output::line(&match args.output {
+        Form::Text => token,
+        Form::Json => json!({
+            "token": token,
+            "namespace": namespace,
+            "service_account": service_account,
+            "expires_in_s": ttl.as_secs(),
+        })
+        .to_string(),
+    })
+}
+
+/// The longest life of a token: it is a password, kept in files.
+const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// `90s`, `10m`, `1h`, `7d`.
+fn ttl(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a time: expected a number with s, m, h or d, as in 1h");
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let ttl = Duration::from_secs(number.saturating_mul(seconds));
+    match ttl {
+        Duration::ZERO => Err("a token must be good for at least a second".to_owned()),
+        ttl if ttl > MAX_TTL => Err(format!("`{text}` is longer than a year (365d)")),
+        ttl => Ok(ttl),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read() {
+        for (text, expected) in [
+            ("90s", Some(90)),
+            ("10m", Some(600)),
+            ("1h", Some(3600)),
+            ("7d", Some(604_800)),
+            ("365d", Some(31_536_000)),
+            ("366d", None),
+            ("0h", None),
+            ("1", None),
+            ("h", None),
+            ("1hh", None),
+            ("-1h", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615d", None),
+            ("1ü", None),
+            ("", None),
+        ] {
+            assert_eq!(ttl(text).ok().map(|ttl| ttl.as_secs()), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What a demo leaves: processes are known by the directory for temporary files in their environment.
+
+use std::path::Path;
+
+/// The command lines of the processes that were told to use this directory for temporary files.
+pub(super) fn processes(temporary: &Path) -> Vec<String> {
+    let wanted = format!("TMPDIR={}", temporary.display());
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        // One that ends meanwhile, or is another user's, cannot be read.
+        let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
+        if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
+            let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            found.push(String::from_utf8_lossy(&line).replace('\0', " "));
+        }
+    }
+    found
+}
+
+/// Nothing is left: no process, and so no socket, and no file.
+#[track_caller]
+pub(super) fn nothing(temporary: &Path) {
+    assert_eq!(processes(temporary), Vec::<String>::new());
+    let files: Vec<_> =
+        std::fs::read_dir(temporary).unwrap().flatten().map(|it| it.path()).collect();
+    assert_eq!(files, Vec::<std::path::PathBuf>::new());
+}

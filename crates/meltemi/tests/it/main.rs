@@ -1,0 +1,12 @@
+//! The real binary, from its command line to its exit code.
+
+mod apply;
+mod apply_fails;
+mod delete;
+mod demo;
+mod describe;
+mod get;
+mod mesh;
+mod operate;
+mod validate;
+mod watch;

@@ -1,0 +1,162 @@
+//! `meltemi status`, `kubeconfig`, `completion`, and the command line itself; some with a real control plane.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::mesh::{Mesh, Run, bare, run, service};
+
+/// A real control plane on free ports.
+struct Control {
+    home: tempfile::TempDir,
+    child: Child,
+}
+
+impl Control {
+    async fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let ports = "--api :0 --xds :0 --secure-xds :0 --dns :0 --monitoring :0";
+        let mut command = bare(&format!("control --output json {ports}"));
+        let mut child = command
+            .env("MELTEMI_STATE_DIR", home.path().join("state"))
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let line = lines.next_line().await.unwrap().expect("it says when it is ready");
+        let told: Value = serde_json::from_str(&line).unwrap();
+        assert!(told["api"].is_string(), "{told}");
+        Self { home, child }
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = bare(line);
+        command
+            .current_dir(self.home.path())
+            .env("MELTEMI_STATE_DIR", self.home.path().join("state"));
+        command
+    }
+
+    async fn run(&self, line: &str, input: &str) -> Run {
+        run(self.command(line), input).await
+    }
+
+    async fn stop(&mut self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        self.child.wait().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_mesh_needs_no_flags_on_one_machine() {
+    let mut control = Control::start().await;
+    let told = control.run("apply -f -", &service("hello", 80)).await.succeeds();
+    assert_eq!(told, "service/hello created\n");
+    assert_eq!(control.run("get svc -o name", "").await.succeeds(), "service/hello\n");
+
+    let text = control.run("status", "").await.succeeds();
+    assert!(text.contains(" ready\n") && text.contains("Proxies:       0 connected\n"), "{text}");
+    let report = control.run("status --output json", "").await.succeeds();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["server_version"], env!("CARGO_PKG_VERSION"));
+    for (field, expected) in
+        [("ready", Value::from(true)), ("services", 1.into()), ("connected_proxies", 0.into())]
+    {
+        assert_eq!(report[field], expected, "{report}");
+    }
+
+    control.stop(Signal::KILL).await;
+    let error = control.run("status", "").await.fails(1);
+    assert!(
+        error.contains("no control plane answers") && error.contains("`meltemi control`"),
+        "{error}"
+    );
+    let done = control.run("status --output json", "").await;
+    let report: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!(report["reachable"], false);
+    assert!(report["error"].as_str().unwrap().contains("no control plane answers"), "{report}");
+    assert_eq!(done.fails(1), "");
+}
+
+#[tokio::test]
+async fn a_control_plane_that_was_stopped_is_not_looked_for() {
+    let mut control = Control::start().await;
+    control.stop(Signal::TERM).await;
+    let error = control.run("get svc", "").await.fails(1);
+    assert!(error.contains("no control plane") && error.contains("`meltemi control`"), "{error}");
+}
+
+#[tokio::test]
+async fn kubectl_uses_the_kubeconfig() {
+    let mesh = Mesh::start().await;
+    mesh.apply(&service("hello", 80)).await;
+    mesh.run("kubeconfig --output config").await.succeeds();
+    let path = mesh.home.path().join("config");
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let printed = mesh.run("kubeconfig").await.succeeds();
+    assert_eq!(printed, std::fs::read_to_string(&path).unwrap());
+    mesh.write("other", "clusters: []\n");
+    let error = mesh.run("kubeconfig -o other").await.fails(1);
+    assert!(error.contains("other exists"), "{error}");
+
+    match kubectl(&path, &["get", "services", "-o", "name"]).await {
+        Some(listed) => assert_eq!(listed.succeeds(), "service/hello\n"),
+        None => eprintln!("kubectl is not installed: this part of the test is passed over"),
+    }
+}
+
+/// Runs kubectl, where there is one.
+async fn kubectl(config: &Path, arguments: &[&str]) -> Option<Run> {
+    let mut command = Command::new("kubectl");
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH")?)
+        .env("HOME", config.parent()?)
+        .env("KUBECONFIG", config);
+    command.output().await.ok().map(Run::of)
+}
+
+#[tokio::test]
+async fn shells_get_their_scripts() {
+    for (shell, part) in
+        [("bash", "complete -F"), ("zsh", "#compdef meltemi"), ("fish", "complete -c meltemi")]
+    {
+        let script = run(bare(&format!("completion {shell}")), "").await.succeeds();
+        assert!(script.contains(part) && script.contains("kubeconfig"), "{shell}");
+    }
+    assert!(run(bare("completion tcsh"), "").await.fails(2).contains("bash"));
+}
+
+#[tokio::test]
+async fn help_and_wrong_usage() {
+    for line in [
+        "apply",
+        "delete",
+        "get",
+        "describe",
+        "validate",
+        "status",
+        "kubeconfig",
+        "completion",
+        "control",
+        "token",
+    ] {
+        let help = run(bare(&format!("{line} --help")), "").await.succeeds();
+        assert!(help.contains("Example") && help.contains(&format!("meltemi {line}")), "{help}");
+    }
+    let version = run(bare("--version"), "").await.succeeds();
+    assert_eq!(version, format!("meltemi {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(run(bare(""), "").await.fails(2).contains("Usage: meltemi"));
+    let mut command = bare("validate -f -");
+    command.env("MELTEMI_LOG", "a=b=c");
+    let error = run(command, "").await.fails(2);
+    assert!(error.contains("MELTEMI_LOG"), "{error}");
+}

@@ -1,0 +1,115 @@
+//! The proxy's state as JSON: configuration in effect, and certificates. Never a key.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use meltemi_wire::delta::Connection;
+use serde_json::{Value, json};
+
+use crate::config::{Cluster, Endpoint, InboundPort, Service, Snapshot};
+use crate::shared::Shared;
+
+/// What is in effect now, and what was set aside.
+pub(super) fn config(shared: &Shared) -> Value {
+    let set_aside: Vec<Value> = shared
+        .mesh
+        .set_aside()
+        .into_iter()
+        .map(|(name, reason)| json!({"name": name, "reason": reason}))
+        .collect();
+    let mut dump = snapshot(&shared.mesh.current());
+    dump["workload"] = json!({
+        "name": shared.local.workload,
+        "namespace": shared.local.namespace,
+        "id": shared.identity.id().to_string(),
+    });
+    dump["control_plane"] = connection(&shared.mesh.connection().borrow());
+    dump["set_aside"] = json!(set_aside);
+    dump
+}
+
+fn snapshot(snapshot: &Snapshot) -> Value {
+    let mut services: Vec<(&str, Value)> =
+        snapshot.services().map(|(asked, found)| (asked, service(asked, found))).collect();
+    services.sort_unstable_by_key(|(asked, _)| *asked);
+    let services: Vec<Value> = services.into_iter().map(|(_, service)| service).collect();
+    let inbound: Vec<Value> = snapshot.inbound().ports.iter().map(inbound).collect();
+    json!({"generation": snapshot.generation, "services": services, "inbound": inbound})
+}
+
+fn service(asked: &str, service: &Service) -> Value {
+    let ports: Vec<Value> = service.clusters.iter().map(|it| cluster(it)).collect();
+    json!({
+        "asked": asked,
+        "host": &*service.host,
+        "external": service.external,
+        "ports": ports,
+    })
+}
+
+fn cluster(cluster: &Cluster) -> Value {
+    let endpoints: Vec<Value> = cluster.endpoints().iter().map(|it| endpoint(it)).collect();
+    json!({
+        "name": &*cluster.name,
+        "port": cluster.port,
+        "port_name": cluster.port_name,
+        "protocol": cluster.protocol.as_str(),
+        "endpoints": endpoints,
+    })
+}
+
+fn endpoint(endpoint: &Endpoint) -> Value {
+    let mut dump = json!({
+        "workload": format!("{}/{}", endpoint.namespace, endpoint.workload),
+        "address": endpoint.address.to_string(),
+        "port": endpoint.port,
+        "weight": endpoint.weight,
+        "labels": endpoint.labels,
+    });
+    if !endpoint.locality.is_empty() {
+        dump["locality"] = json!(endpoint.locality);
+    }
+    if let Some(tls) = &endpoint.tls {
+        dump["mutual_tls"] = json!({"port": tls.port, "id": tls.identity.to_string()});
+    }
+    dump
+}
+
+fn inbound(port: &InboundPort) -> Value {
+    json!({
+        "host": &*port.host,
+        "service_port": port.service_port,
+        "target_port": port.target_port,
+        "protocol": port.protocol.as_str(),
+    })
+}
+
+fn connection(connection: &Connection) -> Value {
+    match connection {
+        Connection::Connected { since } => {
+            json!({"connected": true, "for_s": since.elapsed().as_secs()})
+        }
+        Connection::Disconnected { since, reason } => {
+            json!({"connected": false, "for_s": since.elapsed().as_secs(), "reason": reason})
+        }
+    }
+}
+
+/// The certificate's id and validity, and how many roots are trusted. Times are seconds since 1970.
+pub(super) fn certificates(shared: &Shared) -> Value {
+    let (svid, bundle) = (shared.identity.svid(), shared.identity.bundle());
+    let left = svid.not_after().duration_since(SystemTime::now()).unwrap_or_default();
+    json!({
+        "certificates": [{
+            "id": svid.id().to_string(),
+            "not_before": seconds(svid.not_before()),
+            "not_after": seconds(svid.not_after()),
+            "seconds_left": left.as_secs(),
+            "chain": svid.chain_pem(),
+        }],
+        "roots": {"count": bundle.roots().len(), "bundle": bundle.to_pem()},
+    })
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

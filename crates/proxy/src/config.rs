@@ -1,0 +1,25 @@
+//! Configuration: what the control plane says about services, endpoints and our own workload, compiled into one
+//! immutable snapshot that is swapped whole.
+//!
+//! The way of an update: the discovery stream hands it to [`Mesh`]; `receive` takes it in by name, `compile` checks it,
+//! `hosted` builds what changed of a service; the new [`Snapshot`] is swapped in before the update is acknowledged.
+//! `keep` writes the raw resources to disk (`last_good`), so that a proxy can start without its control plane.
+
+mod cluster;
+mod compile;
+mod endpoint;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod hosted;
+mod inbound;
+mod keep;
+mod last_good;
+mod mesh;
+mod receive;
+mod snapshot;
+
+pub use cluster::Cluster;
+pub use endpoint::{Address, Endpoint, MutualTls};
+pub use inbound::{Inbound, InboundPort};
+pub use mesh::{Lookup, Mesh, MeshOptions};
+pub use snapshot::{Resolution, Service, Snapshot};

@@ -1,0 +1,308 @@
+//! From a message of the control plane to what requests read: everything is checked here, once, so that nothing is
+//! parsed or doubted later.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use meltemi_names::{Host, HostError, Protocol, SpiffeId, SpiffeIdError};
+use meltemi_policy::balance::round_robin::Schedule;
+use meltemi_telemetry::{Party, Word};
+use meltemi_wire::proto::meltemi::v1;
+use prost::Message;
+use rustls_pki_types::{DnsName, ServerName};
+
+use super::{Address, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Resolution, Service};
+
+/// The next endpoint's id.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// Why a resource cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error(
+        "it cannot be decoded ({0}); control plane and proxy may be of versions that do not fit"
+    )]
+    Undecodable(#[from] prost::DecodeError),
+    #[error("its host: {0}")]
+    Host(#[from] HostError),
+    #[error("its host `{0}` is not in canonical form (lower case, no trailing dot)")]
+    NotCanonical(String),
+    #[error("{field} is {value}, which is no port: 1 to 65535")]
+    Port { field: &'static str, value: u32 },
+    #[error("it lists port {0} twice")]
+    DuplicatePort(u16),
+    #[error("{field} has the value {value}, which this proxy does not know; update the proxy")]
+    UnknownValue { field: &'static str, value: i32 },
+    #[error("its address `{0}` is neither an IP address nor a host name")]
+    Address(String),
+    #[error("it names no workload")]
+    NoWorkload,
+    #[error("its identity: {0}")]
+    Identity(#[from] SpiffeIdError),
+}
+
+/// A service's own words, without its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServicePlan {
+    pub(super) host: Arc<str>,
+    pub(super) namespace: Arc<str>,
+    pub(super) name: Arc<str>,
+    pub(super) external: bool,
+    pub(super) resolution: Resolution,
+    pub(super) ports: Vec<PortPlan>,
+}
+
+/// One port of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PortPlan {
+    pub(super) number: u16,
+    name: String,
+    protocol: Protocol,
+    label: Arc<str>,
+    sni: ServerName<'static>,
+}
+
+/// An endpoint's own words, for all ports of its service.
+#[derive(Debug)]
+pub(super) struct EndpointPlan {
+    workload: Arc<str>,
+    namespace: Arc<str>,
+    address: Address,
+    /// Service port to the workload's port.
+    pub(super) ports: BTreeMap<u16, u16>,
+    tls: Option<MutualTls>,
+    labels: BTreeMap<String, String>,
+    locality: String,
+    weight: u32,
+    party: Party,
+}
+
+impl ServicePlan {
+    /// Reads a `Service` message.
+    pub(super) fn read(body: &[u8]) -> Result<ServicePlan, Unusable> {
+        let message = v1::Service::decode(body)?;
+        let host = canonical(&message.host)?;
+        let resolution = v1::Resolution::try_from(message.resolution).map_err(|_| {
+            Unusable::UnknownValue { field: "resolution", value: message.resolution }
+        })?;
+        let mut ports: Vec<PortPlan> = Vec::with_capacity(message.ports.len());
+        for it in message.ports {
+            let number = port("a port's number", it.number)?;
+            if ports.iter().any(|known| known.number == number) {
+                return Err(Unusable::DuplicatePort(number));
+            }
+            ports.push(PortPlan {
+                number,
+                name: it.name,
+                protocol: protocol(it.protocol)?,
+                label: format!("outbound|{number}||{host}").into(),
+                sni: sni(&host, number),
+            });
+        }
+        ports.sort_by_key(|port| port.number);
+        Ok(ServicePlan {
+            namespace: message.namespace.into(),
+            name: message.name.into(),
+            external: message.external,
+            resolution: resolution.into(),
+            ports,
+            host,
+        })
+    }
+
+    /// The service, of clusters that are built already.
+    pub(super) fn service(&self, clusters: Vec<Arc<Cluster>>) -> Service {
+        Service {
+            host: self.host.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            external: self.external,
+            resolution: self.resolution,
+            clusters,
+        }
+    }
+
+    /// Whether a service was built of the same words, its ports apart.
+    pub(super) fn is(&self, service: &Service) -> bool {
+        (&self.host, &self.namespace, &self.name, self.external, self.resolution)
+            == (
+                &service.host,
+                &service.namespace,
+                &service.name,
+                service.external,
+                service.resolution,
+            )
+    }
+
+    /// Whether a cluster was built of the same words, its endpoints apart.
+    pub(super) fn describes(&self, port: &PortPlan, cluster: &Cluster) -> bool {
+        (&self.host, &self.namespace, &self.name, self.external, self.resolution)
+            == (
+                &cluster.host,
+                &cluster.service_namespace,
+                &cluster.service_name,
+                cluster.external,
+                cluster.resolution,
+            )
+            && (port.number, &port.name, port.protocol)
+                == (cluster.port, &cluster.port_name, cluster.protocol)
+    }
+
+    /// The cluster of one of its ports.
+    pub(super) fn cluster(
+        &self,
+        port: &PortPlan,
+        endpoints: Vec<Arc<Endpoint>>,
+        turn: Arc<AtomicU64>,
+    ) -> Cluster {
+        let weights: Vec<u32> = endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        Cluster {
+            name: port.label.clone(),
+            host: self.host.clone(),
+            service_name: self.name.clone(),
+            service_namespace: self.namespace.clone(),
+            port: port.number,
+            port_name: port.name.clone(),
+            protocol: port.protocol,
+            external: self.external,
+            resolution: self.resolution,
+            sni: port.sni.clone(),
+            endpoints: endpoints.into(),
+            schedule: Schedule::new(&weights),
+            turn,
+        }
+    }
+}
+
+impl EndpointPlan {
+    /// Reads an `Endpoint` message.
+    pub(super) fn read(body: &[u8]) -> Result<EndpointPlan, Unusable> {
+        let message = v1::Endpoint::decode(body)?;
+        if message.workload.is_empty() {
+            return Err(Unusable::NoWorkload);
+        }
+        let tls = mutual_tls(&message)?;
+        let mut ports = BTreeMap::new();
+        for it in &message.ports {
+            let number = port("a service port", it.service_port)?;
+            if ports.insert(number, port("a target port", it.target_port)?).is_some() {
+                return Err(Unusable::DuplicatePort(number));
+            }
+        }
+        Ok(EndpointPlan {
+            address: address(&message.address)?,
+            ports,
+            party: party(&message, tls.as_ref()),
+            tls,
+            workload: message.workload.into(),
+            namespace: message.namespace.into(),
+            labels: message.labels.into_iter().collect(),
+            locality: message.locality,
+            weight: message.weight.max(1),
+        })
+    }
+
+    /// A new endpoint for one of the service's ports; `None` if the workload does not serve it.
+    pub(super) fn build(&self, service_port: u16) -> Option<Endpoint> {
+        Some(Endpoint {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            workload: self.workload.clone(),
+            namespace: self.namespace.clone(),
+            address: self.address.clone(),
+            port: *self.ports.get(&service_port)?,
+            tls: self.tls.clone(),
+            labels: self.labels.clone(),
+            locality: self.locality.clone(),
+            weight: self.weight,
+            party: self.party.clone(),
+            gone: AtomicBool::new(false),
+        })
+    }
+}
+
+/// Reads a `Workload` message: what arrives for us.
+pub(super) fn inbound(body: &[u8]) -> Result<Inbound, Unusable> {
+    let message = v1::Workload::decode(body)?;
+    let ports = message.inbound.into_iter().map(|it| {
+        Ok(InboundPort {
+            host: canonical(&it.host)?,
+            service_name: it.service_name.into(),
+            service_namespace: it.service_namespace.into(),
+            service_port: port("a service port", it.service_port)?,
+            target_port: port("a target port", it.target_port)?,
+            protocol: protocol(it.protocol)?,
+        })
+    });
+    Ok(Inbound { ports: ports.collect::<Result<_, Unusable>>()? })
+}
+
+fn canonical(text: &str) -> Result<Arc<str>, Unusable> {
+    let host: Host = text.parse()?;
+    match host.as_str() == text {
+        true => Ok(text.into()),
+        false => Err(Unusable::NotCanonical(text.into())),
+    }
+}
+
+fn port(field: &'static str, value: u32) -> Result<u16, Unusable> {
+    match u16::try_from(value) {
+        Ok(port) if port > 0 => Ok(port),
+        _ => Err(Unusable::Port { field, value }),
+    }
+}
+
+fn protocol(value: i32) -> Result<Protocol, Unusable> {
+    let known = v1::Protocol::try_from(value);
+    known
+        .map(Protocol::from)
+        .map_err(|_| Unusable::UnknownValue { field: "a port's protocol", value })
+}
+
+fn address(text: &str) -> Result<Address, Unusable> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok(Address::Ip(ip));
+    }
+    match text.parse::<Host>() {
+        Ok(host) if !host.is_wildcard() => Ok(Address::Name(host.as_str().into())),
+        _ => Err(Unusable::Address(text.into())),
+    }
+}
+
+/// A mode that is not known must never turn into plaintext.
+fn mutual_tls(message: &v1::Endpoint) -> Result<Option<MutualTls>, Unusable> {
+    match v1::TlsMode::try_from(message.tls_mode) {
+        Ok(v1::TlsMode::Disable) => Ok(None),
+        Ok(v1::TlsMode::IstioMutual) => {
+            let identity: SpiffeId = message.identity.parse()?;
+            Ok(Some(MutualTls { port: port("its inbound port", message.inbound_port)?, identity }))
+        }
+        Err(_) => Err(Unusable::UnknownValue { field: "its TLS mode", value: message.tls_mode }),
+    }
+}
+
+fn party(message: &v1::Endpoint, tls: Option<&MutualTls>) -> Party {
+    let label = |key| Word::new(message.labels.get(key).map(String::as_str).unwrap_or_default());
+    Party {
+        workload: Word::new(&message.workload_name),
+        namespace: Word::new(&message.namespace),
+        principal: tls.map(|tls| Word::new(&tls.identity.to_string())).unwrap_or_default(),
+        app: label("app"),
+        version: label("version"),
+        canonical_service: Word::new(&message.canonical_service),
+        canonical_revision: Word::new(&message.canonical_revision),
+        cluster: Word::new(&message.cluster),
+    }
+}
+
+/// Istio's server name for a port of a service. Of an address TLS sends no name at all.
+fn sni(host: &str, port: u16) -> ServerName<'static> {
+    match DnsName::try_from(format!("outbound_.{port}_._.{host}")) {
+        Ok(name) => ServerName::DnsName(name),
+        Err(_) => ServerName::IpAddress(IpAddr::from([0, 0, 0, 0]).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! One endpoint of a cluster: where it is, who it must be, and whether it is still there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use meltemi_names::SpiffeId;
+use meltemi_telemetry::Party;
+
+/// A workload as one port of a service is served by it. While the control plane's word on it does not change, every
+/// snapshot holds the very same value.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Unique in this process; a changed endpoint is a new one.
+    pub id: u64,
+    /// The workload's own name, unique in its namespace.
+    pub workload: Arc<str>,
+    /// The workload's namespace.
+    pub namespace: Arc<str>,
+    /// Where it is.
+    pub address: Address,
+    /// The port to connect to in plaintext.
+    pub port: u16,
+    /// How to reach it over mutual TLS; `None` in plaintext.
+    pub tls: Option<MutualTls>,
+    /// The workload's labels.
+    pub labels: BTreeMap<String, String>,
+    /// `region/zone/subzone`, empty where unknown.
+    pub locality: String,
+    /// Its share of the load, at least 1.
+    pub weight: u32,
+    /// The destination's labels for metrics.
+    pub party: Party,
+    pub(super) gone: AtomicBool,
+}
+
+impl Endpoint {
+    /// Whether it was taken out of rotation: its connections must not be used for further requests. True from the moment
+    /// at which the snapshot without it was swapped in.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+}
+
+/// An endpoint's address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// To connect to as it stands.
+    Ip(IpAddr),
+    /// To be resolved first.
+    Name(String),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Ip(ip) => ip.fmt(f),
+            Address::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+/// How an endpoint is reached over mutual TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MutualTls {
+    /// The inbound port of its sidecar.
+    pub port: u16,
+    /// Who has to answer there.
+    pub identity: SpiffeId,
+}

@@ -1,0 +1,79 @@
+//! What arrives for our own workload: which service ports lead to which of the application's ports.
+
+use std::sync::Arc;
+
+use meltemi_names::Protocol;
+
+/// The services that our workload stands for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inbound {
+    /// The service ports that lead here.
+    pub ports: Vec<InboundPort>,
+}
+
+/// A service port that leads to our workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundPort {
+    /// The service's host.
+    pub host: Arc<str>,
+    /// The service's name within its namespace.
+    pub service_name: Arc<str>,
+    /// The service's namespace.
+    pub service_namespace: Arc<str>,
+    /// The port that callers use.
+    pub service_port: u16,
+    /// The application's port.
+    pub target_port: u16,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+}
+
+impl Inbound {
+    /// The port that a caller means who names the service and its port.
+    pub fn find(&self, host: &str, service_port: u16) -> Option<&InboundPort> {
+        self.ports.iter().find(|port| port.service_port == service_port && *port.host == *host)
+    }
+
+    /// The first service port that leads to a port of the application.
+    pub fn by_target(&self, port: u16) -> Option<&InboundPort> {
+        self.ports.iter().find(|it| it.target_port == port)
+    }
+
+    /// The only choice there is, where all service ports lead to one port of the application.
+    pub fn only_target(&self) -> Option<&InboundPort> {
+        let first = self.ports.first()?;
+        self.ports.iter().all(|it| it.target_port == first.target_port).then_some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(host: &str, service_port: u16, target_port: u16) -> InboundPort {
+        InboundPort {
+            host: host.into(),
+            service_name: host.into(),
+            service_namespace: "default".into(),
+            service_port,
+            target_port,
+            protocol: Protocol::Http,
+        }
+    }
+
+    #[test]
+    fn a_port_is_found_by_what_the_caller_meant_or_by_where_it_leads() {
+        let inbound = Inbound { ports: vec![port("a", 80, 8080), port("b", 80, 9090)] };
+        assert_eq!(inbound.find("b", 80).map(|it| it.target_port), Some(9090));
+        assert_eq!(inbound.find("b", 81), None);
+        assert_eq!(inbound.by_target(9090).map(|it| &*it.host), Some("b"));
+        assert_eq!(inbound.only_target(), None);
+    }
+
+    #[test]
+    fn where_all_ways_lead_to_one_port_it_is_meant() {
+        assert_eq!(Inbound::default().only_target(), None);
+        let inbound = Inbound { ports: vec![port("a", 80, 8080), port("a", 443, 8080)] };
+        assert_eq!(inbound.only_target().map(|it| it.service_port), Some(80));
+    }
+}

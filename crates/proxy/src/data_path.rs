@@ -1,0 +1,240 @@
+//! The data path as a whole: worker threads, the listeners that feed them, draining and the end.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{LocalSet, spawn_local};
+
+use crate::http::h1::Reader;
+use crate::io::{Io, Stream};
+use crate::listen::accept::{Accepted, Door, Purpose, accept};
+use crate::listen::{Role, detect, http1, http2};
+use crate::shared::Shared;
+use crate::worker::{Load, Worker};
+use crate::{inbound, outbound};
+
+/// How often pools are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The listeners of a data path, bound.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// The application's HTTP proxy.
+    pub outbound: Option<TcpListener>,
+    /// Where the mesh reaches the application, mutual TLS only.
+    pub inbound: Option<TcpListener>,
+    /// Local addresses that lead to one port of a service each.
+    pub upstreams: Vec<UpstreamListener>,
+}
+
+/// A local address that leads to one port of a service.
+#[derive(Debug)]
+pub struct UpstreamListener {
+    /// The service's name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The local address.
+    pub listener: TcpListener,
+}
+
+impl Listeners {
+    fn with_purposes(self) -> Vec<(TcpListener, Purpose)> {
+        let fixed = self.upstreams.into_iter();
+        let fixed = fixed.map(|it| (it.listener, Purpose::Upstream(it.host.into(), it.port)));
+        self.outbound
+            .map(|listener| (listener, Purpose::Outbound))
+            .into_iter()
+            .chain(self.inbound.map(|listener| (listener, Purpose::Inbound)))
+            .chain(fixed)
+            .collect()
+    }
+}
+
+/// What the workers are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    Draining,
+    Ending,
+}
+
+/// Running worker threads and their listeners.
+#[derive(Debug)]
+pub struct DataPath {
+    phase: watch::Sender<Phase>,
+    /// The acceptor ends when this is closed.
+    open: UnixStream,
+    loads: Vec<Arc<Load>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl DataPath {
+    /// Starts the workers and the acceptor, each on a thread of its own.
+    ///
+    /// # Errors
+    /// When the system gives no threads or no event queues.
+    pub fn start(
+        shared: Arc<Shared>,
+        workers: usize,
+        listeners: Listeners,
+    ) -> io::Result<DataPath> {
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let (open, until) = UnixStream::pair()?;
+        let mut path = DataPath { phase, open, loads: Vec::new(), threads: Vec::new() };
+        let mut doors = Vec::new();
+        for index in 0..workers.max(1) {
+            let load = Arc::<Load>::default();
+            let (accepted, connections) = mpsc::unbounded_channel();
+            let (shared, phases, own) = (shared.clone(), phases.clone(), load.clone());
+            let runtime = runtime()?;
+            path.loads.push(load.clone());
+            path.spawn(format!("worker-{index}"), move || {
+                let worker = Worker::new(shared, index, own.clone());
+                LocalSet::new().block_on(&runtime, work(worker, own, connections, phases));
+            })?;
+            doors.push(Door { accepted, load });
+        }
+        let listeners = listeners.with_purposes();
+        path.spawn("acceptor".into(), move || {
+            if let Err(error) = accept(&listeners, &doors, &until) {
+                tracing::error!(%error, "the listeners failed");
+            }
+        })?;
+        Ok(path)
+    }
+
+    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.threads.push(std::thread::Builder::new().name(name).spawn(run)?);
+        Ok(())
+    }
+
+    /// Requests and TCP connections that are being carried.
+    pub fn in_flight(&self) -> u64 {
+        self.loads.iter().map(|load| load.in_flight.load(Relaxed)).sum()
+    }
+
+    /// To be called once the workload is out of the registry: answers tell callers to go elsewhere, connections that idle
+    /// are closed. Ends when no request is carried and no inbound connection is left.
+    pub async fn drain(&self) {
+        self.phase.send_if_modified(|phase| {
+            let changed = *phase == Phase::Serving;
+            if changed {
+                *phase = Phase::Draining;
+            }
+            changed
+        });
+        for load in &self.loads {
+            loop {
+                let less = load.less.notified();
+                if load.in_flight.load(Relaxed) == 0 && load.inbound.load(Relaxed) == 0 {
+                    break;
+                }
+                less.await;
+            }
+        }
+    }
+
+    /// Closes listeners and connections, and waits for the threads.
+    pub fn stop(self) {
+        let DataPath { phase, open, threads, .. } = self;
+        phase.send_replace(Phase::Ending);
+        drop(open);
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the data path had panicked");
+            }
+        }
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+async fn ending(phases: &mut watch::Receiver<Phase>) {
+    // A sender that is gone ends everything too.
+    let _ = phases.wait_for(|phase| *phase == Phase::Ending).await;
+}
+
+/// The life of a worker.
+async fn work(
+    worker: Rc<Worker>,
+    load: Arc<Load>,
+    mut connections: mpsc::UnboundedReceiver<Accepted>,
+    mut phases: watch::Receiver<Phase>,
+) {
+    spawn_local(keep_house(worker.clone()));
+    let mut changes = phases.clone();
+    loop {
+        tokio::select! {
+            accepted = connections.recv() => match accepted {
+                Some(accepted) => {
+                    let (worker, load) = (worker.clone(), load.clone());
+                    spawn_local(async move {
+                        serve(&worker, accepted).await;
+                        load.connections.fetch_sub(1, Relaxed);
+                    });
+                }
+                None => return,
+            },
+            changed = changes.changed() => {
+                let phase = *changes.borrow_and_update();
+                if changed.is_err() || phase == Phase::Ending {
+                    return;
+                }
+                worker.start_draining();
+            }
+            () = ending(&mut phases) => return,
+        }
+    }
+}
+
+/// Looks after the pools: at once when the configuration changes, and every second.
+async fn keep_house(worker: Rc<Worker>) {
+    let mut changes = worker.shared.mesh.changes();
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => worker.pool.sweep(Instant::now()),
+            changed = changes.changed() => match changed {
+                Ok(()) => worker.pool.drop_gone(),
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
+    let Accepted { stream, remote, purpose } = accepted;
+    let stream = match tokio::net::TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::warn!(%error, "a connection could not be served"),
+    };
+    if let Purpose::Inbound = purpose {
+        return inbound::connection::serve(worker, stream, remote).await;
+    }
+    let io = Io::new(Stream::Tcp(stream));
+    match purpose {
+        Purpose::Upstream(host, port) => {
+            outbound::captured::serve(worker, io, &host, port).await;
+        }
+        Purpose::Outbound | Purpose::Inbound => {
+            let mut reader = Reader::new(io.clone());
+            let role = Rc::new(Role::Proxy);
+            match detect::http_version(&mut reader).await {
+                crate::listen::alpn::Inner::Http2 => http2::serve(worker, io, reader, &role).await,
+                _ => http1::serve(worker, io, reader, &role).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The end of a request: one place for status, flags, metrics and the log line.
+
+pub(crate) mod local;
+pub(crate) mod outcome;
+pub(crate) mod series;

@@ -1,0 +1,169 @@
+//! Bodies on their way: where their pieces come from and where they go, whatever the version of HTTP on either side.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::h1::{ReadError, Reader, Writer};
+use super::h2::{H2Error, Receiver, Sender};
+use super::head::Fields;
+
+/// What waits at a source.
+pub(crate) enum Piece<'a> {
+    /// Bytes of the body, not empty.
+    Data(&'a [u8]),
+    /// The end, with the trailers of the message (none if empty).
+    End(&'a Fields),
+    /// Nothing yet.
+    Nothing,
+}
+
+/// Where the pieces of a body come from.
+pub(crate) enum Source<'a> {
+    /// A connection of HTTP/1.1.
+    H1(&'a mut Reader),
+    /// A stream of HTTP/2.
+    H2(&'a mut Receiver),
+}
+
+/// Why no more of a body comes or goes.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// Reading from HTTP/1.1.
+    #[error(transparent)]
+    H1(#[from] ReadError),
+    /// Either direction of HTTP/2.
+    #[error(transparent)]
+    H2(#[from] H2Error),
+    /// Writing to HTTP/1.1.
+    #[error("writing: {0}")]
+    Write(std::io::Error),
+}
+
+impl Source<'_> {
+    /// What waits, without reading.
+    pub(crate) fn piece(&mut self) -> Result<Piece<'_>, BodyError> {
+        match self {
+            Source::H1(reader) => Ok(reader.piece()?),
+            Source::H2(receiver) => Ok(receiver.piece()),
+        }
+    }
+
+    /// So many bytes of the piece were taken.
+    pub(crate) fn consume(&mut self, count: usize) {
+        match self {
+            Source::H1(reader) => reader.consume(count),
+            Source::H2(receiver) => receiver.consume(count),
+        }
+    }
+
+    /// Waits until there is more than there was.
+    pub(crate) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
+        match self {
+            Source::H1(reader) => reader.poll_more(cx).map_err(BodyError::H1),
+            Source::H2(receiver) => receiver.poll_more(cx).map_err(BodyError::H2),
+        }
+    }
+
+    /// The waiting piece as bytes of their own, where that costs nothing.
+    fn take_bytes(&mut self) -> Option<Bytes> {
+        match self {
+            Source::H1(_) => None,
+            Source::H2(receiver) => receiver.take(),
+        }
+    }
+}
+
+/// Where the pieces of a body go.
+pub(crate) enum Sink<'a> {
+    /// A connection of HTTP/1.1.
+    H1(&'a mut Writer),
+    /// A stream of HTTP/2.
+    H2(&'a mut Sender),
+}
+
+impl Sink<'_> {
+    /// Sends all that is buffered.
+    pub(crate) async fn flush(&mut self) -> Result<(), BodyError> {
+        match self {
+            Sink::H1(writer) => writer.flush().await.map_err(BodyError::Write),
+            Sink::H2(_) => Ok(()),
+        }
+    }
+
+    /// Takes some of the bytes; answers how many. Waits while the peer does not take more.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<usize, BodyError> {
+        match self {
+            Sink::H1(writer) => writer.body(bytes).await.map_err(BodyError::Write),
+            Sink::H2(sender) => Ok(sender.write(bytes).await?),
+        }
+    }
+
+    pub(crate) async fn finish(&mut self, trailers: &Fields) -> Result<(), BodyError> {
+        match self {
+            Sink::H1(writer) => {
+                writer.end(trailers);
+                writer.flush().await.map_err(BodyError::Write)
+            }
+            Sink::H2(sender) => Ok(sender.finish(trailers)?),
+        }
+    }
+}
+
+/// At which end a body broke.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The source failed.
+    Source(BodyError),
+    /// The sink failed: whoever reads there is gone or takes no more.
+    Sink,
+}
+
+/// Tells of the pieces of a body that pass.
+pub(crate) trait Watch {
+    /// These bytes were passed on.
+    fn data(&mut self, bytes: &[u8]);
+    /// The body is over.
+    fn end(&mut self, trailers: &Fields);
+}
+
+/// Passes a body on to its end. What is there goes out together; while nothing comes, nothing is held back. May be
+/// dropped at any await and called again: no byte is lost or doubled.
+pub(crate) async fn pump(
+    source: &mut Source<'_>,
+    sink: &mut Sink<'_>,
+    watch: &mut impl Watch,
+) -> Result<(), Broken> {
+    loop {
+        if let Sink::H2(sender) = sink {
+            sender.room().await.map_err(|_| Broken::Sink)?;
+            if let Some(bytes) = source.take_bytes() {
+                watch.data(&bytes);
+                sender.queue(bytes).map_err(|_| Broken::Sink)?;
+                continue;
+            }
+        }
+        match source.piece().map_err(Broken::Source)? {
+            Piece::Data(bytes) => {
+                let taken = sink.write(bytes).await.map_err(|_| Broken::Sink)?;
+                watch.data(&bytes[..taken]);
+                source.consume(taken);
+            }
+            Piece::End(trailers) => {
+                watch.end(trailers);
+                return sink.finish(trailers).await.map_err(|_| Broken::Sink);
+            }
+            Piece::Nothing => {
+                let more = poll_fn(|cx| Poll::Ready(source.poll_more(cx))).await;
+                match more {
+                    Poll::Ready(more) => more.map_err(Broken::Source)?,
+                    Poll::Pending => {
+                        sink.flush().await.map_err(|_| Broken::Sink)?;
+                        poll_fn(|cx| source.poll_more(cx)).await.map_err(Broken::Source)?;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Between the `http` crate's messages, which h2 speaks, and our heads.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request,
+};
+
+use crate::http::head::{BodyLength, Fields, RequestHead, ResponseHead, Version};
+use crate::http::known::Known;
+
+/// Reads fields.
+pub(crate) fn fields(from: &HeaderMap, into: &mut Fields) {
+    into.clear();
+    for (name, value) in from {
+        into.push(name.as_str().as_bytes(), value.as_bytes());
+    }
+}
+
+/// Writes fields; those that HTTP/2 forbids are left out (RFC 9113, section 8.2.2).
+pub(crate) fn header_map(from: &Fields) -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(from.len());
+    for (known, name, value) in from.iter() {
+        let is_te_trailers = known == Known::Te && value.eq_ignore_ascii_case(b"trailers");
+        if known.is_hop_by_hop() && !is_te_trailers {
+            continue;
+        }
+        // Both were parsed as fields of HTTP already; what http refuses all the same is dropped.
+        let name = HeaderName::from_bytes(name);
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+            map.append(name, value);
+        }
+    }
+    map
+}
+
+/// Reads a request's head. `has_end`: it has no body. False if it cannot be served here (no path or no authority).
+pub(crate) fn read_request(parts: &request::Parts, has_end: bool, head: &mut RequestHead) -> bool {
+    head.clear();
+    fields(&parts.headers, &mut head.fields);
+    head.version = Version::Http2;
+    head.method = head.fields.store(parts.method.as_str().as_bytes());
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    head.target = head.fields.store(target.as_bytes());
+    let mut hosts = head.fields.spans(Known::Host);
+    let (host, more) = (hosts.next(), hosts.next());
+    drop(hosts);
+    head.authority = match (parts.uri.authority(), host) {
+        (Some(authority), _) => head.fields.store(authority.as_str().as_bytes()),
+        (None, Some(host)) => host,
+        (None, None) => return false,
+    };
+    // RFC 9113, section 8.3.1: a host field must say what :authority says.
+    let agrees = host.is_none_or(|host| head.fields.text(host) == head.authority());
+    head.fields.remove(Known::Host);
+    head.body = length(&head.fields, has_end);
+    head.keep_alive = true;
+    more.is_none() && agrees && (!target.is_empty() || parts.method == Method::CONNECT)
+}
+
+/// Makes the request that is sent. `None` if a part of it is nothing that HTTP/2 can carry.
+pub(crate) fn request(head: &RequestHead) -> Option<Request<()>> {
+    let uri = Uri::builder()
+        .scheme("http")
+        .authority(head.authority())
+        .path_and_query(head.target())
+        .build()
+        .ok()?;
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(head.method()).ok()?;
+    *request.uri_mut() = uri;
+    *request.version_mut() = http::Version::HTTP_2;
+    *request.headers_mut() = header_map(&head.fields);
+    Some(request)
+}
+
+/// Reads a response's head.
+pub(crate) fn read_response<T>(from: &Response<T>, has_end: bool, head: &mut ResponseHead) {
+    head.clear();
+    fields(from.headers(), &mut head.fields);
+    head.status = from.status().as_u16();
+    head.version = Version::Http2;
+    head.body = length(&head.fields, has_end);
+    head.keep_alive = true;
+}
+
+/// Makes the response that is sent.
+pub(crate) fn response(head: &ResponseHead) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.version_mut() = http::Version::HTTP_2;
+    *response.headers_mut() = header_map(&head.fields);
+    response
+}
+
+fn length(fields: &Fields, has_end: bool) -> BodyLength {
+    if has_end {
+        return BodyLength::Empty;
+    }
+    let text = fields.find(Known::ContentLength).and_then(|text| std::str::from_utf8(text).ok());
+    match text.and_then(|text| text.parse().ok()) {
+        Some(length) => BodyLength::Exact(length),
+        None => BodyLength::Unknown,
+    }
+}

@@ -1,0 +1,6 @@
+//! Towards the application: what the mesh sends to our workload.
+
+pub(crate) mod caller;
+pub(crate) mod connection;
+pub(crate) mod http;
+pub(crate) mod tcp;

@@ -1,0 +1,94 @@
+//! Who is at the other end of an inbound connection, and which port of the application is meant.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use meltemi_telemetry::{Party, PeerLabels, RequestProtocol, SecurityPolicy, Word};
+use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
+
+use crate::config::{Inbound, InboundPort};
+use crate::finish::series::SeriesCache;
+use crate::listen::tls::Opened;
+use crate::outbound::decide::split_authority;
+use crate::shared::Shared;
+
+/// What holds for all requests of one inbound connection.
+pub(crate) struct Caller {
+    source: Party,
+    meant: Option<(String, u16)>,
+    /// The element of `x-forwarded-client-cert` that describes the caller.
+    pub(crate) client_cert: Vec<u8>,
+    /// The series that this connection counts in.
+    pub(crate) series: RefCell<SeriesCache>,
+}
+
+impl Caller {
+    pub(crate) fn new(shared: &Shared, opened: &Opened) -> Caller {
+        Caller {
+            source: opened.source.clone(),
+            meant: opened.meant.clone(),
+            client_cert: client_cert(shared, opened),
+            series: RefCell::default(),
+        }
+    }
+
+    /// The port that is meant: by the server name of TLS, else by the authority of the request, else the only one.
+    pub(crate) fn find<'a>(
+        &self,
+        inbound: &'a Inbound,
+        authority: &[u8],
+    ) -> Option<&'a InboundPort> {
+        if let Some((host, port)) = &self.meant
+            && let Some(found) = inbound.find(host, *port)
+        {
+            return Some(found);
+        }
+        let by_authority = || {
+            let (host, port) = split_authority(authority)?;
+            let is_named = |it: &&InboundPort| {
+                *it.host == *host
+                    || it.host.strip_prefix(&*host).is_some_and(|rest| rest.starts_with('.'))
+            };
+            let port = port.unwrap_or(80);
+            inbound.ports.iter().filter(is_named).find(|it| it.service_port == port)
+        };
+        by_authority().or_else(|| inbound.only_target())
+    }
+
+    /// The labels of requests to a port; without one those of an unknown service.
+    pub(crate) fn labels(
+        &self,
+        shared: &Shared,
+        port: Option<&InboundPort>,
+        protocol: RequestProtocol,
+    ) -> Arc<PeerLabels> {
+        let word = |text: Option<&Arc<str>>| text.map(|text| Word::new(text)).unwrap_or_default();
+        Arc::new(PeerLabels {
+            source: self.source.clone(),
+            destination: shared.local.party.clone(),
+            service: word(port.map(|port| &port.host)),
+            service_name: word(port.map(|port| &port.service_name)),
+            service_namespace: word(port.map(|port| &port.service_namespace)),
+            security: SecurityPolicy::MutualTls,
+            protocol,
+        })
+    }
+}
+
+/// `By=OUR_ID;Hash=SHA256;Subject="";URI=CALLER`, as Istio's sidecars write it (Envoy's
+/// `set_current_client_cert_details`: hash, subject, URI; an SVID of the mesh has an empty subject).
+fn client_cert(shared: &Shared, opened: &Opened) -> Vec<u8> {
+    let hash_of = TLS13_AES_128_GCM_SHA256.tls13().map(|suite| suite.common.hash_provider);
+    let hash = hash_of.map(|provider| hex(provider.hash(&opened.certificate).as_ref()));
+    let (by, hash, uri) = (shared.identity.id(), hash.unwrap_or_default(), &opened.identity);
+    format!("By={by};Hash={hash};Subject=\"\";URI={uri}").into_bytes()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(nibble.into(), 16).unwrap_or_default());
+        }
+        text
+    })
+}

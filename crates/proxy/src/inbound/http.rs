@@ -1,0 +1,117 @@
+//! A request of the mesh goes to the application.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use meltemi_policy::retry::{Failed, is_idempotent};
+use meltemi_telemetry::{Reporter, ResponseFlags};
+
+use super::caller::Caller;
+use crate::config::InboundPort;
+use crate::exchange::Call;
+use crate::finish::local::respond;
+use crate::finish::outcome::{Account, Outcome, finish};
+use crate::http::forward;
+use crate::http::head::ResponseHead;
+use crate::http::known::Known;
+use crate::outbound::decide::inner;
+use crate::outbound::http::{gone, upstream_address};
+use crate::relay::{Counted, End, relay};
+use crate::upstream::attempt::{Answer, Missed, attempt};
+use crate::upstream::replay::Replay;
+use crate::upstream::route::{Place, Route};
+use crate::worker::Worker;
+
+/// Says to the caller's proxy that the application never saw the request.
+const NOT_DELIVERED: (&[u8], &[u8]) = (b"x-meltemi-not-delivered", b"1");
+/// How often a request is sent anew because the application closed an idle connection just then.
+const ANEW: u32 = 2;
+
+/// Serves a request from its head to the last byte of its answer.
+pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<'_>) -> bool {
+    let started = Instant::now();
+    let _carried = worker.carry();
+    forward::inbound_request(call.head, &caller.client_cert, rand::random);
+    if worker.is_draining() {
+        call.reply.close_after();
+    }
+    let inbound = worker.shared.mesh.current().inbound().clone();
+    let port = caller.find(&inbound, call.head.authority());
+    let outcome = match port {
+        Some(port) => to_app(worker, port, call).await,
+        None => {
+            let text = "this workload serves no such service or port";
+            respond(call, 503, ResponseFlags::NR, text, &[NOT_DELIVERED]).await
+        }
+    };
+    let account = Account {
+        cache: &caller.series,
+        reporter: Reporter::Destination,
+        key: port.map(|port| u64::from(port.service_port)),
+    };
+    let labels =
+        |kind: crate::finish::series::Kind| caller.labels(&worker.shared, port, kind.protocol());
+    finish(worker, &account, labels, call.head, &outcome, started);
+    outcome.may_continue
+}
+
+async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) -> Outcome {
+    let spoken = inner(port.protocol, call.head.version);
+    let route = Route { place: Place::App(port.target_port), inner: spoken };
+    let (mut replay, mut response) = (Replay::default(), ResponseHead::default());
+    let mut made = 0;
+    let answer = loop {
+        let is_fresh = made > 0;
+        let failure =
+            match attempt(worker, &route, is_fresh, call, &mut replay, &mut response).await {
+                Ok(answer) => break answer,
+                Err(Missed::CallerGone) => return gone(&replay),
+                Err(Missed::Endpoint(failure)) => failure,
+            };
+        made += 1;
+        let is_safe = failure.failed == Failed::NotDelivered || is_idempotent(call.head.method());
+        if failure.was_reused && made <= ANEW && is_safe && replay.kept().is_some() {
+            continue;
+        }
+        let extra: &[_] = match failure.failed {
+            Failed::NotDelivered => &[NOT_DELIVERED],
+            _ => &[],
+        };
+        let text = format!("the application did not answer: {}", failure.detail);
+        let outcome = respond(call, 503, failure.flags, &text, extra).await;
+        return Outcome { received: replay.passed(), ..outcome };
+    };
+    pass_back(worker, &route, call, answer, &mut response, replay).await
+}
+
+async fn pass_back(
+    worker: &Rc<Worker>,
+    route: &Route,
+    call: &mut Call<'_>,
+    answer: Answer,
+    response: &mut ResponseHead,
+    mut replay: Replay,
+) -> Outcome {
+    forward::response(response);
+    // Only a proxy may say so.
+    response.fields.remove(Known::NotDelivered);
+    if worker.is_draining() {
+        call.reply.close_after();
+    }
+    let mut counted = Counted::default();
+    let end = relay(worker, route, call, answer, response, &mut replay, &mut counted).await;
+    let flags = match end {
+        End::Complete => ResponseFlags::NONE,
+        End::CallerGone => ResponseFlags::DC,
+        End::EndpointBroke => ResponseFlags::UC,
+    };
+    Outcome {
+        status: response.status,
+        flags,
+        grpc_status: counted.grpc_status,
+        received: replay.passed(),
+        sent: counted.bytes,
+        may_continue: end == End::Complete && response.status != 101,
+        upstream: upstream_address(worker, route),
+    }
+}

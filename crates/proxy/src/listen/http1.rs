@@ -1,0 +1,200 @@
+//! The serving end of an HTTP/1.1 connection: one request after the other, until one side has had enough.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use crate::exchange::{Call, Reply};
+use crate::http::body::Source;
+use crate::http::h1::encode::Answering;
+use crate::http::h1::parse::Malformed;
+use crate::http::h1::{Framing, ReadError, Reader, Writer, encode};
+use crate::http::head::{BodyLength, RequestHead, ResponseHead, Version};
+use crate::io::Io;
+use crate::listen::Role;
+use crate::worker::Worker;
+
+/// How long a head may take from its first byte on.
+const HEAD: Duration = Duration::from_secs(10);
+/// How long a connection may wait for its next request (Envoy's default).
+const IDLE: Duration = Duration::from_secs(3600);
+/// How long a caller that was refused is listened to, so that it can read why.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What comes next on a connection.
+enum Next {
+    Request,
+    Refuse(Malformed),
+    TooSlow,
+    Close,
+}
+
+/// Serves requests until the connection ends. `reader` may hold the first bytes already.
+pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, role: &Role) {
+    let mut writer = Writer::new(io.clone());
+    let mut head = RequestHead::default();
+    let mut drained = pin!(worker.drained());
+    let mut clock = Clock::new();
+    loop {
+        let next = next(worker, &mut reader, &mut head, drained.as_mut(), &mut clock).await;
+        match next {
+            Next::Request => {}
+            Next::Close => break,
+            Next::Refuse(why) => {
+                return refuse(reader, writer, why.status(), &why.to_string()).await;
+            }
+            Next::TooSlow => {
+                return refuse(reader, writer, 408, "the head was not whole within 10 s").await;
+            }
+        }
+        if head.method() == b"CONNECT" {
+            let authority = head.authority().to_vec();
+            return role.connect(worker, io, reader, writer, &authority).await;
+        }
+        if !one(worker, &mut reader, &mut writer, &mut head, role).await {
+            break;
+        }
+    }
+    close(reader, writer).await;
+}
+
+/// Serves one request; whether the connection goes on.
+async fn one(
+    worker: &Rc<Worker>,
+    reader: &mut Reader,
+    writer: &mut Writer,
+    head: &mut RequestHead,
+    role: &Role,
+) -> bool {
+    let to = Answering {
+        version: head.version,
+        to_head: head.method() == b"HEAD",
+        keep_alive: head.keep_alive,
+    };
+    let mut call = Call { head, body: Source::H1(reader), reply: Reply::H1 { writer, to } };
+    let may_continue = role.serve(worker, &mut call).await;
+    let keep_alive = match call.reply {
+        Reply::H1 { to, .. } => to.keep_alive,
+        Reply::H2 { .. } => false,
+    };
+    if !may_continue || !writer.is_over() {
+        return false;
+    }
+    // A body that nobody read is taken in if it is there already; else the connection ends.
+    keep_alive && reader.discard()
+}
+
+/// Waits for the next head.
+async fn next(
+    worker: &Worker,
+    reader: &mut Reader,
+    head: &mut RequestHead,
+    mut drained: Pin<&mut tokio::sync::futures::Notified<'_>>,
+    clock: &mut Clock,
+) -> Next {
+    let mut first_byte: Option<Instant> = None;
+    loop {
+        match reader.take_request(head) {
+            Ok(true) => return Next::Request,
+            Ok(false) => {}
+            Err(ReadError::Malformed(why)) => return Next::Refuse(why),
+            Err(_) => return Next::Close,
+        }
+        if reader.is_ended() {
+            return Next::Close;
+        }
+        let is_idle = !reader.has_bytes();
+        if is_idle && worker.is_draining() {
+            return Next::Close;
+        }
+        let deadline = match is_idle {
+            true => Instant::now() + IDLE,
+            false => *first_byte.get_or_insert_with(Instant::now) + HEAD,
+        };
+        let event = poll_fn(|cx| {
+            if let Poll::Ready(read) = reader.poll_fill(cx) {
+                return Poll::Ready(read.map_or(Event::Failed, |()| Event::Read));
+            }
+            if is_idle && drained.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Drained);
+            }
+            clock.poll(cx, deadline).map(|()| Event::Late)
+        })
+        .await;
+        match event {
+            Event::Read => {}
+            Event::Failed | Event::Drained => return Next::Close,
+            Event::Late if is_idle => return Next::Close,
+            Event::Late => return Next::TooSlow,
+        }
+    }
+}
+
+enum Event {
+    Read,
+    Failed,
+    Drained,
+    Late,
+}
+
+/// A timer that is moved to a later time without being touched: it looks at the deadline when it fires.
+struct Clock(Option<Pin<Box<Sleep>>>);
+
+impl Clock {
+    fn new() -> Clock {
+        Clock(None)
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if sleep.deadline() > deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                self.0 = None;
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
+
+/// Answers a request that could not be read, and ends the connection.
+async fn refuse(reader: Reader, mut writer: Writer, status: u16, text: &str) {
+    let mut response = ResponseHead { status, ..ResponseHead::default() };
+    response.fields.push(b"content-type", b"text/plain");
+    response.fields.push(b"content-length", text.len().to_string().as_bytes());
+    response.body = BodyLength::Exact(text.len() as u64);
+    let to = Answering { version: Version::Http11, to_head: false, keep_alive: false };
+    encode::response(writer.out(), &response, to);
+    writer.out().extend_from_slice(text.as_bytes());
+    writer.begin(Framing::Ended);
+    close(reader, writer).await;
+}
+
+/// Ends our direction, and reads on for a moment: closing with unread bytes would make the kernel throw away what we
+/// sent (RFC 9112, section 9.6).
+async fn close(mut reader: Reader, mut writer: Writer) {
+    if reader.is_ended() {
+        let _ = tokio::time::timeout(LINGER, writer.close()).await;
+        return;
+    }
+    let lingering = async {
+        if writer.close().await.is_err() {
+            return;
+        }
+        while !reader.is_ended() {
+            reader.skip(usize::MAX);
+            if poll_fn(|cx| reader.poll_fill(cx)).await.is_err() {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, lingering).await;
+}

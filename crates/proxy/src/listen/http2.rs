@@ -1,0 +1,143 @@
+//! The serving end of an HTTP/2 connection: a task for each stream.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::exchange::{Call, Reply};
+use crate::http::body::Source;
+use crate::http::h1::Reader;
+use crate::http::h2::{Receiver, Sender, convert};
+use crate::http::head::RequestHead;
+use crate::http::known::Known;
+use crate::io::Io;
+use crate::listen::Role;
+use crate::worker::Worker;
+
+/// What a caller may send of one stream before we have passed it on, bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// The same of a whole connection.
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// Requests that a caller may have open on one connection.
+const MAX_STREAMS: u32 = 1000;
+/// The longest list of fields that is read, bytes (as for HTTP/1.1).
+const MAX_FIELDS: u32 = 60 * 1024;
+
+/// Serves requests until the connection ends. `reader` may hold the first bytes already.
+pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc<Role>) {
+    let io = Begun { first: reader.filled().to_vec(), at: 0, io };
+    drop(reader);
+    let handshake = h2::server::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_FIELDS)
+        .handshake(io);
+    let limit = std::time::Duration::from_secs(10);
+    let Ok(Ok(mut connection)) = tokio::time::timeout(limit, handshake).await else { return };
+    let mut drained = pin!(worker.drained());
+    let mut is_leaving = false;
+    if worker.is_draining() {
+        connection.graceful_shutdown();
+        is_leaving = true;
+    }
+    loop {
+        let accepted = tokio::select! {
+            accepted = connection.accept() => accepted,
+            () = drained.as_mut(), if !is_leaving => {
+                connection.graceful_shutdown();
+                is_leaving = true;
+                continue;
+            }
+        };
+        match accepted {
+            Some(Ok((request, respond))) => {
+                let (worker, role) = (worker.clone(), role.clone());
+                tokio::task::spawn_local(
+                    async move { one(&worker, &role, request, respond).await },
+                );
+            }
+            Some(Err(error)) => {
+                tracing::debug!(%error, "an HTTP/2 connection of a caller ended");
+                return;
+            }
+            None => return,
+        }
+    }
+}
+
+async fn one(
+    worker: &Rc<Worker>,
+    role: &Role,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    let (parts, body) = request.into_parts();
+    let mut head = RequestHead::default();
+    if !convert::read_request(&parts, body.is_end_stream(), &mut head)
+        || head.method() == b"CONNECT"
+    {
+        respond.send_reset(Reason::PROTOCOL_ERROR);
+        return;
+    }
+    // An interim response cannot be passed on here, so nobody may wait for one.
+    head.fields.remove(Known::Expect);
+    let mut receiver = Receiver::new(body);
+    let mut call = Call {
+        head: &mut head,
+        body: Source::H2(&mut receiver),
+        reply: Reply::H2 { respond, sender: Sender::ended() },
+    };
+    role.serve(worker, &mut call).await;
+}
+
+/// A transport of which some bytes were read already.
+struct Begun {
+    first: Vec<u8>,
+    at: usize,
+    io: Io,
+}
+
+impl AsyncRead for Begun {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.at < self.first.len() {
+            let count = (self.first.len() - self.at).min(buffer.remaining());
+            buffer.put_slice(&self.first[self.at..self.at + count]);
+            self.at += count;
+            if self.at == self.first.len() {
+                (self.first, self.at) = (Vec::new(), 0);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Begun {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

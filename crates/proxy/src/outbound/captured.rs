@@ -1,0 +1,111 @@
+//! Connections of the application whose destination is known before their first byte: through CONNECT, or by a local
+//! address of their own (`--upstream`).
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use meltemi_names::Protocol;
+
+use super::decide::{Decision, decide};
+use super::tcp::{self, Goal};
+use crate::config::Cluster;
+use crate::http::h1::{Framing, Reader, Writer};
+use crate::io::Io;
+use crate::listen::alpn::Inner;
+use crate::listen::{Role, detect, http1, http2};
+use crate::worker::Worker;
+
+/// The port of a CONNECT target without one.
+const HTTPS_PORT: u16 = 443;
+
+/// Serves CONNECT: decides, answers, and carries what follows.
+pub(crate) async fn connect(
+    worker: &Rc<Worker>,
+    io: Io,
+    reader: Reader,
+    mut writer: Writer,
+    authority: &[u8],
+    may_tunnel: bool,
+) {
+    let decision = match may_tunnel {
+        true => decide(worker, authority, HTTPS_PORT).await,
+        false => {
+            // Only the application may ask for tunnels.
+            return drop(
+                answer(&mut writer, "405 Method Not Allowed", "CONNECT is not served here").await,
+            );
+        }
+    };
+    let goal = match decision {
+        Decision::Refuse(refusal) => {
+            let status = format!("{} Service Unavailable", refusal.status);
+            return drop(answer(&mut writer, &status, &refusal.text).await);
+        }
+        Decision::Service(cluster) => Goal::Service(cluster),
+        Decision::Outside(host, port) => Goal::Outside(host, port),
+    };
+    writer.out().extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
+    writer.begin(Framing::Ended);
+    if writer.flush().await.is_ok() {
+        drop(writer);
+        carry(worker, io, reader, goal).await;
+    }
+}
+
+async fn answer(writer: &mut Writer, status: &str, text: &str) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+        text.len()
+    );
+    writer.out().extend_from_slice(head.as_bytes());
+    writer.begin(Framing::Ended);
+    writer.close().await
+}
+
+/// Serves a connection that leads to a service's port whose name is given.
+pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, host: &str, port: u16) {
+    let authority = match host.contains(':') {
+        true => format!("[{host}]:{port}"),
+        false => format!("{host}:{port}"),
+    };
+    let goal = match decide(worker, authority.as_bytes(), port).await {
+        Decision::Service(cluster) => Goal::Service(cluster),
+        Decision::Outside(host, port) => Goal::Outside(host, port),
+        Decision::Refuse(refusal) => {
+            tracing::warn!(
+                host,
+                port,
+                reason = refusal.text,
+                "a connection was closed: it leads nowhere"
+            );
+            return;
+        }
+    };
+    let reader = Reader::new(io.clone());
+    carry(worker, io, reader, goal).await;
+}
+
+async fn carry(worker: &Rc<Worker>, io: Io, mut reader: Reader, goal: Goal) {
+    let spoken = match &goal {
+        Goal::Service(cluster) => spoken(cluster, &mut reader).await,
+        Goal::Outside(..) => Inner::Tcp,
+    };
+    match (goal, spoken) {
+        (Goal::Service(cluster), Inner::Http1) => {
+            http1::serve(worker, io, reader, &Role::Service(cluster)).await;
+        }
+        (Goal::Service(cluster), Inner::Http2) => {
+            http2::serve(worker, io, reader, &Rc::new(Role::Service(cluster))).await;
+        }
+        (goal, _) => tcp::serve(worker, io, reader, goal).await,
+    }
+}
+
+/// What is spoken: as the port declares, else as the first bytes show.
+async fn spoken(cluster: &Arc<Cluster>, reader: &mut Reader) -> Inner {
+    match cluster.protocol {
+        Protocol::Auto => detect::detect(reader).await,
+        protocol if protocol.is_http() => detect::http_version(reader).await,
+        _ => Inner::Tcp,
+    }
+}

@@ -1,0 +1,192 @@
+//! Decides where a request or a connection goes. Everything but the question to the control plane is pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, Protocol};
+use meltemi_telemetry::ResponseFlags;
+
+use crate::config::{Cluster, Lookup, Resolution, Service};
+use crate::http::head::Version;
+use crate::listen::alpn::Inner;
+use crate::worker::Worker;
+
+/// How long a request waits for the control plane to say what a name is that nobody asked for before.
+const ON_DEMAND: Duration = Duration::from_secs(5);
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// To a port of a service.
+    Service(Arc<Cluster>),
+    /// To a host that is no service of the mesh.
+    Outside(Arc<str>, u16),
+    /// Nowhere.
+    Refuse(Refusal),
+}
+
+/// Why a request goes nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) flags: ResponseFlags,
+    pub(crate) text: String,
+}
+
+/// Finds where an authority leads. The control plane is asked where the name is new.
+pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16) -> Decision {
+    if let Some(cluster) = worker.recall(authority) {
+        return Decision::Service(cluster);
+    }
+    let Some((host, port)) = split_authority(authority) else {
+        return Decision::Refuse(refusal(
+            400,
+            ResponseFlags::DPE,
+            "the request names no host".into(),
+        ));
+    };
+    let port = port.unwrap_or(default_port);
+    let generation = worker.shared.mesh.current().generation;
+    let lookup = worker.shared.mesh.fetch(&host, ON_DEMAND).await;
+    let decision = judge(&host, port, lookup);
+    if let Decision::Service(cluster) = &decision {
+        worker.remember(generation, authority, cluster);
+    }
+    decision
+}
+
+/// What follows from what is known of a name.
+fn judge(host: &str, port: u16, lookup: Lookup) -> Decision {
+    match lookup {
+        Lookup::Found(service) => of_service(&service, host, port),
+        Lookup::Unknown if is_mesh_name(host) => Decision::Refuse(refusal(
+            503,
+            ResponseFlags::NR,
+            format!("there is no service {host} in the mesh"),
+        )),
+        Lookup::Unknown => Decision::Outside(host.into(), port),
+        Lookup::Unreachable(reason) => Decision::Refuse(refusal(
+            503,
+            ResponseFlags::NR,
+            format!("the control plane did not say what {host} is: {reason}"),
+        )),
+    }
+}
+
+fn of_service(service: &Service, host: &str, port: u16) -> Decision {
+    if service.resolution == Resolution::None {
+        return Decision::Outside(host.into(), port);
+    }
+    match service.cluster(port) {
+        Some(cluster) => Decision::Service(cluster.clone()),
+        None => {
+            let ports: Vec<String> =
+                service.clusters.iter().map(|cluster| cluster.port.to_string()).collect();
+            let (host, ports) = (&service.host, ports.join(", "));
+            let text = format!("service {host} has no port {port}; its ports are {ports}");
+            Decision::Refuse(refusal(503, ResponseFlags::NR, text))
+        }
+    }
+}
+
+fn refusal(status: u16, flags: ResponseFlags, text: String) -> Refusal {
+    Refusal { status, flags, text }
+}
+
+/// Whether a name can only be a service of the mesh.
+fn is_mesh_name(host: &str) -> bool {
+    host.strip_suffix(DEFAULT_DOMAIN_SUFFIX).is_some_and(|rest| rest.ends_with('.'))
+        || (!host.contains(['.', ':']) && host != "localhost")
+}
+
+/// Host (lower case, without brackets and final dot) and port of an authority.
+pub(crate) fn split_authority(authority: &[u8]) -> Option<(String, Option<u16>)> {
+    let text = std::str::from_utf8(authority).ok()?;
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
+        }
+        None => match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let port = match port {
+        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+            Some(digits.parse().ok().filter(|port| *port != 0)?)
+        }
+        Some(_) => return None,
+        None => None,
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    (!host.is_empty()).then(|| (host.to_ascii_lowercase(), port))
+}
+
+/// What is spoken towards an endpoint: as the port declares it, else as the caller speaks.
+pub(crate) fn inner(protocol: Protocol, caller: Version) -> Inner {
+    match protocol {
+        Protocol::Http | Protocol::GrpcWeb => Inner::Http1,
+        Protocol::Http2 | Protocol::Grpc => Inner::Http2,
+        _ if caller == Version::Http2 => Inner::Http2,
+        _ => Inner::Http1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_split() {
+        for (text, expected) in [
+            ("hello", Some(("hello", None))),
+            ("Hello:8001", Some(("hello", Some(8001)))),
+            (
+                "hello.default.svc.cluster.local.:80",
+                Some(("hello.default.svc.cluster.local", Some(80))),
+            ),
+            ("[::1]:80", Some(("::1", Some(80)))),
+            ("[::1]", Some(("::1", None))),
+            ("", None),
+            (":80", None),
+            ("a:", None),
+            ("a:0", None),
+            ("a:70000", None),
+            ("a:+80", None),
+            ("[::1", None),
+            ("[::1]80", None),
+        ] {
+            let expected = expected.map(|(host, port): (&str, _)| (host.to_owned(), port));
+            assert_eq!(split_authority(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_goes_outside_unless_it_is_the_meshs() {
+        for (host, refused) in [
+            ("hello", true),
+            ("hello.default.svc.cluster.local", true),
+            ("localhost", false),
+            ("example.com", false),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("xsvc.cluster.local", false),
+        ] {
+            let decision = judge(host, 80, Lookup::Unknown);
+            assert_eq!(matches!(decision, Decision::Refuse(_)), refused, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_declared_protocol_goes_before_the_callers() {
+        for (protocol, caller, expected) in [
+            (Protocol::Http, Version::Http2, Inner::Http1),
+            (Protocol::Grpc, Version::Http11, Inner::Http2),
+            (Protocol::Auto, Version::Http2, Inner::Http2),
+            (Protocol::Auto, Version::Http11, Inner::Http1),
+        ] {
+            assert_eq!(inner(protocol, caller), expected);
+        }
+    }
+}

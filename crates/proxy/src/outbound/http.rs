@@ -1,0 +1,246 @@
+//! A request of the application goes to the mesh: decide, attempt, perhaps again, relay, count.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use meltemi_policy::retry::{Failed, RetryPolicy};
+use meltemi_telemetry::{PeerLabels, Reporter, ResponseFlags, SecurityPolicy, Word};
+
+use super::decide::{Decision, decide, inner};
+use crate::config::{Cluster, Endpoint};
+use crate::exchange::Call;
+use crate::finish::local::{is_not_delivered, respond};
+use crate::finish::outcome::{Account, Outcome, finish};
+use crate::finish::series::Kind;
+use crate::http::forward;
+use crate::http::head::ResponseHead;
+use crate::http::known::Known;
+use crate::relay::{Counted, End, relay};
+use crate::upstream::attempt::{Answer, Failure, Missed, attempt};
+use crate::upstream::replay::Replay;
+use crate::upstream::route::{Place, Route};
+use crate::worker::Worker;
+
+/// The port of a URL without one.
+const HTTP_PORT: u16 = 80;
+/// The first wait before an endpoint is tried again that failed already (Istio's default back-off).
+const BACK_OFF: Duration = Duration::from_millis(25);
+
+/// Serves a request from its head to the last byte of its answer. `fixed`: the cluster that its connection leads to,
+/// whatever the request names.
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    fixed: Option<&Arc<Cluster>>,
+    call: &mut Call<'_>,
+) -> bool {
+    let started = Instant::now();
+    let _carried = worker.carry();
+    forward::outbound_request(call.head, rand::random);
+    let decision = match fixed {
+        Some(cluster) => Decision::Service(cluster.clone()),
+        None => decide(worker, call.head.authority(), HTTP_PORT).await,
+    };
+    let mut served = Served::default();
+    let outcome = match decision {
+        Decision::Service(cluster) => to_service(worker, cluster, call, &mut served).await,
+        Decision::Outside(host, port) => to_outside(worker, host, port, call).await,
+        Decision::Refuse(refusal) => {
+            respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await
+        }
+    };
+    let account = Account {
+        cache: &worker.series,
+        reporter: Reporter::Source,
+        key: served.endpoint.as_ref().map(|endpoint| endpoint.id),
+    };
+    let labels = |kind| served.labels(worker, kind, call.head.authority());
+    finish(worker, &account, labels, call.head, &outcome, started);
+    outcome.may_continue
+}
+
+/// Whom a request was served by, for its labels.
+#[derive(Default)]
+struct Served {
+    cluster: Option<Arc<Cluster>>,
+    endpoint: Option<Arc<Endpoint>>,
+}
+
+impl Served {
+    fn labels(&self, worker: &Worker, kind: Kind, _authority: &[u8]) -> Arc<PeerLabels> {
+        let mut labels = PeerLabels {
+            source: worker.shared.local.party.clone(),
+            security: SecurityPolicy::Unknown,
+            protocol: kind.protocol(),
+            ..PeerLabels::default()
+        };
+        if let Some(endpoint) = &self.endpoint {
+            labels.destination = endpoint.party.clone();
+        }
+        match &self.cluster {
+            Some(cluster) => {
+                labels.service = Word::new(&cluster.host);
+                labels.service_name = Word::new(&cluster.service_name);
+                labels.service_namespace = Word::new(&cluster.service_namespace);
+            }
+            // A name that a caller made up must not become a series of its own.
+            None => labels.service_name = Word::new("PassthroughCluster"),
+        }
+        Arc::new(labels)
+    }
+}
+
+/// Tries endpoints of the cluster in turn, as the retry policy allows.
+async fn to_service(
+    worker: &Rc<Worker>,
+    cluster: Arc<Cluster>,
+    call: &mut Call<'_>,
+    served: &mut Served,
+) -> Outcome {
+    let policy = RetryPolicy::default();
+    let spoken = inner(cluster.protocol, call.head.version);
+    let (mut replay, mut response) = (Replay::default(), ResponseHead::default());
+    let mut tried = Vec::new();
+    served.cluster = Some(cluster.clone());
+    for made in 1.. {
+        // The configuration may have changed since the last attempt.
+        let current = if made == 1 { cluster.clone() } else { newest(worker, &cluster) };
+        let Some(endpoint) = current.pick(&tried).cloned() else {
+            let text = format!("service {} has no endpoint that is ready", cluster.host);
+            return respond(call, 503, ResponseFlags::UH, &text, &[]).await;
+        };
+        if tried.contains(&endpoint.id) {
+            back_off(made).await;
+        }
+        served.endpoint = Some(endpoint.clone());
+        forward::set_attempt(call.head, made);
+        let route = Route { place: Place::Endpoint(current, endpoint.clone()), inner: spoken };
+        let attempted = attempt(worker, &route, made > 1, call, &mut replay, &mut response).await;
+        let failed = match &attempted {
+            Ok(_) if endpoint.tls.is_some() && is_not_delivered(&response) => {
+                Some(Failed::NotDelivered)
+            }
+            Ok(_) if response.status == 503 => Some(Failed::Status(503)),
+            Ok(_) => None,
+            Err(Missed::Endpoint(failure)) => Some(failure.failed),
+            Err(Missed::CallerGone) => None,
+        };
+        let is_replayable = replay.kept().is_some();
+        if let Some(failed) = failed
+            && policy.again(made, call.head.method(), failed, is_replayable)
+        {
+            tried.push(endpoint.id);
+            if let Ok(answer) = attempted {
+                put_aside(worker, &route, answer, &response);
+            }
+            continue;
+        }
+        return conclude(worker, &route, call, attempted, &mut response, replay, made).await;
+    }
+    // The loop ends by a return alone: attempts are bounded by the policy.
+    Outcome::of(503, ResponseFlags::URX)
+}
+
+/// The cluster as it is now; the one given if it is gone.
+fn newest(worker: &Worker, cluster: &Arc<Cluster>) -> Arc<Cluster> {
+    let service = worker.shared.mesh.find(&cluster.host);
+    let found = service.and_then(|service| service.cluster(cluster.port).cloned());
+    found.unwrap_or_else(|| cluster.clone())
+}
+
+async fn back_off(made: u32) {
+    let longest = BACK_OFF.saturating_mul((1 << made.min(8)) - 1);
+    tokio::time::sleep(longest.mul_f64(rand::random())).await;
+}
+
+/// An answer that is not passed on: its connection serves again if the answer has come to its end already.
+fn put_aside(worker: &Worker, route: &Route, answer: Answer, response: &ResponseHead) {
+    if let Answer::H1(mut connection) = answer
+        && let Some(key) = route.key()
+        && response.keep_alive
+        && connection.writer.is_over()
+        && connection.reader.discard()
+    {
+        worker.pool.put(key, route.endpoint(), *connection, Instant::now());
+    }
+}
+
+/// Passes on what the last attempt brought.
+async fn conclude(
+    worker: &Rc<Worker>,
+    route: &Route,
+    call: &mut Call<'_>,
+    attempted: Result<Answer, Missed>,
+    response: &mut ResponseHead,
+    mut replay: Replay,
+    made: u32,
+) -> Outcome {
+    let answer = match attempted {
+        Ok(answer) => answer,
+        Err(Missed::CallerGone) => return gone(&replay),
+        Err(Missed::Endpoint(failure)) => return give_up(call, &failure, made, &replay).await,
+    };
+    forward::response(response);
+    response.fields.remove(Known::NotDelivered);
+    let mut counted = Counted::default();
+    let end = relay(worker, route, call, answer, response, &mut replay, &mut counted).await;
+    let flags = match end {
+        End::Complete => ResponseFlags::NONE,
+        End::CallerGone => ResponseFlags::DC,
+        End::EndpointBroke => ResponseFlags::UC,
+    };
+    Outcome {
+        status: response.status,
+        flags,
+        grpc_status: counted.grpc_status,
+        received: replay.passed(),
+        sent: counted.bytes,
+        may_continue: end == End::Complete && response.status != 101,
+        upstream: upstream_address(worker, route),
+    }
+}
+
+/// Written in log lines only, so made only where there are some.
+pub(crate) fn upstream_address(worker: &Worker, route: &Route) -> Option<Arc<str>> {
+    worker.shared.access_log?;
+    Some(match &route.place {
+        Place::Endpoint(_, endpoint) => {
+            let port = endpoint.tls.as_ref().map_or(endpoint.port, |tls| tls.port);
+            format!("{}:{port}", endpoint.address).into()
+        }
+        Place::App(port) => format!("127.0.0.1:{port}").into(),
+        Place::Outside(host, port) => format!("{host}:{port}").into(),
+    })
+}
+
+/// The outcome when the caller went away before the answer began.
+pub(crate) fn gone(replay: &Replay) -> Outcome {
+    Outcome { received: replay.passed(), may_continue: false, ..Outcome::of(0, ResponseFlags::DC) }
+}
+
+async fn give_up(call: &mut Call<'_>, failure: &Failure, made: u32, replay: &Replay) -> Outcome {
+    let flags = match made {
+        1 => failure.flags,
+        _ => failure.flags | ResponseFlags::URX,
+    };
+    let text = format!(
+        "upstream connect error or reset before an answer, after {made} attempts: {}",
+        failure.detail
+    );
+    let outcome = respond(call, 503, flags, &text, &[]).await;
+    Outcome { received: replay.passed(), ..outcome }
+}
+
+/// Passes a request on to a host that is no service of the mesh (Istio's ALLOW_ANY), over a connection of its own.
+async fn to_outside(
+    worker: &Rc<Worker>,
+    host: Arc<str>,
+    port: u16,
+    call: &mut Call<'_>,
+) -> Outcome {
+    let spoken = inner(meltemi_names::Protocol::Auto, call.head.version);
+    let route = Route { place: Place::Outside(host, port), inner: spoken };
+    let (mut replay, mut response) = (Replay::default(), ResponseHead::default());
+    let attempted = attempt(worker, &route, true, call, &mut replay, &mut response).await;
+    conclude(worker, &route, call, attempted, &mut response, replay, 1).await
+}

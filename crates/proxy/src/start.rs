@@ -1,0 +1,256 @@
+//! Assembly of a proxy: its sockets, its certificate, its view of the mesh, its place in the registry, its data path;
+//! and the end of all that in order.
+
+mod bind;
+mod home;
+mod join;
+mod options;
+mod party;
+mod readiness;
+mod register;
+mod renew;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meltemi_identity::rotate::{self, Surroundings};
+use meltemi_identity::{Identity, IdentityError, SvidError};
+use meltemi_names::{Protocol, SpiffeIdError};
+use meltemi_telemetry::Metrics;
+use meltemi_wire::xds;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+
+pub use bind::Addresses;
+pub use home::HomeError;
+pub use options::{
+    AppPort, ControlPlane, Listen, ListenOptions, Located, ProxyOptions, Upstream, WorkloadOptions,
+};
+pub use readiness::Ready;
+
+use crate::admin::{self, Panel};
+use crate::config::{Mesh, MeshOptions};
+use crate::data_path::DataPath;
+use crate::probe::AppHealth;
+use crate::shared::{Local, Shared, alpn_plan};
+use bind::Bound;
+use home::Home;
+use join::Joining;
+use readiness::Signs;
+use register::Registration;
+use renew::Renewal;
+
+/// Why a proxy did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A socket cannot be opened.
+    #[error(
+        "cannot listen on {address} for {role}: {source}; choose another address with {flag} (port 0 picks a free one)"
+    )]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What it is for.
+        role: String,
+        /// The flag that changes it.
+        flag: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The proxy's own directory cannot be used.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The control plane does not let the workload join.
+    #[error("the control plane refuses this workload: {0}")]
+    Refused(String),
+    /// The certificate could not be written to the proxy's own directory.
+    #[error("the certificate cannot be kept: {0}")]
+    Keep(SvidError),
+    /// The certificate is no good.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The certificate's trust domain is none.
+    #[error(transparent)]
+    TrustDomain(#[from] SpiffeIdError),
+    /// The data path cannot start.
+    #[error("cannot start the data path: {0}; is a limit on threads or open files too low?")]
+    DataPath(io::Error),
+}
+
+/// A proxy that runs. Dropped, it takes its workload out of the registry at once.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Addresses,
+    ready: watch::Receiver<Ready>,
+    panel: Arc<Panel>,
+    shared: Arc<Shared>,
+    data_path: DataPath,
+    registration: Registration,
+    drain_timeout: Duration,
+    /// Background tasks; they end with this.
+    tasks: JoinSet<()>,
+    /// Held until the end.
+    home: Home,
+}
+
+/// Starts a proxy: comes back when it carries traffic. While the control plane is away and no certificate of before is
+/// kept, that takes until it is back; `/healthz/ready` answers meanwhile. Dropping the future undoes everything.
+///
+/// # Errors
+/// When a socket cannot be opened, the state directory cannot be used, or the control plane refuses the workload.
+pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
+    let Bound { data_path: listeners, admin, metrics: metrics_listener, health, addresses } =
+        Bound::open(&options.listen, &options.upstreams)?;
+    let workload = &options.workload;
+    let home =
+        Home::open(&options.state_dir, &workload.namespace, &workload.name, options.ephemeral)?;
+    let metrics = Arc::new(Metrics::new(options.workers));
+    let (judged, ready) = watch::channel(Err("the certificate is not here yet".to_owned()));
+    let panel = Arc::new(Panel::new(metrics.clone(), ready.clone()));
+    let mut tasks = JoinSet::new();
+    for (listener, role) in [
+        (admin, admin::Role::Admin),
+        (metrics_listener, admin::Role::Metrics),
+        (health, admin::Role::Health),
+    ] {
+        tasks.spawn(admin::serve(listener, role, panel.clone()).map_err(StartError::DataPath)?);
+    }
+
+    let joining = Joining {
+        control: options.control.clone(),
+        namespace: workload.namespace.clone(),
+        service_account: workload.service_account.clone(),
+    };
+    let waiting = |reason: &str| {
+        drop(judged.send_replace(Err(format!("waiting for the control plane: {reason}"))));
+    };
+    let (svid, bundle) = joining.identity(&home.identity(), waiting).await?;
+    let identity = Identity::new(svid, bundle, alpn_plan())?;
+    let channel = renew::secure_channel(&identity, options.control.clone())?;
+    let surroundings = Surroundings::real(Some(home.identity()));
+    let renewal = Renewal { identity: identity.clone(), channel: channel.clone(), joining };
+    tasks.spawn(rotate::run(identity.clone(), renewal, surroundings));
+
+    let shared = Arc::new(share(&options, &home, channel.clone(), identity, metrics));
+    panel.show(shared.clone());
+    let app = shared.app.clone();
+    tasks.spawn(async move { app.run().await });
+    let data_path = DataPath::start(shared.clone(), options.workers, listeners)
+        .map_err(StartError::DataPath)?;
+    let registered = register::workload(workload, addresses.inbound.port());
+    let registration = Registration::start(channel, registered, shared.app.watch());
+    let signs = Signs {
+        app: shared.app.watch(),
+        registered: registration.confirmed(),
+        mesh: shared.mesh.clone(),
+        is_service: workload.service.is_some() && !workload.ports.is_empty(),
+    };
+    tasks.spawn(signs.follow(judged));
+    let drain_timeout = options.drain_timeout;
+    Ok(Running {
+        addresses,
+        ready,
+        panel,
+        shared,
+        data_path,
+        registration,
+        drain_timeout,
+        tasks,
+        home,
+    })
+}
+
+/// What the data path's threads share. Starts the discovery stream.
+fn share(
+    options: &ProxyOptions,
+    home: &Home,
+    channel: Channel,
+    identity: Identity,
+    metrics: Arc<Metrics>,
+) -> Shared {
+    let WorkloadOptions { name, namespace, service_account, address, labels, ports, .. } =
+        &options.workload;
+    let node = xds::node(name, namespace, service_account, &address.to_string(), labels);
+    let mesh = Mesh::start(MeshOptions {
+        channel,
+        node,
+        workload: Some(format!("{namespace}/{name}")),
+        namespace: namespace.clone(),
+        cache_dir: Some(home.configuration()),
+    });
+    let party = party::of(&options.workload, &identity.id());
+    let answering = ports.iter().filter(|port| port.protocol != Protocol::Udp);
+    Shared {
+        mesh,
+        identity,
+        metrics,
+        local: Local {
+            workload: name.clone(),
+            namespace: namespace.clone(),
+            cluster: party.cluster.to_string(),
+            party,
+        },
+        app: AppHealth::new(answering.map(|port| port.number)),
+        access_log: options.access_log,
+    }
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Whether it serves, and each change of that.
+    pub fn ready(&self) -> watch::Receiver<Ready> {
+        self.ready.clone()
+    }
+
+    /// Ends when somebody has asked the admin interface to quit.
+    pub fn quit(&self) -> Arc<Notify> {
+        self.panel.quit()
+    }
+
+    /// Takes the workload out by events: first every proxy that knows it lets it go, then the last request finishes, then
+    /// what is known is kept for the next start. Each of the first two may take as long as the drain time-out.
+    pub async fn drain(&self) {
+        self.panel.drain();
+        tracing::info!("draining: taking the workload out of the registry");
+        match self.registration.drain(self.drain_timeout).await {
+            Ok(drained) => tracing::info!(
+                acknowledged = drained.acknowledged,
+                gone = drained.gone,
+                "drained: acknowledged by {} proxies, {} gone",
+                drained.acknowledged,
+                drained.gone
+            ),
+            Err(reason) => tracing::warn!(%reason, "drained without every acknowledgement"),
+        }
+        match tokio::time::timeout(self.drain_timeout, self.data_path.drain()).await {
+            Ok(()) => tracing::info!("last request finished"),
+            Err(_) => tracing::warn!(
+                in_flight = self.data_path.in_flight(),
+                limit = ?self.drain_timeout,
+                "requests are cut off (--drain-timeout)"
+            ),
+        }
+        self.shared.mesh.flush().await;
+    }
+
+    /// Ends everything that still runs.
+    pub async fn stop(self) {
+        let Running { data_path, registration, shared, mut tasks, home, .. } = self;
+        drop(registration);
+        shared.mesh.flush().await;
+        tasks.shutdown().await;
+        // Joins threads, which must not hold up the tasks of this runtime meanwhile.
+        if tokio::task::spawn_blocking(move || data_path.stop()).await.is_err() {
+            tracing::error!("the data path did not end well");
+        }
+        drop(home);
+    }
+}

@@ -1,0 +1,9 @@
+//! To the endpoint: a connection from the pool or a new one, and one attempt to get an answer over it.
+
+pub(crate) mod attempt;
+pub(crate) mod connect;
+pub(crate) mod h1;
+pub(crate) mod h2;
+pub(crate) mod pool;
+pub(crate) mod replay;
+pub(crate) mod route;

@@ -1,0 +1,284 @@
+//! One attempt: the request goes to one endpoint, and the head of its answer comes back.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Instant;
+
+use h2::client::ResponseFuture;
+use meltemi_policy::retry::Failed;
+use meltemi_telemetry::ResponseFlags;
+
+use super::connect::connect;
+use super::h1::Connection;
+use super::h2::{Stream, share};
+use super::replay::Replay;
+use super::route::Route;
+use crate::exchange::{Call, expects_continue};
+use crate::http::body::{Broken, Sink, pump};
+use crate::http::h1::{ReadError, encode};
+use crate::http::h2::{H2Error, Receiver, Sender, convert};
+use crate::http::head::{BodyLength, ResponseHead};
+use crate::http::known::Known;
+use crate::listen::alpn::Inner;
+use crate::worker::Worker;
+
+/// An endpoint that has begun to answer.
+pub(crate) enum Answer {
+    /// Over HTTP/1.1.
+    H1(Box<Connection>),
+    /// Over HTTP/2.
+    H2 {
+        sender: Sender,
+        receiver: Receiver,
+        /// Counts the stream.
+        _stream: Stream,
+    },
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Missed {
+    /// The endpoint's side failed.
+    Endpoint(Failure),
+    /// The caller went away, or broke its request off.
+    CallerGone,
+}
+
+/// What failed on the endpoint's side.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// What the retry policy has to know.
+    pub(crate) failed: Failed,
+    /// For metrics and log.
+    pub(crate) flags: ResponseFlags,
+    /// For people.
+    pub(crate) detail: String,
+    /// Whether the connection had served before: then the peer may just have closed it.
+    pub(crate) was_reused: bool,
+}
+
+impl Failure {
+    fn not_delivered(flags: ResponseFlags, detail: impl ToString) -> Missed {
+        let (failed, detail) = (Failed::NotDelivered, detail.to_string());
+        Missed::Endpoint(Failure { failed, flags, detail, was_reused: false })
+    }
+
+    fn broken(flags: ResponseFlags, detail: impl ToString) -> Missed {
+        let (failed, detail) = (Failed::Broken, detail.to_string());
+        Missed::Endpoint(Failure { failed, flags, detail, was_reused: false })
+    }
+}
+
+/// Makes the attempt. The head of the answer is in `response` then. `is_fresh`: not over a connection that has idled.
+pub(crate) async fn attempt(
+    worker: &Rc<Worker>,
+    route: &Route,
+    is_fresh: bool,
+    call: &mut Call<'_>,
+    replay: &mut Replay,
+    response: &mut ResponseHead,
+) -> Result<Answer, Missed> {
+    match route.inner {
+        Inner::Http2 => over_http2(worker, route, call, replay, response).await,
+        Inner::Http1 | Inner::Tcp => {
+            over_http1(worker, route, is_fresh, call, replay, response).await
+        }
+    }
+}
+
+async fn over_http1(
+    worker: &Rc<Worker>,
+    route: &Route,
+    is_fresh: bool,
+    call: &mut Call<'_>,
+    replay: &mut Replay,
+    response: &mut ResponseHead,
+) -> Result<Answer, Missed> {
+    let key = route.key().filter(|_| !is_fresh);
+    let pooled = key.and_then(|key| worker.pool.take(key, Instant::now()));
+    let mut connection = match pooled {
+        Some(connection) => connection,
+        None => {
+            let connected = connect(worker, route)
+                .await
+                .map_err(|error| Failure::not_delivered(ResponseFlags::UF, error))?;
+            let mut connection = Connection::new(connected.io, Instant::now());
+            connection.writer.out().extend_from_slice(connected.preface);
+            connection
+        }
+    };
+    let before = connection.writer.total();
+    let framing = encode::request(connection.writer.out(), call.head);
+    connection.writer.begin(framing);
+    match answer_http1(&mut connection, call, replay, response).await {
+        Ok(()) => {
+            connection.heed(response);
+            Ok(Answer::H1(Box::new(connection)))
+        }
+        Err(Http1Failure::CallerGone) => Err(Missed::CallerGone),
+        Err(Http1Failure::Endpoint(detail)) => {
+            let failed = match connection.writer.total() == before {
+                true => Failed::NotDelivered,
+                false => Failed::Broken,
+            };
+            let was_reused = connection.is_used;
+            Err(Missed::Endpoint(Failure { failed, flags: ResponseFlags::UC, detail, was_reused }))
+        }
+    }
+}
+
+enum Http1Failure {
+    Endpoint(String),
+    CallerGone,
+}
+
+impl From<ReadError> for Http1Failure {
+    fn from(error: ReadError) -> Self {
+        Http1Failure::Endpoint(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Http1Failure {
+    fn from(error: std::io::Error) -> Self {
+        Http1Failure::Endpoint(format!("writing: {error}"))
+    }
+}
+
+/// Sends the request and reads until the final response's head.
+async fn answer_http1(
+    connection: &mut Connection,
+    call: &mut Call<'_>,
+    replay: &mut Replay,
+    response: &mut ResponseHead,
+) -> Result<(), Http1Failure> {
+    let to_head = call.head.method() == b"HEAD";
+    let mut kept = replay.kept().unwrap_or_default();
+    while !kept.is_empty() {
+        let taken = connection.writer.body(kept).await?;
+        kept = &kept[taken..];
+    }
+    let mut is_sending = call.head.body != BodyLength::Empty;
+    if !is_sending {
+        connection.writer.flush().await?;
+    }
+    loop {
+        let has_head = if is_sending {
+            let mut sink = Sink::H1(&mut connection.writer);
+            tokio::select! {
+                biased;
+                pumped = pump(&mut call.body, &mut sink, replay) => {
+                    match pumped {
+                        Err(Broken::Source(_)) => return Err(Http1Failure::CallerGone),
+                        // The endpoint may have answered before it stopped reading.
+                        Ok(()) | Err(Broken::Sink) => is_sending = false,
+                    }
+                    continue;
+                }
+                head = connection.reader.response(to_head, response) => head?,
+            }
+        } else {
+            let reading = pin!(connection.reader.response(to_head, response));
+            unless_gone(call, reading).await.ok_or(Http1Failure::CallerGone)??
+        };
+        if !has_head {
+            return Err(Http1Failure::Endpoint("the endpoint closed the connection".into()));
+        }
+        if response.status >= 200 || response.status == 101 {
+            return Ok(());
+        }
+        crate::http::forward::response(response);
+        call.reply.interim(response).await.map_err(|_| Http1Failure::CallerGone)?;
+    }
+}
+
+/// Waits for the endpoint while the caller is there; `None` when the caller went away first.
+async fn unless_gone<T>(
+    call: &mut Call<'_>,
+    mut waiting: std::pin::Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    poll_fn(|cx| {
+        if let std::task::Poll::Ready(done) = waiting.as_mut().poll(cx) {
+            return std::task::Poll::Ready(Some(done));
+        }
+        call.poll_gone(cx).map(|()| None)
+    })
+    .await
+}
+
+async fn over_http2(
+    worker: &Rc<Worker>,
+    route: &Route,
+    call: &mut Call<'_>,
+    replay: &mut Replay,
+    response: &mut ResponseHead,
+) -> Result<Answer, Missed> {
+    let no_connection =
+        |error: &dyn ToString| Failure::not_delivered(ResponseFlags::UF, error.to_string());
+    let shared = share(worker, route).await.map_err(|error| no_connection(&error))?;
+    if expects_continue(call.head) {
+        // HTTP/2 has no way to ask the endpoint first here, so the caller is told to go on.
+        response.clear();
+        response.status = 100;
+        call.reply.interim(response).await.map_err(|_| Missed::CallerGone)?;
+        call.head.fields.remove(Known::Expect);
+    }
+    let stream = shared.stream();
+    let mut send = shared.send.clone().ready().await.map_err(|error| {
+        shared.retire();
+        no_connection(&error)
+    })?;
+    let Some(request) = convert::request(call.head) else {
+        return Err(Failure::broken(ResponseFlags::DPE, "the request cannot be said in HTTP/2"));
+    };
+    let is_all = call.head.body == BodyLength::Empty;
+    let (answer, sending) = send.send_request(request, is_all).map_err(|error| {
+        shared.retire();
+        no_connection(&error)
+    })?;
+    let mut sender = if is_all { Sender::ended() } else { Sender::new(sending) };
+    match answer_http2(answer, &mut sender, call, replay).await {
+        Ok(answered) => {
+            let receiver = {
+                let has_end = answered.body().is_end_stream();
+                convert::read_response(&answered, has_end, response);
+                Receiver::new(answered.into_body())
+            };
+            Ok(Answer::H2 { sender, receiver, _stream: stream })
+        }
+        Err(None) => Err(Missed::CallerGone),
+        Err(Some(error)) => Err(match error.is_not_delivered() {
+            true => Failure::not_delivered(ResponseFlags::UR, error),
+            false => Failure::broken(ResponseFlags::UR, error),
+        }),
+    }
+}
+
+/// Sends the request's body and waits for the response's head. `Err(None)`: the caller is gone.
+async fn answer_http2(
+    mut answer: ResponseFuture,
+    sender: &mut Sender,
+    call: &mut Call<'_>,
+    replay: &mut Replay,
+) -> Result<http::Response<h2::RecvStream>, Option<H2Error>> {
+    let mut kept = replay.kept().unwrap_or_default();
+    while !kept.is_empty() {
+        let taken = sender.write(kept).await.map_err(Some)?;
+        kept = &kept[taken..];
+    }
+    if !sender.is_over() {
+        let mut sink = Sink::H2(sender);
+        tokio::select! {
+            biased;
+            pumped = pump(&mut call.body, &mut sink, replay) => {
+                // The endpoint may have answered before it stopped reading.
+                if let Err(Broken::Source(_)) = pumped {
+                    return Err(None);
+                }
+            }
+            answered = &mut answer => return answered.map_err(|error| Some(error.into())),
+        }
+    }
+    let answered = unless_gone(call, pin!(answer)).await.ok_or(None)?;
+    answered.map_err(|error| Some(error.into()))
+}

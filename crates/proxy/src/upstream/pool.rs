@@ -1,0 +1,175 @@
+//! Connections that wait for their next request, grouped by whom they lead to. One pool a worker, so no lock.
+//!
+//! The keep-alive race: a server may close an idle connection just as it is used again. So a connection is not used
+//! after its peer was seen to close it, nor when it has been idle for nearly as long as the peer was ever seen to wait
+//! (or said that it waits, `keep-alive: timeout=`); what still goes wrong is sent anew where that is safe (see
+//! [`super::attempt`]).
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::h1::Connection;
+use super::h2::Shared;
+use super::route::Key;
+use crate::config::Endpoint;
+
+/// How long a connection to another proxy of ours may idle: it waits an hour itself.
+const IDLE_MESH: Duration = Duration::from_secs(600);
+/// How long a connection to anything else may idle before its habit is known: the common servers wait 5 s or longer
+/// (Node.js 5 s, uvicorn 5 s, Apache 5 s, nginx 75 s).
+const IDLE_UNKNOWN: Duration = Duration::from_secs(4);
+/// So many early closes are the peer's habit.
+const HABIT: u32 = 3;
+/// How many connections of a group may idle.
+const MAX_IDLE: usize = 1024;
+
+/// The pools of one worker.
+#[derive(Default)]
+pub(crate) struct Pool {
+    groups: RefCell<HashMap<Key, Group>>,
+}
+
+struct Group {
+    /// Whom it leads to; `None` for the application.
+    endpoint: Option<Arc<Endpoint>>,
+    idle: Vec<Connection>,
+    /// The longest that a connection of this group may idle.
+    limit: Duration,
+    /// How often the peer was seen to close sooner than the limit.
+    lessons: u32,
+    http2: Vec<Shared>,
+    /// Held by the one who opens an HTTP/2 connection, so that others wait and share it.
+    opening: Rc<tokio::sync::Mutex<()>>,
+}
+
+impl Group {
+    fn new(endpoint: Option<&Arc<Endpoint>>) -> Group {
+        let is_mesh = endpoint.is_some_and(|endpoint| endpoint.tls.is_some());
+        Group {
+            endpoint: endpoint.cloned(),
+            idle: Vec::new(),
+            limit: if is_mesh { IDLE_MESH } else { IDLE_UNKNOWN },
+            lessons: 0,
+            http2: Vec::new(),
+            opening: Rc::default(),
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.endpoint.as_ref().is_some_and(|endpoint| endpoint.is_gone())
+    }
+
+    /// The peer closed a connection that was idle for so long: others are not kept as long.
+    fn learn(&mut self, idled: Duration) {
+        self.limit = self.limit.min(idled.mul_f64(0.8));
+        self.lessons = self.lessons.saturating_add(1);
+    }
+
+    /// A restart of the peer looks like impatience once or twice: the limit grows again then, by a fiftieth a second.
+    fn forgive(&mut self) {
+        let usual = Group::new(self.endpoint.as_ref()).limit;
+        if self.lessons < HABIT && self.limit < usual {
+            self.limit = (self.limit.mul_f64(1.02) + Duration::from_millis(1)).min(usual);
+        }
+    }
+}
+
+impl Pool {
+    /// A connection of HTTP/1.1 that idles, the one used last.
+    pub(crate) fn take(&self, key: Key, now: Instant) -> Option<Connection> {
+        let mut groups = self.groups.borrow_mut();
+        let group = groups.get_mut(&key)?;
+        while let Some(mut connection) = group.idle.pop() {
+            if let Some(closed) = connection.closed_after(now) {
+                group.learn(closed);
+            } else if connection.idle_for(now) <= group.limit {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Takes a connection back for the next request.
+    pub(crate) fn put(
+        &self,
+        key: Key,
+        endpoint: Option<&Arc<Endpoint>>,
+        mut connection: Connection,
+        now: Instant,
+    ) {
+        if endpoint.is_some_and(|endpoint| endpoint.is_gone()) || !connection.rest(now) {
+            return;
+        }
+        let mut groups = self.groups.borrow_mut();
+        let group = groups.entry(key).or_insert_with(|| Group::new(endpoint));
+        if let Some(told) = connection.told_limit() {
+            group.limit = group.limit.min(told);
+        }
+        if group.idle.len() < MAX_IDLE {
+            group.idle.push(connection);
+        }
+    }
+
+    /// A connection of HTTP/2 with room for one more stream.
+    pub(crate) fn share(&self, key: Key) -> Option<Shared> {
+        let mut groups = self.groups.borrow_mut();
+        let group = groups.get_mut(&key)?;
+        group.http2.retain(Shared::is_alive);
+        group.http2.iter().find(|connection| connection.has_room()).cloned()
+    }
+
+    /// Keeps a new connection of HTTP/2.
+    pub(crate) fn keep(&self, key: Key, endpoint: Option<&Arc<Endpoint>>, connection: &Shared) {
+        if endpoint.is_some_and(|endpoint| endpoint.is_gone()) {
+            return;
+        }
+        let mut groups = self.groups.borrow_mut();
+        let group = groups.entry(key).or_insert_with(|| Group::new(endpoint));
+        group.http2.push(connection.clone());
+    }
+
+    /// The lock that the opener of an HTTP/2 connection holds.
+    pub(crate) fn opening(
+        &self,
+        key: Key,
+        endpoint: Option<&Arc<Endpoint>>,
+    ) -> Rc<tokio::sync::Mutex<()>> {
+        let mut groups = self.groups.borrow_mut();
+        groups.entry(key).or_insert_with(|| Group::new(endpoint)).opening.clone()
+    }
+
+    /// Closes what may not be used any longer: of endpoints that are gone, of peers that closed, idle for too long. To
+    /// be called once a second.
+    pub(crate) fn sweep(&self, now: Instant) {
+        let mut groups = self.groups.borrow_mut();
+        groups.retain(|_, group| {
+            if group.is_gone() {
+                return false;
+            }
+            let mut at = 0;
+            while at < group.idle.len() {
+                if let Some(closed) = group.idle[at].closed_after(now) {
+                    group.learn(closed);
+                    group.idle.swap_remove(at);
+                } else if group.idle[at].idle_for(now) > group.limit {
+                    group.idle.swap_remove(at);
+                } else {
+                    at += 1;
+                }
+            }
+            // The oldest goes to the front again, as the one used last is taken first.
+            group.idle.sort_by_key(Connection::idle_since);
+            group.http2.retain(Shared::is_alive);
+            group.forgive();
+            true
+        });
+    }
+
+    /// Drops the groups of endpoints that are gone.
+    pub(crate) fn drop_gone(&self) {
+        self.groups.borrow_mut().retain(|_, group| !group.is_gone());
+    }
+}

@@ -1,0 +1,60 @@
+//! What of a request's body was sent already, kept while it may have to be sent again.
+
+use crate::http::body::Watch;
+use crate::http::head::Fields;
+
+/// The longest body that is kept for another attempt, bytes (Envoy keeps up to 1 MiB; bodies of calls between services
+/// are seldom above a few kilobytes).
+const MAX_KEPT: usize = 64 * 1024;
+
+/// The request's body as far as it has passed.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    kept: Vec<u8>,
+    /// Whether too much has passed to be kept.
+    overflowed: bool,
+    /// Bytes that passed, all attempts' together counted once.
+    passed: u64,
+    over: bool,
+}
+
+impl Replay {
+    /// What has to be sent first in another attempt; `None` if it cannot be made.
+    pub(crate) fn kept(&self) -> Option<&[u8]> {
+        (!self.overflowed).then_some(&self.kept)
+    }
+
+    /// Bytes of the body so far.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Whether the body has passed to its end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The answer has begun: there will be no other attempt.
+    pub(crate) fn forget(&mut self) {
+        self.overflowed = true;
+        self.kept = Vec::new();
+    }
+}
+
+impl Watch for Replay {
+    fn data(&mut self, bytes: &[u8]) {
+        self.passed += bytes.len() as u64;
+        if self.overflowed {
+            return;
+        }
+        if self.kept.len() + bytes.len() > MAX_KEPT {
+            self.forget();
+        } else {
+            self.kept.extend_from_slice(bytes);
+        }
+    }
+
+    fn end(&mut self, _trailers: &Fields) {
+        self.over = true;
+    }
+}

@@ -1,0 +1,140 @@
+//! One thread of the data path: its own runtime, pools and figures, so that requests share no lock.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use tokio::sync::Notify;
+
+use crate::config::Cluster;
+use crate::finish::series::SeriesCache;
+use crate::shared::Shared;
+use crate::upstream::pool::Pool;
+
+/// Authorities that a worker remembers the cluster of.
+const REMEMBERED: usize = 4096;
+
+/// What one worker holds. Lives on its thread only.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    /// The index of this worker, the shard in which it counts.
+    pub(crate) index: usize,
+    pub(crate) pool: Pool,
+    pub(crate) series: RefCell<SeriesCache>,
+    /// What we say about ourselves at the beginning of a connection to another proxy.
+    pub(crate) preface: Box<[u8]>,
+    /// Whether the workload is out of the registry.
+    draining: Cell<bool>,
+    drain: Notify,
+    load: Arc<Load>,
+    remembered: RefCell<Remembered>,
+}
+
+/// What a worker has in hand, for those who give it work or wait for its end.
+#[derive(Debug, Default)]
+pub(crate) struct Load {
+    /// Connections that came in, of every listener.
+    pub(crate) connections: AtomicU64,
+    /// Those of the inbound listener.
+    pub(crate) inbound: AtomicU64,
+    /// Requests and TCP connections being carried.
+    pub(crate) in_flight: AtomicU64,
+    /// Told when one of the inbound side or in flight ends.
+    pub(crate) less: Notify,
+}
+
+/// Clusters by the authority that requests name, valid for one generation of the configuration.
+#[derive(Default)]
+struct Remembered {
+    generation: u64,
+    clusters: HashMap<Box<[u8]>, Arc<Cluster>>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, index: usize, load: Arc<Load>) -> Rc<Worker> {
+        let preface = crate::listen::tls::preface(&shared.local);
+        Rc::new(Worker {
+            shared,
+            index,
+            pool: Pool::default(),
+            series: RefCell::default(),
+            preface,
+            draining: Cell::new(false),
+            drain: Notify::new(),
+            load,
+            remembered: RefCell::default(),
+        })
+    }
+
+    /// From now on answers tell callers to go elsewhere, and idle connections are closed.
+    pub(crate) fn start_draining(&self) {
+        self.draining.set(true);
+        self.drain.notify_waiters();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Ends when draining starts; create it before looking at [`Worker::is_draining`].
+    pub(crate) fn drained(&self) -> tokio::sync::futures::Notified<'_> {
+        self.drain.notified()
+    }
+
+    /// Counts a request or TCP connection while the guard lives.
+    pub(crate) fn carry(&self) -> Counted<'_> {
+        Counted::new(&self.load.in_flight, &self.load)
+    }
+
+    /// Counts an inbound connection while the guard lives.
+    pub(crate) fn hold_inbound(&self) -> Counted<'_> {
+        Counted::new(&self.load.inbound, &self.load)
+    }
+
+    /// The cluster that an authority stood for, if the configuration has not changed since.
+    pub(crate) fn recall(&self, authority: &[u8]) -> Option<Arc<Cluster>> {
+        let generation = self.shared.mesh.current().generation;
+        let mut remembered = self.remembered.borrow_mut();
+        if remembered.generation != generation {
+            remembered.generation = generation;
+            remembered.clusters.clear();
+            return None;
+        }
+        remembered.clusters.get(authority).cloned()
+    }
+
+    /// Notes a cluster for [`Worker::recall`]; `generation` is that of the snapshot in which it was found.
+    pub(crate) fn remember(&self, generation: u64, authority: &[u8], cluster: &Arc<Cluster>) {
+        let mut remembered = self.remembered.borrow_mut();
+        if remembered.generation != generation {
+            return;
+        }
+        if remembered.clusters.len() >= REMEMBERED {
+            remembered.clusters.clear();
+        }
+        remembered.clusters.insert(authority.into(), cluster.clone());
+    }
+}
+
+/// One more of something, until it is dropped.
+pub(crate) struct Counted<'a> {
+    count: &'a AtomicU64,
+    load: &'a Load,
+}
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicU64, load: &'a Load) -> Self {
+        // Written by this worker only: no other core's cache line is taken away.
+        count.fetch_add(1, Relaxed);
+        Counted { count, load }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Relaxed);
+        self.load.less.notify_one();
+    }
+}

@@ -1,0 +1,168 @@
+//! A gRPC application with all four kinds of calls.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt, stream};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use crate::calls::calls_server::{Calls, CallsServer};
+use crate::calls::{Answer, Ask};
+
+/// The application.
+#[derive(Debug)]
+pub struct GrpcApp {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+    calls: Arc<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
+    hanging: watch::Sender<usize>,
+    given_up: watch::Sender<usize>,
+}
+
+impl GrpcApp {
+    /// Starts an instance.
+    ///
+    /// # Panics
+    /// Without a free port.
+    pub async fn start(name: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a listener has an address");
+        let calls =
+            Arc::new(Counts { hanging: watch::Sender::new(0), given_up: watch::Sender::new(0) });
+        let service = Service { name: name.to_owned(), calls: calls.clone() };
+        let server = Server::builder().add_service(CallsServer::new(service));
+        let serving = server.serve_with_incoming(TcpListenerStream::new(listener));
+        let task = tokio::spawn(async move { serving.await.expect("the server serves") });
+        GrpcApp { address, task, calls }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// Tells how many calls hang.
+    pub fn hanging(&self) -> watch::Receiver<usize> {
+        self.calls.hanging.subscribe()
+    }
+
+    /// Tells how many hanging calls the caller gave up.
+    pub fn given_up(&self) -> watch::Receiver<usize> {
+        self.calls.given_up.subscribe()
+    }
+}
+
+impl Drop for GrpcApp {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Service {
+    name: String,
+    calls: Arc<Counts>,
+}
+
+/// Counts a call as given up when it is dropped.
+struct Hanging(Arc<Counts>);
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.0.given_up.send_modify(|count| *count += 1);
+    }
+}
+
+impl Service {
+    async fn hang(&self) {
+        let _hanging = Hanging(self.calls.clone());
+        self.calls.hanging.send_modify(|count| *count += 1);
+        std::future::pending().await
+    }
+
+    fn answer(&self, metadata: &MetadataMap, text: String, asked: u32) -> Answer {
+        let timeout = metadata.get("grpc-timeout").and_then(|it| it.to_str().ok());
+        Answer {
+            text,
+            served_by: self.name.clone(),
+            timeout: timeout.unwrap_or_default().to_owned(),
+            asked,
+        }
+    }
+}
+
+/// The status that a request asks for, with metadata that must arrive as trailers.
+fn failure(ask: &Ask) -> Option<Status> {
+    if ask.fail_code == 0 {
+        return None;
+    }
+    let code = Code::from_i32(ask.fail_code.cast_signed());
+    let mut status = Status::new(code, ask.text.clone());
+    status.metadata_mut().insert("x-detail", "from the application".parse().expect("ASCII"));
+    Some(status)
+}
+
+type Answers = Pin<Box<dyn Stream<Item = Result<Answer, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Calls for Service {
+    async fn unary(&self, request: Request<Ask>) -> Result<Response<Answer>, Status> {
+        let (metadata, _, ask) = request.into_parts();
+        if ask.hang {
+            self.hang().await;
+        }
+        match failure(&ask) {
+            Some(status) => Err(status),
+            None => Ok(Response::new(self.answer(&metadata, ask.text, 1))),
+        }
+    }
+
+    type ServerStreamStream = Answers;
+
+    async fn server_stream(&self, request: Request<Ask>) -> Result<Response<Answers>, Status> {
+        let (metadata, _, ask) = request.into_parts();
+        let answer = self.answer(&metadata, ask.text.clone(), 1);
+        let answers = stream::iter((0..ask.answers).map(move |_| Ok(answer.clone())));
+        let end = stream::iter(failure(&ask).map(Err));
+        Ok(Response::new(Box::pin(answers.chain(end))))
+    }
+
+    async fn client_stream(
+        &self,
+        request: Request<Streaming<Ask>>,
+    ) -> Result<Response<Answer>, Status> {
+        let (metadata, _, mut asks) = request.into_parts();
+        let (mut texts, mut asked) = (String::new(), 0);
+        while let Some(ask) = asks.message().await? {
+            texts.push_str(&ask.text);
+            asked += 1;
+        }
+        Ok(Response::new(self.answer(&metadata, texts, asked)))
+    }
+
+    type BidiStream = Answers;
+
+    async fn bidi(&self, request: Request<Streaming<Ask>>) -> Result<Response<Answers>, Status> {
+        let (metadata, _, asks) = request.into_parts();
+        let template = self.answer(&metadata, String::new(), 0);
+        let answers = asks.enumerate().map(move |(at, ask)| {
+            let ask = ask?;
+            match failure(&ask) {
+                Some(status) => Err(status),
+                None => Ok(Answer { text: ask.text, asked: at as u32 + 1, ..template.clone() }),
+            }
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+}

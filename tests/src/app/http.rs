@@ -1,0 +1,282 @@
+//! An HTTP application, HTTP/1.1 and HTTP/2 with prior knowledge, whose answers are chosen by the path.
+//!
+//! | path | answer |
+//! | --- | --- |
+//! | `/echo` | JSON of what came: method, target, version, headers, length of the body |
+//! | `/status/N` | status N |
+//! | `/bytes/N`, `/stream/N` | N bytes, with a length or in chunks |
+//! | `/trailers` | a chunked body with the trailer `x-checked: yes` |
+//! | `/hold` | nothing until [`HttpApp::release`] or `/release` |
+//! | `/refuse` | 417, without the body having been read |
+//! | `/upgrade` | 101 to a WebSocket that sends back what comes |
+//! | `/stats` | JSON of the counts; not counted itself |
+//! | anything else | 200 and the instance's name |
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::{Server, accept_all};
+
+/// RFC 6455's own example: the answer to the key `dGhlIHNhbXBsZSBub25jZQ==`.
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+/// The length of a chunk of `/stream/N`.
+const CHUNK: usize = 16 * 1024;
+
+type Body = BoxBody<Bytes, Infallible>;
+
+/// The application in the test's process.
+#[derive(Debug)]
+pub struct HttpApp {
+    server: Server,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    name: String,
+    requests: AtomicU64,
+    in_flight: AtomicU64,
+    connections: AtomicU64,
+    sent: AtomicU64,
+    released: watch::Sender<bool>,
+}
+
+impl State {
+    fn new(name: &str) -> Arc<Self> {
+        Arc::new(State {
+            name: name.to_owned(),
+            requests: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            released: watch::Sender::new(false),
+        })
+    }
+}
+
+impl HttpApp {
+    /// Starts an instance.
+    pub async fn start(name: &str) -> Self {
+        let state = State::new(name);
+        let of_connections = state.clone();
+        let server = Server::start(move |stream| connection(of_connections.clone(), stream)).await;
+        HttpApp { server, state }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.server.address.port()
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// How many requests it saw.
+    pub fn requests(&self) -> u64 {
+        self.state.requests.load(Ordering::SeqCst)
+    }
+
+    /// How many of them it has not answered yet.
+    pub fn in_flight(&self) -> u64 {
+        self.state.in_flight.load(Ordering::SeqCst)
+    }
+
+    /// How many connections it has accepted.
+    pub fn connections(&self) -> u64 {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many bytes of `/stream/N` it has given to its connections.
+    pub fn sent(&self) -> u64 {
+        self.state.sent.load(Ordering::SeqCst)
+    }
+
+    /// Answers what is held, and whatever asks to be held from now on.
+    pub fn release(&self) {
+        self.state.released.send_replace(true);
+    }
+}
+
+/// Serves a listener for as long as the process lives: the application as a program of its own.
+pub async fn serve(listener: TcpListener, name: &str) {
+    let state = State::new(name);
+    accept_all(listener, move |stream| connection(state.clone(), stream)).await;
+}
+
+async fn connection(state: Arc<State>, stream: TcpStream) {
+    state.connections.fetch_add(1, Ordering::SeqCst);
+    let service = service_fn(move |request| {
+        let state = state.clone();
+        async move { Ok::<_, Infallible>(answer(state, request).await) }
+    });
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    // Nothing of a stalled body is taken in advance, so that back-pressure can be seen.
+    server.http1().max_buf_size(CHUNK);
+    let served = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+    // A client that goes away is no fault of the application.
+    drop(served);
+}
+
+/// Counts a request as in flight for as long as it lives.
+struct InFlight(Arc<State>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    if path == "/stats" {
+        return stats(&state);
+    }
+    state.requests.fetch_add(1, Ordering::SeqCst);
+    state.in_flight.fetch_add(1, Ordering::SeqCst);
+    let _in_flight = InFlight(state.clone());
+    let mut response = route(&state, &path, request).await;
+    let name = HeaderValue::from_str(&state.name).expect("a name fits a header");
+    response.headers_mut().insert("x-served-by", name);
+    response
+}
+
+async fn route(state: &Arc<State>, path: &str, request: Request<Incoming>) -> Response<Body> {
+    let mut segments = path.trim_start_matches('/').split('/');
+    let (word, number) = (segments.next(), segments.next().and_then(|it| it.parse().ok()));
+    match (word, number) {
+        (Some("echo"), _) => echo(&state.name, request).await,
+        (Some("status"), Some(code)) => status(code as u16),
+        (Some("bytes"), Some(length)) => full(vec![b'x'; length]),
+        (Some("stream"), Some(length)) => chunked(state.clone(), length),
+        (Some("trailers"), _) => with_trailers(),
+        (Some("refuse"), _) => status(417),
+        (Some("upgrade"), _) => upgrade(request),
+        (Some("release"), _) => {
+            state.released.send_replace(true);
+            full("released\n")
+        }
+        (Some("hold"), _) => {
+            let mut released = state.released.subscribe();
+            // The sender lives as long as the state.
+            drop(released.wait_for(|released| *released).await);
+            full("held\n")
+        }
+        _ => {
+            let read = count(request.into_body()).await;
+            if read.is_none() { status(400) } else { full(format!("{}\n", state.name)) }
+        }
+    }
+}
+
+fn stats(state: &State) -> Response<Body> {
+    let value = |count: &AtomicU64| count.load(Ordering::SeqCst);
+    full(
+        json!({
+            "name": state.name,
+            "requests": value(&state.requests),
+            "in_flight": value(&state.in_flight),
+            "connections": value(&state.connections),
+        })
+        .to_string(),
+    )
+}
+
+async fn echo(name: &str, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    let headers: Vec<_> = head
+        .headers
+        .iter()
+        .map(|(name, value)| json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())]))
+        .collect();
+    let Some(length) = count(body).await else { return status(400) };
+    let mut response = full(
+        json!({
+            "served_by": name,
+            "method": head.method.as_str(),
+            "target": head.uri.to_string(),
+            "version": format!("{:?}", head.version),
+            "headers": headers,
+            "body": length,
+        })
+        .to_string(),
+    );
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The length of a body; `None` if it breaks off.
+async fn count(mut body: Incoming) -> Option<u64> {
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        length += frame.ok()?.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    Some(length)
+}
+
+fn status(code: u16) -> Response<Body> {
+    let mut response = full("");
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST);
+    response
+}
+
+fn full(body: impl Into<Bytes>) -> Response<Body> {
+    Response::new(Full::new(body.into()).boxed())
+}
+
+fn chunked(state: Arc<State>, length: usize) -> Response<Body> {
+    static BLOCK: [u8; CHUNK] = [b'y'; CHUNK];
+    let chunks = stream::unfold((state, length), |(state, left)| async move {
+        let next = left.min(CHUNK);
+        state.sent.fetch_add(next as u64, Ordering::SeqCst);
+        let frame = Frame::data(Bytes::from_static(&BLOCK[..next]));
+        (next > 0).then_some((Ok(frame), (state, left - next)))
+    });
+    Response::new(BodyExt::boxed(StreamBody::new(chunks)))
+}
+
+fn with_trailers() -> Response<Body> {
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-checked", HeaderValue::from_static("yes"));
+    let frames = [Frame::data(Bytes::from_static(b"checked\n")), Frame::trailers(trailers)].map(Ok);
+    let mut response = Response::new(BodyExt::boxed(StreamBody::new(stream::iter(frames))));
+    response.headers_mut().insert("trailer", HeaderValue::from_static("x-checked"));
+    response
+}
+
+fn upgrade(mut request: Request<Incoming>) -> Response<Body> {
+    if request.headers().get(UPGRADE).is_none() {
+        return status(426);
+    }
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let Ok(stream) = upgraded.await else { return };
+        let (mut reader, mut writer) = tokio::io::split(TokioIo::new(stream));
+        // The end of the client's side ends it.
+        drop(tokio::io::copy(&mut reader, &mut writer).await);
+        drop(tokio::io::AsyncWriteExt::shutdown(&mut writer).await);
+    });
+    let mut response = status(101);
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert("sec-websocket-accept", HeaderValue::from_static(ACCEPT));
+    response
+}

@@ -1,0 +1,77 @@
+//! Applications that speak no protocol that the mesh knows.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::Server;
+
+/// A TCP application.
+#[derive(Debug)]
+pub struct TcpApp {
+    server: Server,
+    seen: Arc<Mutex<Vec<u8>>>,
+    connections: watch::Receiver<usize>,
+}
+
+impl TcpApp {
+    /// Sends back what comes, and ends its side after the client's.
+    pub async fn echo() -> Self {
+        Self::start(b"").await
+    }
+
+    /// Speaks first, as a mail server does, then sends back what comes.
+    pub async fn banner(banner: &'static [u8]) -> Self {
+        Self::start(banner).await
+    }
+
+    async fn start(banner: &'static [u8]) -> Self {
+        let seen = Arc::<Mutex<Vec<u8>>>::default();
+        let (count, connections) = watch::channel(0);
+        let (count, shared) = (Arc::new(count), seen.clone());
+        let server = Server::start(move |stream| {
+            count.send_modify(|count| *count += 1);
+            serve(shared.clone(), banner, stream)
+        })
+        .await;
+        TcpApp { server, seen, connections }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.server.address.port()
+    }
+
+    /// Its address.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// All bytes that came, over all connections.
+    pub fn seen(&self) -> Vec<u8> {
+        self.seen.lock().clone()
+    }
+
+    /// How many connections came.
+    pub fn connections(&self) -> usize {
+        *self.connections.borrow()
+    }
+}
+
+async fn serve(seen: Arc<Mutex<Vec<u8>>>, banner: &'static [u8], mut stream: TcpStream) {
+    if stream.write_all(banner).await.is_err() {
+        return;
+    }
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        seen.lock().extend_from_slice(&buffer[..count]);
+        if stream.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
+    }
+    drop(stream.shutdown().await);
+}

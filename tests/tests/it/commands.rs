@@ -1,0 +1,132 @@
+//! Commands that cannot do what they are asked: what they say, and their exit codes.
+
+use std::net::TcpListener;
+
+use meltemi_tests::{Mesh, Outcome, eventually, meltemi, mesh};
+use serde_json::Value;
+use tokio::process::Command;
+
+async fn run(arguments: &[&str]) -> Outcome {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(meltemi());
+    command.args(arguments).env("MELTEMI_STATE_DIR", directory.path().join("state"));
+    mesh::run(command, "").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = "127.0.0.1:0";
+    for flag in ["--api", "--xds", "--secure-xds", "--dns", "--monitoring"] {
+        let mut arguments = vec!["control"];
+        for each in ["--api", "--xds", "--secure-xds", "--dns", "--monitoring"] {
+            arguments.extend([each, if each == flag { address.as_str() } else { free }]);
+        }
+        let outcome = run(&arguments).await;
+        assert_eq!(outcome.code, Some(1), "{flag}: {outcome}");
+        for part in [flag, address.as_str()] {
+            assert!(outcome.stderr.contains(part), "{flag}: {outcome}");
+        }
+    }
+    let mesh = Mesh::start().await;
+    for flag in ["--outbound", "--inbound", "--admin", "--metrics", "--health"] {
+        let mut proxy = mesh.workload("client").flag(flag, &address).attempt("proxy", &[]);
+        assert_eq!(proxy.ended().await.code(), Some(1), "{flag}: {}", proxy.log());
+        let log = proxy.log();
+        assert!(log.contains(flag) && log.contains(&address), "{flag}: {log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_cannot_be_written_is_a_clear_error() {
+    // Root may write anywhere but here.
+    for directory in ["/proc/meltemi", "/dev/null/state"] {
+        let mut command = Command::new(meltemi());
+        command.args(["control", "--state-dir", directory]);
+        for flag in ["--api", "--xds", "--secure-xds", "--dns", "--monitoring"] {
+            command.args([flag, "127.0.0.1:0"]);
+        }
+        let outcome = mesh::run(command, "").await;
+        assert_eq!(outcome.code, Some(1), "{outcome}");
+        assert!(outcome.stderr.contains(directory), "{outcome}");
+        assert!(!outcome.stderr.contains("panicked"), "{outcome}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_control_plane_does_not_share_a_state_directory() {
+    let mesh = Mesh::start().await;
+    let mut arguments = vec!["control"];
+    for flag in ["--api", "--xds", "--secure-xds", "--dns", "--monitoring"] {
+        arguments.extend([flag, "127.0.0.1:0"]);
+    }
+    let outcome = mesh.command(&arguments, "").await;
+    assert_eq!(outcome.code, Some(1), "{outcome}");
+    assert!(outcome.stderr.contains(mesh.state().to_str().unwrap()), "{outcome}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_usage_ends_with_2_and_help_has_an_example() {
+    for arguments in [
+        &["control", "--api", "nonsense"][..],
+        &["nonsense"],
+        &["run", "--service", "Not A Name", "--", "true"],
+        &["proxy", "--service", "a", "--port", "70000"],
+        &["token", "create", "--ttl", "never"],
+    ] {
+        let outcome = run(arguments).await;
+        assert_eq!(outcome.code, Some(2), "{arguments:?}: {outcome}");
+        assert!(!outcome.stderr.is_empty(), "{arguments:?}");
+    }
+    for command in [
+        "control", "run", "proxy", "apply", "delete", "get", "describe", "validate", "token",
+        "demo",
+    ] {
+        let outcome = run(&[command, "--help"]).await;
+        assert_eq!(outcome.code, Some(0), "{command}: {outcome}");
+        assert!(outcome.stdout.contains("Example"), "{command}: {outcome}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_ends_by_itself_and_leaves_nothing_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = Command::new(meltemi());
+    command
+        .args(["demo", "--duration", "5s", "--rate", "50", "--output", "json"])
+        .env("TMPDIR", temporary.path());
+    let outcome = mesh::run(command, "").await;
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let summary: Value = serde_json::from_str(&outcome.stdout).expect("one JSON object");
+    let number = |name: &str| summary[name].as_f64().unwrap_or_else(|| panic!("{name}: {summary}"));
+    assert!(number("requests") > 0.0 && number("success_rate") == 1.0, "{summary}");
+    assert_eq!(number("requests"), number("succeeded"), "{summary}");
+    assert_eq!(number("mtls_share"), 1.0, "{summary}");
+    let services = summary["services"].as_array().unwrap();
+    let of = |name: &str| {
+        services.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("{name}"))
+    };
+    for name in ["catalog", "reviews", "ratings"] {
+        assert!(of(name)["requests"].as_f64().unwrap() > 0.0, "{name}: {summary}");
+    }
+    let versions: Vec<_> =
+        of("reviews")["endpoints"].as_array().unwrap().iter().map(|it| &it["version"]).collect();
+    assert_eq!(versions.len(), 3, "{versions:?}");
+    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let marker = format!("TMPDIR={}", temporary.path().display());
+    eventually("no process of the demo is left", async || {
+        let left: Vec<_> = std::fs::read_dir("/proc")
+            .unwrap()
+            .filter_map(|it| Some(it.ok()?.path().join("environ")))
+            .filter(|it| std::fs::read(it).is_ok_and(|text| contains(&text, marker.as_bytes())))
+            .collect();
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|it| it == part)
+}

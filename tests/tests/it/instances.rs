@@ -1,0 +1,159 @@
+//! Instances that die, come back, and stop in order, while callers go on and see no error.
+
+use std::time::Instant;
+
+use meltemi_tests::{
+    Http1, Load, Mesh, Sidecar, Signal, children, eventually, free_port, is_alive, kill, test_app,
+};
+
+/// An instance under `meltemi run`, and the port of its application.
+async fn instance(mesh: &Mesh, name: &str) -> (Sidecar, u16) {
+    let port = free_port();
+    (start_at(mesh, name, port).await, port)
+}
+
+async fn start_at(mesh: &Mesh, name: &str, port: u16) -> Sidecar {
+    let app = test_app().to_str().expect("a path of text");
+    mesh.workload("hello").port(port, "http").run(&[app, &port.to_string(), name]).await
+}
+
+fn application(sidecar: &Sidecar) -> u32 {
+    let children = children(sidecar.pid());
+    assert_eq!(children.len(), 1, "`run` has one command");
+    children[0]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_instance_is_out_of_rotation_and_nobody_sees_an_error() {
+    let mesh = Mesh::start().await;
+    let [mut a, b, c] =
+        [instance(&mesh, "a").await, instance(&mesh, "b").await, instance(&mesh, "c").await];
+    let client = mesh.client().await;
+    let load = Load::start(client.outbound, "http://hello/", 2);
+    load.answers(100).await;
+
+    // The command alone: its `run` reports its end.
+    let killed = Instant::now();
+    kill(application(&a.0));
+    mesh.api().healthy("default", "hello", 2).await;
+    eprintln!("a killed command was out of rotation after {:?}", killed.elapsed());
+    assert_eq!(a.0.process.ended().await.code(), Some(128 + 9), "the command's own end is told");
+    load.answers(100).await;
+
+    // The whole `run`: nobody is left to report it.
+    let killed = Instant::now();
+    let command = application(&b.0);
+    let mut b = b.0;
+    b.process.kill().await;
+    mesh.api().healthy("default", "hello", 1).await;
+    eprintln!("a killed `run` was out of rotation after {:?}", killed.elapsed());
+    eventually("the command ends with its `run`", async || match is_alive(command) {
+        false => Ok(()),
+        true => Err(format!("process {command} is alive")),
+    })
+    .await;
+    load.answers(100).await;
+
+    // Back again, on the same port.
+    let back = Instant::now();
+    let _again = start_at(&mesh, "a", a.1).await;
+    eventually("the instance that came back is called", async || {
+        let before = load.report().answers["a"];
+        load.answers(20).await;
+        match load.report().answers["a"] > before {
+            true => Ok(()),
+            false => Err("not yet".to_owned()),
+        }
+    })
+    .await;
+    eprintln!("an instance was started and called within {:?}", back.elapsed());
+    let report = load.stop().await;
+    assert_eq!(report.failures, Vec::<String>::new(), "{:?}", report.answers);
+    assert!(report.answers["c"] > 0, "{} served all along", c.1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_that_die_one_after_the_other_cause_no_error() {
+    let mesh = Mesh::start().await;
+    let steady = instance(&mesh, "steady").await;
+    let client = mesh.client().await;
+    let load = Load::start(client.outbound, "http://hello/", 4);
+    for round in 0..4 {
+        let (mut sidecar, _) = instance(&mesh, &format!("brief-{round}")).await;
+        load.answers(50).await;
+        if round % 2 == 0 {
+            kill(application(&sidecar));
+            sidecar.process.ended().await;
+        } else {
+            sidecar.process.kill().await;
+        }
+        load.answers(50).await;
+    }
+    let report = load.stop().await;
+    assert_eq!(report.failures, Vec::<String>::new(), "{:?}", report.answers);
+    drop(steady);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_under_load_loses_no_request_and_the_log_proves_its_order() {
+    let mesh = Mesh::start().await;
+    let (mut leaving, port) = instance(&mesh, "leaving").await;
+    let client = mesh.client().await;
+    // One request that is still being answered when the stop begins.
+    let held = Load::start(client.outbound, "http://hello/hold", 1);
+    let direct = ([127, 0, 0, 1], port).into();
+    eventually("a held request", async || {
+        let stats = Http1::connect(direct).await.get("/stats").await.json();
+        (stats["in_flight"] == 1).then_some(()).ok_or(stats.to_string())
+    })
+    .await;
+    let (_staying, _) = instance(&mesh, "staying").await;
+    let load = Load::start(client.outbound, "http://hello/", 2);
+    load.answers(100).await;
+    assert!(load.report().answers.contains_key("leaving"), "both are in rotation");
+
+    leaving.process.signal(Signal::TERM);
+    mesh.api().healthy("default", "hello", 1).await;
+    load.answers(50).await;
+    assert!(leaving.process.status().is_none(), "a request is still being answered");
+    let before = load.report().answers["leaving"];
+    load.answers(100).await;
+    assert_eq!(load.report().answers["leaving"], before, "no new request reaches it");
+    Http1::connect(direct).await.get("/release").await;
+    leaving.process.ended().await;
+    let report = load.stop().await;
+    assert_eq!(report.failures, Vec::<String>::new(), "{:?}", report.answers);
+    let held = held.stop().await;
+    assert_eq!(held.failures, Vec::<String>::new());
+    assert!(held.answers["leaving"] >= 1, "the held request was answered: {:?}", held.answers);
+
+    let log = mesh.control_log();
+    let at = |what: &str| log.find(what).unwrap_or_else(|| panic!("{what:?} is not in:\n{log}"));
+    assert!(at("taken out of the registry") < at("no proxy knows it any longer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_exit_code_and_signals_of_a_command_are_its_own() {
+    let mesh = Mesh::start().await;
+    for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143)] {
+        let mut run = mesh.workload("job").attempt("run", &["sh", "-c", script]);
+        assert_eq!(run.ended().await.code(), Some(code), "{script}");
+    }
+    let mut run = mesh.workload("job").attempt("run", &["/nonexistent/command"]);
+    assert_eq!(run.ended().await.code(), Some(1));
+    let log = run.log();
+    assert!(log.contains("/nonexistent/command"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_reaches_the_mesh_through_its_environment() {
+    let Some(_) = meltemi_tests::peer::program("curl") else { return };
+    let mesh = Mesh::start().await;
+    let hello = mesh.http_service("hello", 1).await;
+    let page = mesh.directory().join("page");
+    let script = format!("exec curl --silent --fail --output {} http://hello/", page.display());
+    let mut run = mesh.workload("job").attempt("run", &["sh", "-c", &script]);
+    assert_eq!(run.ended().await.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(page).unwrap(), "hello-1\n");
+    assert_eq!(hello.requests(), [1]);
+}

@@ -1,0 +1,24 @@
+//! Whole meshes of real processes: control planes, sidecars, applications and clients on loopback.
+//!
+//! Each module holds what must be true of one subject. A test starts its own mesh in a directory of its own.
+
+mod api;
+mod bad_input;
+mod balance;
+mod commands;
+mod connections;
+mod control_plane;
+mod discovery;
+mod dns;
+mod garbage;
+mod grpc;
+mod headers;
+mod http1;
+mod http2;
+mod identity;
+mod instances;
+mod keep_alive;
+mod language;
+mod large;
+mod metrics;
+mod tcp;
