@@ -26,6 +26,7 @@ impl Call<'_> {
     pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match (&mut self.body, &mut self.reply) {
             (Source::H1(reader), _) => reader.poll_gone(cx),
+            // Only before the answer has begun: from then on its sink is told.
             (Source::H2(_), Reply::H2 { respond, .. }) => respond.poll_reset(cx).map(drop),
             _ => Poll::Pending,
         }

@@ -9,7 +9,9 @@ use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -72,6 +74,21 @@ impl AsyncWrite for Stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+/// How long a connection between proxies is silent before the kernel asks whether the peer is there, and how often and how
+/// many times it asks then: a machine that vanished is noticed within a minute.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
+
+/// Has the kernel look after a connection that may be silent for long.
+pub(crate) fn keep_alive(stream: &TcpStream) {
+    // Without it a connection works too.
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE) {
+        tracing::debug!(%error, "TCP keep-alive could not be set");
     }
 }
 

@@ -8,9 +8,7 @@ pub(crate) mod http2;
 pub(crate) mod tls;
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use crate::config::Cluster;
 use crate::exchange::Call;
 use crate::http::h1::{Reader, Writer};
 use crate::inbound::caller::Caller;
@@ -22,18 +20,23 @@ use crate::{inbound, outbound};
 pub(crate) enum Role {
     /// The application's, to where each request says.
     Proxy,
-    /// The application's, to one port of a service.
-    Service(Arc<Cluster>),
+    /// The application's, to one port of a service, by the authority that stands for it.
+    Service(Box<[u8]>),
     /// The mesh's, to the application.
     Inbound(Caller),
 }
 
 impl Role {
+    /// Whether its connections end when the workload leaves the mesh.
+    pub(crate) fn is_inbound(&self) -> bool {
+        matches!(self, Role::Inbound(_))
+    }
+
     /// Serves one request; whether its connection may go on.
     pub(crate) async fn serve(&self, worker: &Rc<Worker>, call: &mut Call<'_>) -> bool {
         match self {
             Role::Proxy => outbound::http::serve(worker, None, call).await,
-            Role::Service(cluster) => outbound::http::serve(worker, Some(cluster), call).await,
+            Role::Service(authority) => outbound::http::serve(worker, Some(authority), call).await,
             Role::Inbound(caller) => inbound::http::serve(worker, caller, call).await,
         }
     }

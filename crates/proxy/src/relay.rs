@@ -1,5 +1,7 @@
 //! The answer goes back to the caller, while what is left of the request goes on.
 
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use h2::Reason;
@@ -109,19 +111,32 @@ async fn both_ways(
 ) -> Result<(), Broken> {
     let Call { body, reply, .. } = call;
     let mut back = reply.sink();
-    if replay.is_over() || is_over(body) {
-        return pump(source, &mut back, counted).await;
+    let mut is_sent = replay.is_over() || is_over(body);
+    while !is_sent {
+        tokio::select! {
+            biased;
+            answered = pump(source, &mut back, counted) => return answered,
+            sent = pump(body, sink, replay) => match sent {
+                // A request that its caller breaks off has no use for an answer.
+                Err(Broken::Source(_)) => return Err(Broken::Sink),
+                // Over, or nobody reads it: the answer goes on.
+                Ok(()) | Err(Broken::Sink) => is_sent = true,
+            },
+        }
     }
     tokio::select! {
         biased;
-        answered = pump(source, &mut back, counted) => return answered,
-        // A request that its caller breaks off has no use for an answer.
-        sent = pump(body, sink, replay) => if let Err(Broken::Source(_)) = sent {
-            return Err(Broken::Sink);
-        },
+        answered = pump(source, &mut back, counted) => answered,
+        () = poll_fn(|cx| poll_gone(body, cx)) => Err(Broken::Sink),
     }
-    // The request is over, or nobody reads it: the answer goes on.
-    pump(source, &mut back, counted).await
+}
+
+/// Ready when a caller with a connection of its own is gone; a stream's end is told to its sink.
+fn poll_gone(body: &mut Source<'_>, cx: &mut Context<'_>) -> Poll<()> {
+    match body {
+        Source::H1(reader) => reader.poll_gone(cx),
+        Source::H2(_) => Poll::Pending,
+    }
 }
 
 fn is_over(body: &mut Source<'_>) -> bool {

@@ -107,7 +107,8 @@ impl Http1 {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Response> {
-        let mut message = head(method, target, headers, body.len()).into_bytes();
+        let own = self.stream.get_ref().peer_addr()?.to_string();
+        let mut message = head(method, target, &own, headers, body.len()).into_bytes();
         message.extend_from_slice(body);
         self.try_send(&message).await?;
         self.try_response(method).await
@@ -149,10 +150,11 @@ impl Http1 {
     }
 }
 
-fn head(method: &str, target: &str, headers: &[(&str, &str)], length: usize) -> String {
+/// The head of a request; `own` is the host of a target in origin form.
+fn head(method: &str, target: &str, own: &str, headers: &[(&str, &str)], length: usize) -> String {
     let mut head = format!("{method} {target} HTTP/1.1\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        let rest = target.strip_prefix("http://").unwrap_or("test.invalid");
+        let rest = target.strip_prefix("http://").unwrap_or(own);
         let host = rest.split('/').next().unwrap_or(rest);
         head.push_str(&format!("host: {host}\r\n"));
     }

@@ -60,7 +60,8 @@ async fn wrong_objects_are_refused_whole_with_place_and_suggestion() {
         let outcome = mesh.command(&[command, "-f", file.to_str().unwrap()], "").await;
         assert_eq!(outcome.code, Some(1), "{outcome}");
         for part in ["rules.yaml:12", "htpp", "http"] {
-            assert!(outcome.stderr.contains(part), "{command}: {part:?} is not in {outcome}");
+            let told = outcome.to_string();
+            assert!(told.contains(part), "{command}: {part:?} is not in {told}");
         }
     }
     let (status, _) = mesh.api().get(&format!("{SERVICES}/good")).await;

@@ -29,11 +29,8 @@ impl Teller {
         ready_file: Option<PathBuf>,
         form: Form,
     ) -> Result<Self, Failure> {
-        if let Some(path) = &ready_file
-            && let Err(error) = std::fs::remove_file(path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            return Err(unwritable(path, &error));
+        if let Some(path) = &ready_file {
+            clear(path).map_err(|error| unwritable(path, &error))?;
         }
         Ok(Teller {
             workload: format!("{}/{}", workload.namespace, workload.name),
@@ -111,10 +108,22 @@ async fn wait(mut ready: watch::Receiver<Ready>) -> bool {
     }
 }
 
+fn clear(path: &Path) -> std::io::Result<()> {
+    directory(path).metadata()?;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn directory(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
 /// Whole or not at all: written beside its place, and renamed.
 fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = tempfile::NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))?;
+    let mut file = tempfile::NamedTempFile::new_in(directory(path))?;
     writeln!(file, "{text}")?;
     file.persist(path).map(drop).map_err(|error| error.error)
 }

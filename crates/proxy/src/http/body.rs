@@ -111,6 +111,20 @@ impl Sink<'_> {
     }
 }
 
+/// Waits for more at the source, or for the sink's peer to give the stream up.
+fn wait(
+    source: &mut Source<'_>,
+    sink: &mut Sink<'_>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Broken>> {
+    if let Sink::H2(sender) = sink
+        && sender.poll_reset(cx).is_ready()
+    {
+        return Poll::Ready(Err(Broken::Sink));
+    }
+    source.poll_more(cx).map_err(Broken::Source)
+}
+
 /// At which end a body broke.
 #[derive(Debug)]
 pub(crate) enum Broken {
@@ -160,7 +174,7 @@ pub(crate) async fn pump(
                     Poll::Ready(more) => more.map_err(Broken::Source)?,
                     Poll::Pending => {
                         sink.flush().await.map_err(|_| Broken::Sink)?;
-                        poll_fn(|cx| source.poll_more(cx)).await.map_err(Broken::Source)?;
+                        poll_fn(|cx| wait(source, sink, cx)).await?;
                     }
                 }
             }

@@ -15,7 +15,7 @@ use crate::http::forward;
 use crate::http::head::ResponseHead;
 use crate::http::known::Known;
 use crate::outbound::decide::inner;
-use crate::outbound::http::{gone, upstream_address};
+use crate::outbound::http::{gone, malformed, upstream_address};
 use crate::relay::{Counted, End, relay};
 use crate::upstream::attempt::{Answer, Missed, attempt};
 use crate::upstream::replay::Replay;
@@ -66,6 +66,7 @@ async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) ->
             match attempt(worker, &route, is_fresh, call, &mut replay, &mut response).await {
                 Ok(answer) => break answer,
                 Err(Missed::CallerGone) => return gone(&replay),
+                Err(Missed::Malformed(why)) => return malformed(call, why, &replay).await,
                 Err(Missed::Endpoint(failure)) => failure,
             };
         made += 1;

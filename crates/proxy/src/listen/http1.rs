@@ -22,6 +22,9 @@ use crate::worker::Worker;
 const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request (Envoy's default).
 const IDLE: Duration = Duration::from_secs(3600);
+/// How long an idle connection waits for its caller to close it once the workload has left the mesh: the caller knows that
+/// and closes first, so that no request meets a connection that we are just closing.
+const LEAVING: Duration = Duration::from_secs(2);
 /// How long a caller that was refused is listened to, so that it can read why.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -40,7 +43,8 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, role:
     let mut drained = pin!(worker.drained());
     let mut clock = Clock::new();
     loop {
-        let next = next(worker, &mut reader, &mut head, drained.as_mut(), &mut clock).await;
+        let drained = role.is_inbound().then_some(drained.as_mut());
+        let next = next(worker, &mut reader, &mut head, drained, &mut clock).await;
         match next {
             Next::Request => {}
             Next::Close => break,
@@ -93,7 +97,7 @@ async fn next(
     worker: &Worker,
     reader: &mut Reader,
     head: &mut RequestHead,
-    mut drained: Pin<&mut tokio::sync::futures::Notified<'_>>,
+    mut drained: Option<Pin<&mut tokio::sync::futures::Notified<'_>>>,
     clock: &mut Clock,
 ) -> Next {
     let mut first_byte: Option<Instant> = None;
@@ -108,10 +112,9 @@ async fn next(
             return Next::Close;
         }
         let is_idle = !reader.has_bytes();
-        if is_idle && worker.is_draining() {
-            return Next::Close;
-        }
+        let is_leaving = drained.is_some() && worker.is_draining();
         let deadline = match is_idle {
+            true if is_leaving => Instant::now() + LEAVING,
             true => Instant::now() + IDLE,
             false => *first_byte.get_or_insert_with(Instant::now) + HEAD,
         };
@@ -119,15 +122,17 @@ async fn next(
             if let Poll::Ready(read) = reader.poll_fill(cx) {
                 return Poll::Ready(read.map_or(Event::Failed, |()| Event::Read));
             }
-            if is_idle && drained.as_mut().poll(cx).is_ready() {
+            if let Some(drained) = drained.as_mut().filter(|_| is_idle && !is_leaving)
+                && drained.as_mut().poll(cx).is_ready()
+            {
                 return Poll::Ready(Event::Drained);
             }
             clock.poll(cx, deadline).map(|()| Event::Late)
         })
         .await;
         match event {
-            Event::Read => {}
-            Event::Failed | Event::Drained => return Next::Close,
+            Event::Read | Event::Drained => {}
+            Event::Failed => return Next::Close,
             Event::Late if is_idle => return Next::Close,
             Event::Late => return Next::TooSlow,
         }

@@ -44,14 +44,14 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc
     let Ok(Ok(mut connection)) = tokio::time::timeout(limit, handshake).await else { return };
     let mut drained = pin!(worker.drained());
     let mut is_leaving = false;
-    if worker.is_draining() {
+    if role.is_inbound() && worker.is_draining() {
         connection.graceful_shutdown();
         is_leaving = true;
     }
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
-            () = drained.as_mut(), if !is_leaving => {
+            () = drained.as_mut(), if role.is_inbound() && !is_leaving => {
                 connection.graceful_shutdown();
                 is_leaving = true;
                 continue;

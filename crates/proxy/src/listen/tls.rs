@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::alpn::Inner;
-use crate::io::{Io, Stream};
+use crate::io::{Io, Stream, keep_alive};
 use crate::shared::{Local, Shared};
 
 /// How long handshake and metadata may take.
@@ -62,6 +62,7 @@ pub(crate) async fn open(
     remote: SocketAddr,
 ) -> Result<Opened, OpenError> {
     let opening = async {
+        keep_alive(&stream);
         let config = shared.identity.tls().server.clone();
         let stream = TlsAcceptor::from(config).accept(stream).await?;
         greet(stream).await

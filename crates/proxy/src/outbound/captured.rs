@@ -1,12 +1,13 @@
 //! Connections of the application whose destination is known before their first byte: through CONNECT, or by a local
 //! address of their own (`--upstream`).
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use meltemi_names::Protocol;
 
-use super::decide::{Decision, decide};
+use super::decide::{Decision, decide, split_authority};
 use super::tcp::{self, Goal};
 use crate::config::Cluster;
 use crate::http::h1::{Framing, Reader, Writer};
@@ -27,6 +28,7 @@ pub(crate) async fn connect(
     authority: &[u8],
     may_tunnel: bool,
 ) {
+    let authority = &*with_port(authority);
     let decision = match may_tunnel {
         true => decide(worker, authority, HTTPS_PORT).await,
         false => {
@@ -48,7 +50,15 @@ pub(crate) async fn connect(
     writer.begin(Framing::Ended);
     if writer.flush().await.is_ok() {
         drop(writer);
-        carry(worker, io, reader, goal).await;
+        carry(worker, io, reader, authority, goal).await;
+    }
+}
+
+/// The authority with the port that CONNECT means where it names none.
+fn with_port(authority: &[u8]) -> Cow<'_, [u8]> {
+    match split_authority(authority) {
+        Some((_, None)) => [authority, b":443"].concat().into(),
+        _ => authority.into(),
     }
 }
 
@@ -68,7 +78,8 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, host: &str, port: u16) {
         true => format!("[{host}]:{port}"),
         false => format!("{host}:{port}"),
     };
-    let goal = match decide(worker, authority.as_bytes(), port).await {
+    let authority = authority.into_bytes();
+    let goal = match decide(worker, &authority, port).await {
         Decision::Service(cluster) => Goal::Service(cluster),
         Decision::Outside(host, port) => Goal::Outside(host, port),
         Decision::Refuse(refusal) => {
@@ -82,20 +93,20 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, host: &str, port: u16) {
         }
     };
     let reader = Reader::new(io.clone());
-    carry(worker, io, reader, goal).await;
+    carry(worker, io, reader, &authority, goal).await;
 }
 
-async fn carry(worker: &Rc<Worker>, io: Io, mut reader: Reader, goal: Goal) {
+async fn carry(worker: &Rc<Worker>, io: Io, mut reader: Reader, authority: &[u8], goal: Goal) {
     let spoken = match &goal {
         Goal::Service(cluster) => spoken(cluster, &mut reader).await,
         Goal::Outside(..) => Inner::Tcp,
     };
     match (goal, spoken) {
-        (Goal::Service(cluster), Inner::Http1) => {
-            http1::serve(worker, io, reader, &Role::Service(cluster)).await;
+        (Goal::Service(_), Inner::Http1) => {
+            http1::serve(worker, io, reader, &Role::Service(authority.into())).await;
         }
-        (Goal::Service(cluster), Inner::Http2) => {
-            http2::serve(worker, io, reader, &Rc::new(Role::Service(cluster))).await;
+        (Goal::Service(_), Inner::Http2) => {
+            http2::serve(worker, io, reader, &Rc::new(Role::Service(authority.into()))).await;
         }
         (goal, _) => tcp::serve(worker, io, reader, goal).await,
     }

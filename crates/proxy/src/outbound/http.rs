@@ -14,6 +14,7 @@ use crate::finish::local::{is_not_delivered, respond};
 use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::series::Kind;
 use crate::http::forward;
+use crate::http::h1::parse::Malformed;
 use crate::http::head::ResponseHead;
 use crate::http::known::Known;
 use crate::relay::{Counted, End, relay};
@@ -27,23 +28,17 @@ const HTTP_PORT: u16 = 80;
 /// The first wait before an endpoint is tried again that failed already (Istio's default back-off).
 const BACK_OFF: Duration = Duration::from_millis(25);
 
-/// Serves a request from its head to the last byte of its answer. `fixed`: the cluster that its connection leads to,
+/// Serves a request from its head to the last byte of its answer. `fixed`: the authority that its connection leads to,
 /// whatever the request names.
-pub(crate) async fn serve(
-    worker: &Rc<Worker>,
-    fixed: Option<&Arc<Cluster>>,
-    call: &mut Call<'_>,
-) -> bool {
+pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut Call<'_>) -> bool {
     let started = Instant::now();
     let _carried = worker.carry();
     forward::outbound_request(call.head, rand::random);
-    let decision = match fixed {
-        Some(cluster) => Decision::Service(cluster.clone()),
-        None => decide(worker, call.head.authority(), HTTP_PORT).await,
-    };
+    let authority = fixed.unwrap_or(call.head.authority());
+    let decision = decide(worker, authority, HTTP_PORT).await;
     let mut served = Served::default();
     let outcome = match decision {
-        Decision::Service(cluster) => to_service(worker, cluster, call, &mut served).await,
+        Decision::Service(cluster) => to_service(worker, cluster, fixed, call, &mut served).await,
         Decision::Outside(host, port) => to_outside(worker, host, port, call).await,
         Decision::Refuse(refusal) => {
             respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await
@@ -94,6 +89,7 @@ impl Served {
 async fn to_service(
     worker: &Rc<Worker>,
     cluster: Arc<Cluster>,
+    fixed: Option<&[u8]>,
     call: &mut Call<'_>,
     served: &mut Served,
 ) -> Outcome {
@@ -104,7 +100,13 @@ async fn to_service(
     served.cluster = Some(cluster.clone());
     for made in 1.. {
         // The configuration may have changed since the last attempt.
-        let current = if made == 1 { cluster.clone() } else { newest(worker, &cluster) };
+        let mut current = cluster.clone();
+        if made > 1
+            && let Decision::Service(newer) =
+                decide(worker, fixed.unwrap_or(call.head.authority()), HTTP_PORT).await
+        {
+            current = newer;
+        }
         let Some(endpoint) = current.pick(&tried).cloned() else {
             let text = format!("service {} has no endpoint that is ready", cluster.host);
             return respond(call, 503, ResponseFlags::UH, &text, &[]).await;
@@ -123,7 +125,7 @@ async fn to_service(
             Ok(_) if response.status == 503 => Some(Failed::Status(503)),
             Ok(_) => None,
             Err(Missed::Endpoint(failure)) => Some(failure.failed),
-            Err(Missed::CallerGone) => None,
+            Err(Missed::CallerGone | Missed::Malformed(_)) => None,
         };
         let is_replayable = replay.kept().is_some();
         if let Some(failed) = failed
@@ -139,13 +141,6 @@ async fn to_service(
     }
     // The loop ends by a return alone: attempts are bounded by the policy.
     Outcome::of(503, ResponseFlags::URX)
-}
-
-/// The cluster as it is now; the one given if it is gone.
-fn newest(worker: &Worker, cluster: &Arc<Cluster>) -> Arc<Cluster> {
-    let service = worker.shared.mesh.find(&cluster.host);
-    let found = service.and_then(|service| service.cluster(cluster.port).cloned());
-    found.unwrap_or_else(|| cluster.clone())
 }
 
 async fn back_off(made: u32) {
@@ -178,6 +173,7 @@ async fn conclude(
     let answer = match attempted {
         Ok(answer) => answer,
         Err(Missed::CallerGone) => return gone(&replay),
+        Err(Missed::Malformed(why)) => return malformed(call, why, &replay).await,
         Err(Missed::Endpoint(failure)) => return give_up(call, &failure, made, &replay).await,
     };
     forward::response(response);
@@ -216,6 +212,13 @@ pub(crate) fn upstream_address(worker: &Worker, route: &Route) -> Option<Arc<str
 /// The outcome when the caller went away before the answer began.
 pub(crate) fn gone(replay: &Replay) -> Outcome {
     Outcome { received: replay.passed(), may_continue: false, ..Outcome::of(0, ResponseFlags::DC) }
+}
+
+/// The outcome when the caller's body could not be read on.
+pub(crate) async fn malformed(call: &mut Call<'_>, why: Malformed, replay: &Replay) -> Outcome {
+    call.reply.close_after();
+    let outcome = respond(call, why.status(), ResponseFlags::DPE, &why.to_string(), &[]).await;
+    Outcome { received: replay.passed(), may_continue: false, ..outcome }
 }
 
 async fn give_up(call: &mut Call<'_>, failure: &Failure, made: u32, replay: &Replay) -> Outcome {

@@ -15,7 +15,8 @@ use super::h2::{Stream, share};
 use super::replay::Replay;
 use super::route::Route;
 use crate::exchange::{Call, expects_continue};
-use crate::http::body::{Broken, Sink, pump};
+use crate::http::body::{BodyError, Broken, Sink, pump};
+use crate::http::h1::parse::Malformed;
 use crate::http::h1::{ReadError, encode};
 use crate::http::h2::{H2Error, Receiver, Sender, convert};
 use crate::http::head::{BodyLength, ResponseHead};
@@ -43,6 +44,18 @@ pub(crate) enum Missed {
     Endpoint(Failure),
     /// The caller went away, or broke its request off.
     CallerGone,
+    /// The caller's body is not what HTTP allows.
+    Malformed(Malformed),
+}
+
+impl Missed {
+    /// What it means that no more of the request's body comes.
+    fn of_caller(error: &BodyError) -> Missed {
+        match error {
+            BodyError::H1(ReadError::Malformed(why)) => Missed::Malformed(*why),
+            _ => Missed::CallerGone,
+        }
+    }
 }
 
 /// What failed on the endpoint's side.
@@ -116,7 +129,7 @@ async fn over_http1(
             connection.heed(response);
             Ok(Answer::H1(Box::new(connection)))
         }
-        Err(Http1Failure::CallerGone) => Err(Missed::CallerGone),
+        Err(Http1Failure::Caller(missed)) => Err(missed),
         Err(Http1Failure::Endpoint(detail)) => {
             let failed = match connection.writer.total() == before {
                 true => Failed::NotDelivered,
@@ -130,7 +143,7 @@ async fn over_http1(
 
 enum Http1Failure {
     Endpoint(String),
-    CallerGone,
+    Caller(Missed),
 }
 
 impl From<ReadError> for Http1Failure {
@@ -169,7 +182,9 @@ async fn answer_http1(
                 biased;
                 pumped = pump(&mut call.body, &mut sink, replay) => {
                     match pumped {
-                        Err(Broken::Source(_)) => return Err(Http1Failure::CallerGone),
+                        Err(Broken::Source(error)) => {
+                            return Err(Http1Failure::Caller(Missed::of_caller(&error)));
+                        }
                         // The endpoint may have answered before it stopped reading.
                         Ok(()) | Err(Broken::Sink) => is_sending = false,
                     }
@@ -179,16 +194,22 @@ async fn answer_http1(
             }
         } else {
             let reading = pin!(connection.reader.response(to_head, response));
-            unless_gone(call, reading).await.ok_or(Http1Failure::CallerGone)??
+            unless_gone(call, reading).await.ok_or(Http1Failure::Caller(Missed::CallerGone))??
         };
         if !has_head {
             return Err(Http1Failure::Endpoint("the endpoint closed the connection".into()));
+        }
+        if response.status == 101 && !(response.upgrade && call.head.upgrade) {
+            return Err(Http1Failure::Endpoint(
+                "the endpoint left HTTP without being asked".into(),
+            ));
         }
         if response.status >= 200 || response.status == 101 {
             return Ok(());
         }
         crate::http::forward::response(response);
-        call.reply.interim(response).await.map_err(|_| Http1Failure::CallerGone)?;
+        let told = call.reply.interim(response).await;
+        told.map_err(|_| Http1Failure::Caller(Missed::CallerGone))?;
     }
 }
 
@@ -246,24 +267,35 @@ async fn over_http2(
             };
             Ok(Answer::H2 { sender, receiver, _stream: stream })
         }
-        Err(None) => Err(Missed::CallerGone),
-        Err(Some(error)) => Err(match error.is_not_delivered() {
+        Err(Http2Failure::Caller(missed)) => Err(missed),
+        Err(Http2Failure::Endpoint(error)) => Err(match error.is_not_delivered() {
             true => Failure::not_delivered(ResponseFlags::UR, error),
             false => Failure::broken(ResponseFlags::UR, error),
         }),
     }
 }
 
-/// Sends the request's body and waits for the response's head. `Err(None)`: the caller is gone.
+enum Http2Failure {
+    Endpoint(H2Error),
+    Caller(Missed),
+}
+
+impl From<H2Error> for Http2Failure {
+    fn from(error: H2Error) -> Self {
+        Http2Failure::Endpoint(error)
+    }
+}
+
+/// Sends the request's body and waits for the response's head.
 async fn answer_http2(
     mut answer: ResponseFuture,
     sender: &mut Sender,
     call: &mut Call<'_>,
     replay: &mut Replay,
-) -> Result<http::Response<h2::RecvStream>, Option<H2Error>> {
+) -> Result<http::Response<h2::RecvStream>, Http2Failure> {
     let mut kept = replay.kept().unwrap_or_default();
     while !kept.is_empty() {
-        let taken = sender.write(kept).await.map_err(Some)?;
+        let taken = sender.write(kept).await?;
         kept = &kept[taken..];
     }
     if !sender.is_over() {
@@ -272,13 +304,13 @@ async fn answer_http2(
             biased;
             pumped = pump(&mut call.body, &mut sink, replay) => {
                 // The endpoint may have answered before it stopped reading.
-                if let Err(Broken::Source(_)) = pumped {
-                    return Err(None);
+                if let Err(Broken::Source(error)) = pumped {
+                    return Err(Http2Failure::Caller(Missed::of_caller(&error)));
                 }
             }
-            answered = &mut answer => return answered.map_err(|error| Some(error.into())),
+            answered = &mut answer => return Ok(answered.map_err(H2Error)?),
         }
     }
-    let answered = unless_gone(call, pin!(answer)).await.ok_or(None)?;
-    answered.map_err(|error| Some(error.into()))
+    let answered = unless_gone(call, pin!(answer)).await;
+    Ok(answered.ok_or(Http2Failure::Caller(Missed::CallerGone))?.map_err(H2Error)?)
 }

@@ -10,7 +10,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::route::{Place, Route, app_address};
 use crate::config::{Address, Cluster, Endpoint, MutualTls};
-use crate::io::{Io, Stream};
+use crate::io::{Io, Stream, keep_alive};
 use crate::listen::alpn::Inner;
 use crate::worker::Worker;
 
@@ -125,6 +125,7 @@ async fn secure<'a>(
     expected: &MutualTls,
     inner: Inner,
 ) -> Result<Connected<'a>, ConnectError> {
+    keep_alive(&stream);
     let config = worker.shared.identity.tls().clients[inner.client()].clone();
     let stream = TlsConnector::from(config)
         .connect(cluster.sni.clone(), stream)

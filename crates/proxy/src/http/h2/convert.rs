@@ -51,9 +51,19 @@ pub(crate) fn read_request(parts: &request::Parts, has_end: bool, head: &mut Req
     // RFC 9113, section 8.3.1: a host field must say what :authority says.
     let agrees = host.is_none_or(|host| head.fields.text(host) == head.authority());
     head.fields.remove(Known::Host);
+    join_cookies(&mut head.fields);
     head.body = length(&head.fields, has_end);
     head.keep_alive = true;
     more.is_none() && agrees && (!target.is_empty() || parts.method == Method::CONNECT)
+}
+
+/// HTTP/2 may split the cookies into several fields, which HTTP/1.1 must not (RFC 9113, section 8.2.3).
+fn join_cookies(fields: &mut Fields) {
+    if fields.find_all(Known::Cookie).count() > 1 {
+        let cookies: Vec<&[u8]> = fields.find_all(Known::Cookie).collect();
+        let joined = cookies.join(&b"; "[..]);
+        fields.set(Known::Cookie, b"cookie", &joined);
+    }
 }
 
 /// Makes the request that is sent. `None` if a part of it is nothing that HTTP/2 can carry.

@@ -182,6 +182,16 @@ impl Sender {
     }
 }
 
+impl Sender {
+    /// Ready when the peer has reset the stream.
+    pub(crate) fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.stream {
+            Some(stream) => stream.poll_reset(cx).map(drop),
+            None => Poll::Pending,
+        }
+    }
+}
+
 fn closed() -> H2Error {
     H2Error(h2::Error::from(Reason::STREAM_CLOSED))
 }
