@@ -126,7 +126,8 @@ mod tests {
         let root = directory.path();
         std::fs::create_dir_all(root.join("b/c")).unwrap();
         std::fs::create_dir_all(root.join(".git")).unwrap();
-        for file in ["z.yaml", "a.yml", "b/c/x.json", "b/notes.txt", ".hidden.yaml", ".git/y.yaml"] {
+        for file in ["z.yaml", "a.yml", "b/c/x.json", "b/notes.txt", ".hidden.yaml", ".git/y.yaml"]
+        {
             std::fs::write(root.join(file), file).unwrap();
         }
         let sources = read(&[root, &root.join("b/notes.txt")]).unwrap();

@@ -155,6 +155,13 @@ macro_rules! with_kinds {
             Sidecar(crate::istio::Sidecar): "networking.istio.io" ["v1", "v1beta1", "v1alpha3"], "Sidecar", "sidecars" "sidecar" [], true;
             ProxyConfig(crate::istio::ProxyConfig): "networking.istio.io" ["v1beta1"], "ProxyConfig", "proxyconfigs" "proxyconfig" [], true;
             EnvoyFilter(crate::istio::EnvoyFilter): "networking.istio.io" ["v1alpha3"], "EnvoyFilter", "envoyfilters" "envoyfilter" [], true;
+            GatewayClass(crate::gateway_api::GatewayClass): "gateway.networking.k8s.io" ["v1", "v1beta1"], "GatewayClass", "gatewayclasses" "gatewayclass" ["gc"], false;
+            ReferenceGrant(crate::gateway_api::ReferenceGrant): "gateway.networking.k8s.io" ["v1beta1", "v1", "v1alpha2"], "ReferenceGrant", "referencegrants" "referencegrant" ["refgrant"], true;
+            KubernetesGateway(crate::gateway_api::Gateway): "gateway.networking.k8s.io" ["v1", "v1beta1"], "Gateway", "gateways" "gateway" ["gtw"], true;
+            HttpRoute(crate::gateway_api::HttpRoute): "gateway.networking.k8s.io" ["v1", "v1beta1"], "HTTPRoute", "httproutes" "httproute" [], true;
+            GrpcRoute(crate::gateway_api::GrpcRoute): "gateway.networking.k8s.io" ["v1", "v1alpha2"], "GRPCRoute", "grpcroutes" "grpcroute" [], true;
+            TcpRoute(crate::gateway_api::TcpRoute): "gateway.networking.k8s.io" ["v1alpha2", "v1"], "TCPRoute", "tcproutes" "tcproute" [], true;
+            TlsRoute(crate::gateway_api::TlsRoute): "gateway.networking.k8s.io" ["v1", "v1alpha3", "v1alpha2"], "TLSRoute", "tlsroutes" "tlsroute" [], true;
             PeerAuthentication(crate::istio::PeerAuthentication): "security.istio.io" ["v1", "v1beta1"], "PeerAuthentication", "peerauthentications" "peerauthentication" ["pa"], true;
             AuthorizationPolicy(crate::istio::AuthorizationPolicy): "security.istio.io" ["v1", "v1beta1"], "AuthorizationPolicy", "authorizationpolicies" "authorizationpolicy" ["ap"], true;
             RequestAuthentication(crate::istio::RequestAuthentication): "security.istio.io" ["v1", "v1beta1"], "RequestAuthentication", "requestauthentications" "requestauthentication" ["ra"], true;

@@ -9,7 +9,7 @@ pub mod core;
 //pub mod defaults;
 pub mod files;
 mod finding;
-//pub mod gateway_api;
+pub mod gateway_api;
 pub mod istio;
 mod kind;
 pub mod metadata;

@@ -9,7 +9,8 @@ pub(crate) mod form;
 mod text;
 
 pub use text::{
-    is_base64, is_cidr, is_gateway_duration, is_header_name, parse_duration, parse_gateway_duration,
+    is_base64, is_cidr, is_gateway_duration, is_header_name, parse_duration,
+    parse_gateway_duration, regex_problem,
 };
 
 /// A span of time as protobuf's JSON writes it: seconds with a fraction and an `s`, and as Go writes it: `1h2m3.5s`.

@@ -189,17 +189,14 @@ impl ControlPlane {
     ) -> Result<(), ControlError> {
         let Parts { services, own, store, released, follower, version, admin_token } = parts;
         self.released = released;
-        let identity = own.identity().clone();
-        let (sources, publisher) = (
-            monitoring::Sources {
-                metrics: services.metrics.clone(),
-                publisher: services.publisher.clone(),
-                authority: services.authority.clone(),
-                identity: identity.clone(),
-                ready: self.ready.subscribe(),
-            },
-            services.publisher.clone(),
-        );
+        let (identity, publisher) = (own.identity().clone(), services.publisher.clone());
+        let sources = monitoring::Sources {
+            metrics: services.metrics.clone(),
+            publisher: publisher.clone(),
+            authority: services.authority.clone(),
+            identity: identity.clone(),
+            ready: self.ready.subscribe(),
+        };
         self.keep("the way from the store to the proxies", follower.run(version));
         self.keep("the renewal of the own certificate", own.keep_fresh());
         self.sweep(services.registry.clone());

@@ -10,15 +10,15 @@ mod demo;
 mod describe;
 mod get;
 mod kubeconfig;
-//@ mod proxy;
-//@ mod run;
+mod proxy;
+mod run;
 mod status;
 mod token;
 mod validate;
 
 use clap::{Parser, Subcommand};
 
-//@ use crate::child;
+use crate::child;
 use crate::exit::Failure;
 
 /// Meltemi, a service mesh in one binary: Istio's API and guarantees, with or without Kubernetes.
@@ -37,10 +37,10 @@ pub enum Command {
     Demo(demo::Args),
     /// Run the control plane in the foreground
     Control(control::Args),
-    //@     /// Run a command with a sidecar beside it
-    //@     Run(run::Args),
-    //@     /// Run a sidecar alone, beside an application that is started elsewhere
-    //@     Proxy(proxy::Args),
+    /// Run a command with a sidecar beside it
+    Run(run::Args),
+    /// Run a sidecar alone, beside an application that is started elsewhere
+    Proxy(proxy::Args),
     /// Apply configuration: all of it, or none
     Apply(apply::Args),
     /// Delete objects
@@ -64,9 +64,9 @@ pub enum Command {
     /// One program of the sample application, which `demo` starts
     #[command(hide = true)]
     Bookshop(bookshop::Args),
-    //@     /// Becomes the command of `run`, tied to its life
-    //@     #[command(name = child::EXEC, hide = true)]
-    //@     ExecChild(child::ExecArgs),
+    /// Becomes the command of `run`, tied to its life
+    #[command(name = child::EXEC, hide = true)]
+    ExecChild(child::ExecArgs),
 }
 
 impl Command {
@@ -83,7 +83,11 @@ impl Command {
 
     fn runs_until_stopped(&self) -> bool {
         match self {
-            Self::Demo(_) | Self::Control(_) | Self::Bookshop(_) => true,
+            Self::Demo(_)
+            | Self::Control(_)
+            | Self::Run(_)
+            | Self::Proxy(_)
+            | Self::Bookshop(_) => true,
             Self::Apply(_)
             | Self::Delete(_)
             | Self::Get(_)
@@ -93,7 +97,8 @@ impl Command {
             | Self::Status(_)
             | Self::Token(_)
             | Self::Kubeconfig(_)
-            | Self::Completion(_) => false,
+            | Self::Completion(_)
+            | Self::ExecChild(_) => false,
         }
     }
 
@@ -102,8 +107,8 @@ impl Command {
         match self {
             Self::Demo(args) => demo::run(args).await,
             Self::Control(args) => control::run(args).await,
-            //@             Self::Run(args) => run::run(args).await,
-            //@             Self::Proxy(args) => proxy::run(args).await,
+            Self::Run(args) => run::run(args).await,
+            Self::Proxy(args) => proxy::run(args).await,
             Self::Apply(args) => apply::run(args).await,
             Self::Delete(args) => delete::run(args).await,
             Self::Get(args) => get::run(args).await,
@@ -115,7 +120,7 @@ impl Command {
             Self::Kubeconfig(args) => kubeconfig::run(args).await,
             Self::Completion(args) => completion::run(args).await,
             Self::Bookshop(args) => bookshop::run(args).await,
-            //@             Self::ExecChild(args) => child::exec(args).await,
+            Self::ExecChild(args) => child::exec(args).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! into an exit code.
 
 mod bookshop;
-//@ mod child;
+mod child;
 mod client;
 mod command;
 mod connection;
@@ -13,7 +13,7 @@ mod log;
 mod output;
 mod resource;
 mod selection;
-//@ mod sidecar;
+mod sidecar;
 mod state;
 mod table;
 

@@ -97,7 +97,13 @@ pub struct Args {
     #[arg(long, env = "MELTEMI_WORKERS", value_name = "N")]
     workers: Option<NonZeroUsize>,
     /// Whether each request is logged, on standard error
-    #[arg(long, env = "MELTEMI_ACCESS_LOG", value_enum, default_value = "off", value_name = "FORM")]
+    #[arg(
+        long,
+        env = "MELTEMI_ACCESS_LOG",
+        value_enum,
+        default_value = "off",
+        value_name = "FORM"
+    )]
     access_log: AccessLog,
     /// At the end: how long callers have to let go of the workload, and then requests to finish
     #[arg(long, env = "MELTEMI_DRAIN_TIMEOUT", default_value = "30s", value_parser = time, value_name = "TIME")]
@@ -196,7 +202,9 @@ fn advertised(address: IpAddr, inbound: Option<SocketAddr>) -> IpAddr {
 
 /// Starts the sidecar.
 pub async fn start(options: ProxyOptions) -> Result<Running, Failure> {
-    meltemi_proxy::start::start(options).await.map_err(|error: StartError| Failure::Failed(error.to_string()))
+    meltemi_proxy::start::start(options)
+        .await
+        .map_err(|error: StartError| Failure::Failed(error.to_string()))
 }
 
 #[cfg(test)]

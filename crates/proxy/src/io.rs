@@ -11,6 +11,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -132,6 +134,14 @@ impl Io {
     /// Ends our direction: FIN, after TLS's closing message where there is TLS.
     pub(crate) async fn shutdown(&self) -> io::Result<()> {
         poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)).await
+    }
+
+    /// Asks the kernel whether the peer has sent anything, its end included: one system call that does not wait for the
+    /// reactor's word.
+    pub(crate) fn is_silent(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let peeked = rustix::net::recv(self.0.borrow().socket(), &mut [0u8; 1], flags);
+        matches!(peeked, Err(Errno::AGAIN))
     }
 
     /// Whether something may be there to read (data or the end). Costs no system call; wakes the task of `cx` else.

@@ -17,8 +17,10 @@ mod shared;
 mod upstream;
 mod worker;
 
+pub mod admin;
 pub mod config;
 pub mod probe;
+pub mod start;
 
 pub use data_path::{DataPath, Listeners, UpstreamListener};
 pub use shared::{Local, Shared, alpn_plan};

@@ -73,7 +73,10 @@ impl Spec for GatewaySpec {
         for (index, server) in self.servers.iter().enumerate() {
             let at = at.field("servers").item(index);
             if let Some(first) = names.insert(server.port.name.as_str(), index) {
-                let message = format!("`{}` is the port's name of server [{first}] already", server.port.name);
+                let message = format!(
+                    "`{}` is the port's name of server [{first}] already",
+                    server.port.name
+                );
                 report.error(at.field("port").field("name"), message);
             }
             server.check(&at, report);
@@ -91,7 +94,9 @@ impl Server {
             }
         }
         let bind = self.bind.as_str();
-        if !bind.is_empty() && !bind.starts_with("unix://") && bind.parse::<std::net::IpAddr>().is_err()
+        if !bind.is_empty()
+            && !bind.starts_with("unix://")
+            && bind.parse::<std::net::IpAddr>().is_err()
         {
             let message = format!("`{bind}` is not an IP address, nor `unix://PATH`");
             report.error(at.field("bind"), message);
@@ -119,7 +124,8 @@ impl Server {
             report.warn(at.field("mode"), message).suggest("did you mean protocol `HTTPS`?");
         }
         if tls.https_redirect && !is_http {
-            let message = format!("protocol {protocol} is not plaintext HTTP, which alone can be redirected");
+            let message =
+                format!("protocol {protocol} is not plaintext HTTP, which alone can be redirected");
             report.error(at.field("httpsRedirect"), message);
         }
     }

@@ -122,10 +122,12 @@ impl JwtRule {
         at_most_one(&keys, at, report);
         for (field, url) in [("jwksUri", &self.jwks_uri), ("jwks_uri", &self.old_jwks_uri)] {
             let is_http = ["http://", "https://"].iter().any(|scheme| {
-                url.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+                url.strip_prefix(scheme)
+                    .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
             });
             if !url.is_empty() && !is_http {
-                let message = format!("`{url}` is not an address: it begins with `https://` or `http://`");
+                let message =
+                    format!("`{url}` is not an address: it begins with `https://` or `http://`");
                 report.error(at.field(field), message);
             }
         }

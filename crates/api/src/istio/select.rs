@@ -76,7 +76,8 @@ pub(crate) fn check_attachment(
     let many = target_refs.iter().enumerate();
     let many = many.map(|(index, it)| (at.field("targetRefs").item(index), it));
     for (at, target) in one.chain(many).filter(|(_, target)| !target.namespace.is_empty()) {
-        let message = format!("`{}`: a policy is attached within its own namespace", target.namespace);
+        let message =
+            format!("`{}`: a policy is attached within its own namespace", target.namespace);
         report.error(at.field("namespace"), message).suggest("leave it out");
     }
 }
@@ -87,9 +88,8 @@ pub(crate) fn check_export_to(namespaces: &[String], at: &Path, report: &mut Rep
     for (index, namespace) in namespaces.iter().enumerate() {
         let namespace = namespace.as_str();
         if ![".", "*", "~"].contains(&namespace) && !is_dns_label(namespace) {
-            let message = format!(
-                "`{namespace}` is not a namespace, `.` (its own), `*` (all) or `~` (none)"
-            );
+            let message =
+                format!("`{namespace}` is not a namespace, `.` (its own), `*` (all) or `~` (none)");
             report.error(at.item(index), message);
         }
         if ["*", "~"].contains(&namespace) && namespaces.len() > 1 {
@@ -104,9 +104,12 @@ pub(crate) fn check_gateway(name: &str, at: Path, report: &mut Report) {
         Some((namespace, gateway)) => (Some(namespace), gateway),
         None => (None, name),
     };
-    let fits = namespace.is_none_or(|it| it == "." || is_dns_label(it)) && is_dns_subdomain(gateway);
+    let fits =
+        namespace.is_none_or(|it| it == "." || is_dns_label(it)) && is_dns_subdomain(gateway);
     if !fits {
-        let message = format!("`{name}` is not a gateway: write `[NAMESPACE/]NAME`, or `mesh` for all sidecars");
+        let message = format!(
+            "`{name}` is not a gateway: write `[NAMESPACE/]NAME`, or `mesh` for all sidecars"
+        );
         report.error(at, message);
     }
 }

@@ -136,7 +136,8 @@ impl ServiceEntrySpec {
             self.check_endpoint(endpoint, &at, report);
         }
         let wildcard = self.hosts.iter().position(|host| host.starts_with('*'));
-        let is_by_name = matches!(self.resolution, Some(Resolution::Dns | Resolution::DnsRoundRobin));
+        let is_by_name =
+            matches!(self.resolution, Some(Resolution::Dns | Resolution::DnsRoundRobin));
         if let Some(index) = wildcard
             && is_by_name
             && self.endpoints.is_empty()
@@ -150,7 +151,8 @@ impl ServiceEntrySpec {
             && self.endpoints.is_empty()
             && self.workload_selector.is_none()
         {
-            let message = "missing; with resolution STATIC they, or a `workloadSelector`, say whom to call";
+            let message =
+                "missing; with resolution STATIC they, or a `workloadSelector`, say whom to call";
             report.warn(at.field("endpoints"), message);
         }
     }
@@ -166,7 +168,8 @@ impl ServiceEntrySpec {
             && !is_address
             && !is_socket
         {
-            let message = format!("`{}` is not an IP address, as resolution STATIC needs", endpoint.address);
+            let message =
+                format!("`{}` is not an IP address, as resolution STATIC needs", endpoint.address);
             report.error(at.field("address"), message).suggest("or use resolution DNS");
         }
         for name in endpoint.ports.keys() {
@@ -180,7 +183,10 @@ impl ServiceEntrySpec {
 
 /// Checks a protocol's word as Istio knows them.
 pub(crate) fn check_protocol(word: &str, at: Path, report: &mut Report) {
-    let known = ["HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS", "UDP", "REDIS", "MYSQL"];
+    let known = [
+        "HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS", "UDP", "REDIS",
+        "MYSQL",
+    ];
     let is_known = Protocol::parse(word).is_some()
         || known.iter().any(|it| it.eq_ignore_ascii_case(word))
         || ["HTTP_PROXY", "HBONE", "AUTO"].iter().any(|it| it.eq_ignore_ascii_case(word));

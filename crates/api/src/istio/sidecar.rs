@@ -146,9 +146,9 @@ impl IngressListener {
             pool.check(&at.field("connectionPool"), report);
         }
         let endpoint = self.default_endpoint.as_str();
-        let is_local = endpoint.parse::<std::net::SocketAddr>().is_ok_and(|it| {
-            it.port() > 0 && (it.ip().is_loopback() || it.ip().is_unspecified())
-        });
+        let is_local = endpoint
+            .parse::<std::net::SocketAddr>()
+            .is_ok_and(|it| it.port() > 0 && (it.ip().is_loopback() || it.ip().is_unspecified()));
         if !endpoint.is_empty() && !endpoint.starts_with("unix://") && !is_local {
             let message = format!(
                 "`{endpoint}` is not `127.0.0.1:PORT`, `0.0.0.0:PORT`, `[::1]:PORT`, `[::]:PORT` or `unix://PATH`"

@@ -182,16 +182,15 @@ impl ServerTls {
 
 impl ClientTls {
     pub(crate) fn check(&self, at: &Path, report: &mut Report) {
-        let files = [
-            ("clientCertificate", &self.client_certificate),
-            ("privateKey", &self.private_key),
-        ];
+        let files =
+            [("clientCertificate", &self.client_certificate), ("privateKey", &self.private_key)];
         let has_files = files.iter().any(|(_, file)| !file.is_empty());
         let mode = self.mode.unwrap_or(ClientTlsMode::Disable);
         match mode {
             ClientTlsMode::Mutual if self.credential_name.is_empty() => {
                 for (field, _) in files.iter().filter(|(_, file)| file.is_empty()) {
-                    let message = "missing; mode MUTUAL needs certificate and key, or `credentialName`";
+                    let message =
+                        "missing; mode MUTUAL needs certificate and key, or `credentialName`";
                     report.error(at.field(field), message);
                 }
             }

@@ -203,7 +203,8 @@ impl TlsRoute {
             check_source(&it.source_labels, &it.gateways, &at, report);
             for (index, name) in it.sni_hosts.iter().enumerate() {
                 if !hosts.iter().any(|host| covers(host, name)) {
-                    let message = format!("`{name}` is none of `spec.hosts`, nor below one of them");
+                    let message =
+                        format!("`{name}` is none of `spec.hosts`, nor below one of them");
                     report.error(at.field("sniHosts").item(index), message);
                 }
             }
@@ -272,7 +273,8 @@ fn check_weights(weights: &[i64], at: &Path, report: &mut Report) {
         let message = "no destination has a `weight`, so that nobody is called";
         report.error(at.clone(), message).suggest("give each a share, together 100");
     } else if (90..=110).contains(&total) && total != 100 {
-        let message = format!("the weights add up to {total}, not 100; each counts in relation to that");
+        let message =
+            format!("the weights add up to {total}, not 100; each counts in relation to that");
         report.warn(at.clone(), message);
     } else if total > i64::from(u32::MAX) {
         report.error(at.clone(), format!("the weights add up to {total}, which is too much"));

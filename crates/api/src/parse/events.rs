@@ -47,12 +47,7 @@ struct Open {
 #[derive(Debug)]
 enum Parts {
     List(Vec<Node>),
-    Map {
-        entries: Vec<Entry>,
-        keys: HashSet<String>,
-        key: Option<Key>,
-        merges: Vec<Node>,
-    },
+    Map { entries: Vec<Entry>, keys: HashSet<String>, key: Option<Key>, merges: Vec<Node> },
 }
 
 /// The key whose value comes next.

@@ -107,3 +107,14 @@ pub fn is_base64(text: &str) -> bool {
         && padding <= 2
         && letters.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
 }
+
+/// What is wrong with a regular expression of RE2, whose syntax the regex crate shares but for odds and ends.
+pub fn regex_problem(text: &str) -> Option<String> {
+    let error = regex_syntax::Parser::new().parse(text).err()?;
+    let reason = match &error {
+        regex_syntax::Error::Parse(error) => error.kind().to_string(),
+        regex_syntax::Error::Translate(error) => error.kind().to_string(),
+        other => other.to_string(),
+    };
+    Some(format!("`{text}` is not a regular expression: {reason}"))
+}

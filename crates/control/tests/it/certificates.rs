@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use meltemi_identity::token::Issuer;
 use meltemi_identity::{csr, key, tls};
 use meltemi_wire::certificate::{CertificateError, create_certificate};
+use meltemi_wire::transport::plaintext_channel;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tonic::Code;
@@ -61,6 +62,19 @@ async fn a_ca_given_by_files_signs() {
     assert_eq!(mesh.bundle(), other.bundle());
     assert!(!mesh.state_dir().join("ca").exists(), "none of its own is made");
     mesh.member("reviews").await.subscribe("reviews").connected(true).await;
+}
+
+#[tokio::test]
+async fn the_plaintext_port_signs_nothing() {
+    let mesh = Mesh::start().await;
+    let xds = mesh.plane.addresses().xds.unwrap().to_string().parse().unwrap();
+    let csr = csr::create(&key::generate().unwrap(), &workload_id("reviews")).unwrap();
+    let token = mesh.token("reviews");
+    let channel = plaintext_channel(&xds);
+    match create_certificate(channel, Some(&token), csr, Duration::ZERO).await {
+        Err(CertificateError::Refused(status)) => assert_eq!(status.code(), Code::Unimplemented),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
+use meltemi_wire::delta::Connection;
 use meltemi_wire::transport::plaintext_channel;
 use serde_json::{Value, json};
 
-use crate::mesh::{HELLO, Mesh, Subscriber, registered};
+use crate::mesh::{HELLO, Mesh, Subscriber, registered, soon};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const ENTRIES: &str = "/apis/networking.istio.io/v1/namespaces/default/workloadentries";
@@ -25,16 +26,37 @@ async fn a_change_reaches_ten_subscribers_at_once_and_alone() {
     subscribers.iter_mut().for_each(|subscriber| drop(subscriber.pending()));
 
     let began = Instant::now();
-    let second = provider.register("hello-2", "127.0.0.2");
+    assert_eq!(mesh.api(Method::POST, ENTRIES, &entry()).await.0, StatusCode::CREATED);
     for subscriber in &mut subscribers {
         let update = subscriber.next().await;
         let names: Vec<_> = update.added.iter().map(|added| added.name.as_str()).collect();
-        assert_eq!(names, [format!("{HELLO}/hello-2")], "only what changed");
+        assert_eq!(names, [format!("{HELLO}/vm-1")], "only what changed");
         assert!(update.removed.is_empty());
     }
+    // A few milliseconds; the rest is for machines with other work.
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?} for a registration and its push");
-    drop((first, second));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+/// A workload of the service `hello` that has no proxy.
+fn entry() -> Value {
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
+        "metadata": {"name": "vm-1"},
+        "spec": {"address": "127.0.0.9", "labels": {"app": "hello"}, "ports": {"http": 9000}},
+    })
+}
+
+#[tokio::test]
+async fn members_alone_may_follow_over_tls() {
+    let mesh = Mesh::start().await;
+    let stranger = Subscriber::start(mesh.stranger(), "stranger");
+    let mut state = stranger.handle.state();
+    let refused = state.wait_for(|state| match state {
+        Connection::Disconnected { reason, .. } => reason.contains("client certificate"),
+        Connection::Connected { .. } => false,
+    });
+    soon("a refusal", refused).await.unwrap();
 }
 
 #[tokio::test]
@@ -62,12 +84,7 @@ async fn a_bad_resource_does_not_hold_up_a_good_one() {
     wrong["spec"]["ports"][0]["port"] = 70_000.into();
     let (status, told) = mesh.api(Method::POST, SERVICES, &wrong).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
-    let entry = json!({
-        "apiVersion": "networking.istio.io/v1", "kind": "WorkloadEntry",
-        "metadata": {"name": "vm-1"},
-        "spec": {"address": "127.0.0.9", "labels": {"app": "hello"}, "ports": {"http": 9000}},
-    });
-    assert_eq!(mesh.api(Method::POST, ENTRIES, &entry).await.0, StatusCode::CREATED);
+    assert_eq!(mesh.api(Method::POST, ENTRIES, &entry()).await.0, StatusCode::CREATED);
     web.sees("vm-1").await;
     let path = format!("{ENTRIES}/vm-1");
     assert_eq!(mesh.api(Method::DELETE, &path, &Value::Null).await.0, StatusCode::OK);

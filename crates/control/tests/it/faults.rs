@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use meltemi_control::{ControlPlane, StoreChoice};
+use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::mesh::{Mesh, options, registered, soon, state_dir};
 
@@ -32,6 +34,45 @@ async fn a_state_directory_that_cannot_be_written_is_named() {
     wrong.store = StoreChoice::Directory("/proc/none".into());
     let message = ControlPlane::start(wrong).await.unwrap_err().to_string();
     assert!(message.contains("/proc/none"), "{message}");
+}
+
+/// The directory in which [`a_full_disk_is_said_so`] starts this very test, in a process of its own.
+const FULL: &str = "MELTEMI_TEST_FULL_DISK";
+
+#[tokio::test]
+async fn full_disk_process() {
+    let Some(dir) = std::env::var_os(FULL) else { return };
+    // With a handler, a write beyond the limit fails as one to a full disk does; without, it ends the process.
+    let _handled = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).unwrap();
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Fsize, none).unwrap();
+    let error = ControlPlane::start(options(dir.as_ref())).await.unwrap_err();
+    println!("refused: {error}");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_said_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = ControlPlane::start(options(dir.path())).await.unwrap();
+    started.stop().await;
+    let state = state_dir(dir.path());
+    // Each file in turn is the first that cannot be written.
+    for file in ["store.redb", "admin.token", "token.key", "ca"] {
+        let path = state.join(file);
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(&path).unwrap(),
+            false => std::fs::remove_file(&path).unwrap(),
+        }
+        let output = tokio::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "faults::full_disk_process", "--nocapture"])
+            .env(FULL, dir.path())
+            .output();
+        let output = soon("an end", output).await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("refused: ") && text.contains(&*path.to_string_lossy()), "{text}");
+        assert!(text.contains("space") || text.contains("free some"), "{text}");
+    }
 }
 
 #[tokio::test]

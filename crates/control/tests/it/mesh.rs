@@ -56,8 +56,14 @@ impl Mesh {
 
     /// Stops it in order and starts it again, on the same addresses.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(|| {}).await
+    }
+
+    /// The same, with something that happens while there is no control plane.
+    pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
         let addresses = self.addresses();
         self.plane.stop().await;
+        meanwhile();
         Self::start_in(self.dir, |options| options.addresses = addresses).await
     }
 

@@ -39,6 +39,25 @@ async fn a_stop_takes_nobody_out_and_a_start_has_everything_again() {
     drop((hello, hello_2));
 }
 
+#[tokio::test]
+async fn who_does_not_come_back_goes_after_a_time_of_grace() {
+    let mesh = Mesh::start().await;
+    let mut web = mesh.member("web").await.subscribe("web");
+    let provider = mesh.member("hello").await;
+    let (stays, goes) =
+        (provider.register("stays", "127.0.0.1"), provider.register("goes", "127.0.0.2"));
+    web.sees("stays").await;
+    registered(&stays).await;
+    registered(&goes).await;
+    let mesh = mesh.restart_after(|| drop(goes)).await;
+    back_without_loss(&mut web).await;
+    web.loses("goes").await;
+    let told = web.pending();
+    assert!(told.iter().all(|update| update.removed.is_empty()), "{told:?}");
+    mesh.member("web").await.subscribe("newcomer").sees("stays").await;
+    drop(stays);
+}
+
 /// The process that [`a_kill_loses_nothing`] kills: this very test, in a process of its own.
 const STATE: &str = "MELTEMI_TEST_CONTROL_STATE";
 

@@ -1,8 +1,8 @@
 //! `meltemi proxy`: the sidecar alone, for an application that somebody else starts.
 
+use crate::child::Signals;
 use crate::exit::Failure;
 use crate::sidecar;
-use crate::child::Signals;
 
 const EXAMPLE: &str = "\
 Example:

@@ -51,7 +51,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     teller.up(&running)?;
     let environment = Environment::new(teller.workload(), running.addresses());
     let child = Child::start(&command, &environment, group).map_err(|error| {
-        Failure::Failed(format!("no process can be made for the command: {error}; is a limit too low?"))
+        Failure::Failed(format!(
+            "no process can be made for the command: {error}; is a limit too low?"
+        ))
     })?;
     let quit = running.quit();
     let mut beside = Beside { child, signals, group, quit };

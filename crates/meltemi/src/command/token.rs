@@ -97,7 +97,8 @@ fn ttl(text: &str) -> Result<Duration, String> {
         'd' => 24 * 3600,
         _ => return Err(wrong()),
     };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let number = text.strip_suffix(unit).ok_or_else(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong())?;
     let ttl = Duration::from_secs(number.saturating_mul(seconds));
     match ttl {
         Duration::ZERO => Err("a token must be good for at least a second".to_owned()),

@@ -107,7 +107,10 @@ fn load_token(path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot read --token-file {}: {error}", path.display()))?;
     match text.trim() {
-        "" => Err(format!("--token-file {} is empty: make a token with `meltemi token create`", path.display())),
+        "" => Err(format!(
+            "--token-file {} is empty: make a token with `meltemi token create`",
+            path.display()
+        )),
         token => Ok(token.into()),
     }
 }

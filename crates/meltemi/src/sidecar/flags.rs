@@ -22,13 +22,19 @@ pub(super) fn port(text: &str) -> Result<AppPort, String> {
         None => (text, None),
     };
     let number = match number.parse() {
-        Ok(0) | Err(_) => return Err(format!("`{number}` is not a port: expected 1 to 65535, as in 8001 or 8001/http")),
+        Ok(0) | Err(_) => {
+            return Err(format!(
+                "`{number}` is not a port: expected 1 to 65535, as in 8001 or 8001/http"
+            ));
+        }
         Ok(number) => number,
     };
     let protocol = match word {
         None => Protocol::Auto,
         Some(word) => match Protocol::parse(word) {
-            Some(Protocol::Udp) => return Err("UDP is not carried by the mesh: leave this port out".into()),
+            Some(Protocol::Udp) => {
+                return Err("UDP is not carried by the mesh: leave this port out".into());
+            }
             Some(protocol) => protocol,
             None => {
                 return Err(format!(
@@ -51,7 +57,9 @@ pub(super) fn label(text: &str) -> Result<(String, String), String> {
 /// `HOST:PORT=LISTEN`.
 pub(super) fn upstream(text: &str) -> Result<Upstream, String> {
     let wrong = || {
-        format!("`{text}` is not an upstream: expected HOST:PORT=LISTEN, as in hello:8001=127.0.0.1:19001")
+        format!(
+            "`{text}` is not an upstream: expected HOST:PORT=LISTEN, as in hello:8001=127.0.0.1:19001"
+        )
     };
     let (service, listen) = text.split_once('=').ok_or_else(wrong)?;
     let (host, port) = service.rsplit_once(':').ok_or_else(wrong)?;
@@ -66,7 +74,8 @@ pub(super) fn upstream(text: &str) -> Result<Upstream, String> {
 
 /// A number with `ms`, `s`, `m` or `h`.
 pub fn time(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a time: expected a number with ms, s, m or h, as in 30s");
+    let wrong =
+        || format!("`{text}` is not a time: expected a number with ms, s, m or h, as in 30s");
     let unit = text.find(|it: char| !it.is_ascii_digit()).ok_or_else(wrong)?;
     let (number, unit) = text.split_at(unit);
     let number: u64 = number.parse().map_err(|_| wrong())?;
@@ -93,7 +102,11 @@ pub(super) fn workload(
     }
     for (flag, value, is_name) in [
         ("--namespace", &workload.namespace, is_dns_label(&workload.namespace)),
-        ("--service-account", &workload.service_account, is_dns_subdomain(&workload.service_account)),
+        (
+            "--service-account",
+            &workload.service_account,
+            is_dns_subdomain(&workload.service_account),
+        ),
         ("--name", &workload.name, workload.name.is_empty() || is_dns_subdomain(&workload.name)),
     ] {
         if !is_name {
@@ -132,10 +145,8 @@ fn fresh_name(stem: &str) -> String {
         stem => stem,
     };
     // Hash maps are keyed at random; that is enough for names that are to differ, not to be secret.
-    let mut number = std::hash::BuildHasher::hash_one(
-        &std::hash::RandomState::new(),
-        std::process::id(),
-    );
+    let mut number =
+        std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
     let letters = (0..SUFFIX).map(|_| {
         let letter = LETTERS[(number % LETTERS.len() as u64) as usize];
         number /= LETTERS.len() as u64;

@@ -65,12 +65,12 @@ impl Teller {
     /// Waits until the sidecar is ready, and writes the ready file then. Stays for ever after that.
     pub async fn when_ready(&self, running: &Running) -> Failure {
         if wait(running.ready()).await {
-            tracing::info!(workload = self.workload, "the sidecar is ready");
             if let Some(path) = &self.ready_file
                 && let Err(error) = write(path, &self.json(running.addresses()).to_string())
             {
                 return unwritable(path, &error);
             }
+            tracing::info!(workload = self.workload, "the sidecar is ready");
         }
         std::future::pending().await
     }

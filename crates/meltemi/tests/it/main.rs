@@ -8,5 +8,6 @@ mod describe;
 mod get;
 mod mesh;
 mod operate;
+mod run;
 mod validate;
 mod watch;

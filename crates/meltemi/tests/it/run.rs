@@ -4,13 +4,12 @@ mod plane;
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
-use tokio::io::AsyncReadExt as _;
-use tokio::process::ChildStdout;
 
-use plane::{Plane, Run, lines, occupied};
+use plane::{Plane, Run};
 
 /// An application on the port that it is given: answers nothing, but accepts.
 const APP: &str = "import socket,sys,signal\n\
@@ -18,6 +17,7 @@ const APP: &str = "import socket,sys,signal\n\
     s=socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
     while True: s.accept()[0].close()";
 
+/// A port that was free just now.
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -47,11 +47,11 @@ async fn signals_reach_the_command_and_sigterm_ends_it_in_order() {
     let script = "trap 'echo hup' HUP; trap 'echo usr1' USR1; trap 'echo term; exit 5' TERM; \
                   echo up; while true; do sleep 600 & wait $!; kill $!; done";
     let mut run = plane.run("--name client-1").command(&["sh", "-c", script]).start();
-    let mut out = lines(run.child.stdout.take().unwrap());
-    assert_eq!(out.next().await, "up");
+    let mut out = run.stdout();
+    assert_eq!(out.next_line().await.unwrap().as_deref(), Some("up"));
     for (signal, word) in [(Signal::HUP, "hup"), (Signal::USR1, "usr1"), (Signal::TERM, "term")] {
         run.signal(signal);
-        assert_eq!(out.next().await, word);
+        assert_eq!(out.next_line().await.unwrap().as_deref(), Some(word));
     }
     let ended = run.ended().await;
     assert_eq!(ended.code, Some(5), "{}", ended.err);
@@ -98,21 +98,23 @@ async fn a_command_that_ends_is_taken_out_at_once() {
 async fn a_command_dies_with_its_run() {
     let plane = Plane::start().await;
     let mut run = plane.run("").command(&["sh", "-c", "echo up; exec sleep 600"]).start();
-    let mut stdout = run.child.stdout.take().unwrap();
-    assert_eq!(read_line(&mut stdout).await, "up");
+    let mut out = run.stdout();
+    assert_eq!(out.next_line().await.unwrap().as_deref(), Some("up"));
     run.signal(Signal::KILL);
     assert_eq!(run.child.wait().await.unwrap().signal(), Some(9));
-    // Only the command holds the other end of its output.
-    let mut rest = String::new();
-    stdout.read_to_string(&mut rest).await.unwrap();
+    // Only the command still holds the other end of its output.
+    let end = tokio::time::timeout(plane::PATIENCE, out.next_line()).await;
+    assert_eq!(end.expect("the command lives on").unwrap(), None);
 }
 
 #[tokio::test]
 async fn two_runs_share_a_machine_without_a_flag() {
     let plane = Plane::start().await;
     let script = ["sh", "-c", "echo up; exec sleep 600"];
-    let mut runs = [plane.bare_run("--name a").command(&script).start(),
-        plane.bare_run("--name b").command(&script).start()];
+    let mut runs = [
+        plane.bare_run("--name a").command(&script).start(),
+        plane.bare_run("--name b").command(&script).start(),
+    ];
     let mut outbound = Vec::new();
     for run in &mut runs {
         outbound.push(run.ready().await["outbound"].as_str().unwrap().to_owned());
@@ -128,7 +130,8 @@ async fn two_runs_share_a_machine_without_a_flag() {
 #[tokio::test]
 async fn a_port_in_use_is_told_with_the_flag_that_changes_it() {
     let plane = Plane::start().await;
-    let (_held, taken) = occupied();
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = held.local_addr().unwrap().to_string();
     for flag in ["--outbound", "--inbound", "--admin", "--metrics", "--health"] {
         let run = plane.run(&format!("{flag} {taken}"));
         let ended = run.command(&["true"]).output().await;
@@ -153,12 +156,11 @@ async fn one_name_has_one_proxy() {
 #[tokio::test]
 async fn bad_tokens_are_refused_with_the_remedy() {
     let plane = Plane::start().await;
-    let expired = plane.token("default", "default", "1s");
-    let other = plane.token("default", "other", "1h");
-    let mut tampered = plane.token("default", "default", "1h");
-    tampered.truncate(tampered.len() - 4);
-    tampered.push_str("AAAA");
-    plane.until_expired(&expired).await;
+    let hour = Duration::from_secs(3600);
+    let expired = plane.token("default", SystemTime::now() - 2 * hour);
+    let other = plane.token("other", SystemTime::now());
+    let good = plane.token("default", SystemTime::now());
+    let tampered = format!("{}AAAA", &good[..good.len() - 4]);
     for (token, part) in [
         (&*expired, "expired"),
         (&*other, "the join token is for default/other"),
@@ -172,7 +174,7 @@ async fn bad_tokens_are_refused_with_the_remedy() {
         assert_eq!(ended.status.code(), Some(1), "{part}: {err}");
         assert!(err.contains(part), "{part}: {err}");
     }
-    let file = plane.file("token", &plane.token("default", "default", "1h"));
+    let file = plane.file("token", &good);
     let run = plane.remote_run(&format!("--token-file {}", file.display()));
     assert_eq!(run.command(&["true"]).output().await.status.code(), Some(0));
 }
@@ -238,7 +240,7 @@ async fn a_state_directory_that_cannot_be_written_ends_with_one() {
 async fn a_proxy_alone_prints_its_addresses_and_drains() {
     let plane = Plane::start().await;
     let mut run = plane.proxy("--name edge --output json").start();
-    let line = read_line(&mut run.child.stdout.take().unwrap()).await;
+    let line = run.stdout().next_line().await.unwrap().unwrap();
     let addresses: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(addresses["workload"], "default/edge");
     run.ready().await;
@@ -246,21 +248,4 @@ async fn a_proxy_alone_prints_its_addresses_and_drains() {
     let ended = run.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     ended.tells_in_order(&["drained: acknowledged by", "last request finished"]);
-}
-
-async fn read_line(stdout: &mut ChildStdout) -> String {
-    let mut line = Vec::new();
-    loop {
-        match stdout.read_u8().await.unwrap() {
-            b'\n' => return String::from_utf8(line).unwrap(),
-            byte => line.push(byte),
-        }
-    }
-}
-
-/// The process that a run has started.
-fn child_of(pid: u32) -> Pid {
-    let path = format!("/proc/{pid}/task/{pid}/children");
-    let children = std::fs::read_to_string(path).unwrap();
-    Pid::from_raw(children.split_whitespace().next().unwrap().parse().unwrap()).unwrap()
 }

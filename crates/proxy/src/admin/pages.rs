@@ -41,7 +41,9 @@ pub(super) fn answer<B>(panel: &Panel, role: Role, request: &Request<B>) -> Resp
         "/config_dump" if is_admin => config_dump,
         "/certs" if is_admin => certs,
         "/quitquitquit" if is_admin => return quit(panel, request),
-        path => return text(StatusCode::NOT_FOUND, format!("{path} is not a page of this listener\n")),
+        path => {
+            return text(StatusCode::NOT_FOUND, format!("{path} is not a page of this listener\n"));
+        }
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return not_allowed("GET, HEAD");
@@ -101,7 +103,8 @@ fn quit<B>(panel: &Panel, request: &Request<B>) -> Response<Body> {
     }
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if request.headers().contains_key(ORIGIN) || !is_plain_host(host) {
-        let refusal = "asked by a web page: use a command-line client and an IP address or localhost\n";
+        let refusal =
+            "asked by a web page: use a command-line client and an IP address or localhost\n";
         return text(StatusCode::FORBIDDEN, refusal.into());
     }
     panel.quit.notify_one();

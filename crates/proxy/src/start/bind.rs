@@ -112,8 +112,10 @@ mod tests {
 
     #[test]
     fn an_address_that_nobody_asked_for_gives_way_and_one_that_was_named_does_not() {
-        let (_held, taken) = open(Listen::Exactly(any()), "outbound traffic", "--outbound").unwrap();
-        let (_other, at) = open(Listen::Preferably(taken), "outbound traffic", "--outbound").unwrap();
+        let (_held, taken) =
+            open(Listen::Exactly(any()), "outbound traffic", "--outbound").unwrap();
+        let (_other, at) =
+            open(Listen::Preferably(taken), "outbound traffic", "--outbound").unwrap();
         assert_eq!(at.ip(), taken.ip());
         assert_ne!(at.port(), taken.port());
 
@@ -128,8 +130,13 @@ mod tests {
     fn an_upstream_that_cannot_be_opened_is_named() {
         let every = Listen::Exactly(any());
         let (_held, taken) = open(every, "x", "--x").unwrap();
-        let listen =
-            ListenOptions { outbound: every, inbound: every, admin: every, metrics: every, health: every };
+        let listen = ListenOptions {
+            outbound: every,
+            inbound: every,
+            admin: every,
+            metrics: every,
+            health: every,
+        };
         let upstream = Upstream { host: "hello".into(), port: 8001, listen: taken };
         let message = Bound::open(&listen, &[upstream]).err().map(|error| error.to_string());
         let message = message.unwrap_or_default();

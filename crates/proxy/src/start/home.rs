@@ -14,7 +14,9 @@ const EPHEMERAL: &str = "ephemeral";
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// It cannot be made or written.
-    #[error("cannot write {path}: {source}; make it writable, free some space, or choose another --state-dir")]
+    #[error(
+        "cannot write {path}: {source}; make it writable, free some space, or choose another --state-dir"
+    )]
     Write {
         /// The directory or file.
         path: PathBuf,
@@ -22,7 +24,9 @@ pub enum HomeError {
         source: io::Error,
     },
     /// Another proxy of the same name holds it.
-    #[error("a proxy of the workload {namespace}/{workload} runs already with {path}: choose another --name, or stop that one")]
+    #[error(
+        "a proxy of the workload {namespace}/{workload} runs already with {path}: choose another --name, or stop that one"
+    )]
     Held {
         /// The workload's namespace.
         namespace: String,
@@ -162,7 +166,8 @@ mod tests {
 
     #[test]
     fn a_state_directory_that_cannot_be_written_is_named_with_the_flag() {
-        let message = Home::open(Path::new("/proc/none"), "default", "x", false).unwrap_err().to_string();
+        let message =
+            Home::open(Path::new("/proc/none"), "default", "x", false).unwrap_err().to_string();
         assert!(message.contains("/proc/none") && message.contains("--state-dir"), "{message}");
     }
 }

@@ -120,12 +120,9 @@ impl Joining {
 
     async fn attempt(&self) -> Result<(Svid, TrustBundle), Setback> {
         let located = self.control.locate().map_err(Setback::Away)?;
-        let id = SpiffeId::new(
-            located.trust_domain.clone(),
-            &self.namespace,
-            &self.service_account,
-        )
-        .map_err(|error| Setback::Refused(error.to_string()))?;
+        let id =
+            SpiffeId::new(located.trust_domain.clone(), &self.namespace, &self.service_account)
+                .map_err(|error| Setback::Refused(error.to_string()))?;
         rotate::obtain(&id, &located.bundle, self, SystemTime::now).await.map_err(setback)
     }
 
@@ -156,7 +153,7 @@ fn setback(error: ObtainError) -> Setback {
             Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument => {
                 Setback::Refused(status.message().into())
             }
-            _ => Setback::Away(innermost(&**status)),
+            _ => Setback::Away(innermost(status)),
         },
         Some(CertificateError::Token) => Setback::Refused(error.to_string()),
         Some(CertificateError::Empty) | None => Setback::Away(error.to_string()),

@@ -43,7 +43,8 @@ mod tests {
 
     #[test]
     fn a_workload_is_known_by_its_labels_then_its_service_then_its_name() {
-        type Case = (Option<&'static str>, &'static [(&'static str, &'static str)], [&'static str; 4]);
+        type Case =
+            (Option<&'static str>, &'static [(&'static str, &'static str)], [&'static str; 4]);
         let cases: [Case; 4] = [
             (None, &[], ["unknown", "curl-1", "curl-1", "latest"]),
             (Some("reviews"), &[], ["reviews", "reviews", "reviews", "latest"]),

@@ -51,9 +51,9 @@ impl Registration {
                 Err(DrainError::Unreachable(reason).to_string())
             }
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!(
-                "not every proxy has acknowledged within {limit:?} (--drain-timeout)"
-            )),
+            Err(_) => {
+                Err(format!("not every proxy has acknowledged within {limit:?} (--drain-timeout)"))
+            }
         }
     }
 }

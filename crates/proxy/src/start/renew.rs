@@ -4,9 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use meltemi_identity::Identity;
 use meltemi_identity::ca::control_plane_id;
 use meltemi_identity::rotate::{Signed, Signer};
-use meltemi_identity::Identity;
 use meltemi_names::SpiffeIdError;
 use meltemi_wire::certificate::create_certificate;
 use meltemi_wire::transport::{TargetSource, TlsSource, moving_channel};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use h2::client::ResponseFuture;
-use meltemi_policy::retry::Failed;
+use meltemi_policy::retry::{Failed, is_idempotent};
 use meltemi_telemetry::ResponseFlags;
 
 use super::connect::connect;
@@ -109,7 +109,8 @@ async fn over_http1(
     response: &mut ResponseHead,
 ) -> Result<Answer, Missed> {
     let key = route.key().filter(|_| !is_fresh);
-    let pooled = key.and_then(|key| worker.pool.take(key, Instant::now()));
+    let is_careful = !is_idempotent(call.head.method());
+    let pooled = key.and_then(|key| worker.pool.take(key, Instant::now(), is_careful));
     let mut connection = match pooled {
         Some(connection) => connection,
         None => {

@@ -103,6 +103,11 @@ impl Connection {
         Some(at.min(now).saturating_duration_since(self.idle_since))
     }
 
+    /// Whether the peer has sent nothing at all, by the kernel's word.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.io.is_silent()
+    }
+
     /// Whether there is nothing to read but what TLS keeps to itself.
     fn is_quiet(&mut self) -> bool {
         let mut cx = Context::from_waker(&self.waker);

@@ -78,14 +78,17 @@ impl Group {
 }
 
 impl Pool {
-    /// A connection of HTTP/1.1 that idles, the one used last.
-    pub(crate) fn take(&self, key: Key, now: Instant) -> Option<Connection> {
+    /// A connection of HTTP/1.1 that idles, the one used last. `is_careful`: for a request that cannot be sent again; the
+    /// kernel is asked whether the peer has closed just now.
+    pub(crate) fn take(&self, key: Key, now: Instant, is_careful: bool) -> Option<Connection> {
         let mut groups = self.groups.borrow_mut();
         let group = groups.get_mut(&key)?;
         while let Some(mut connection) = group.idle.pop() {
             if let Some(closed) = connection.closed_after(now) {
                 group.learn(closed);
-            } else if connection.idle_for(now) <= group.limit {
+            } else if connection.idle_for(now) <= group.limit
+                && (!is_careful || connection.is_silent())
+            {
                 return Some(connection);
             }
         }

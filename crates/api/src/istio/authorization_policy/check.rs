@@ -78,7 +78,8 @@ impl Source {
             for (index, account) in list.iter().enumerate() {
                 let parts: Vec<_> = account.split('/').collect();
                 if parts.len() > 2 || !parts.iter().all(|part| is_dns_subdomain(part)) {
-                    let message = format!("`{account}` is not a service account: write `[NAMESPACE/]NAME`");
+                    let message =
+                        format!("`{account}` is not a service account: write `[NAMESPACE/]NAME`");
                     report.error(at.field(field).item(index), message);
                 }
             }
@@ -127,9 +128,8 @@ impl Condition {
                 let problem = match self.key.as_str() {
                     "destination.port" => port_problem(value),
                     "source.ip" | "remote.ip" | "destination.ip" => {
-                        (!crate::values::is_cidr(value)).then(|| {
-                            format!("`{value}` is not an IP address or a block of them")
-                        })
+                        (!crate::values::is_cidr(value))
+                            .then(|| format!("`{value}` is not an IP address or a block of them"))
                     }
                     _ => None,
                 };
@@ -153,7 +153,9 @@ fn check_texts(fields: &[(&str, &Vec<String>)], at: &Path, report: &mut Report) 
                 }
             } else if is_inner_wildcard(text) {
                 // Istio takes it literally, so that it is not refused.
-                let message = format!("`{text}`: `*` within a text means itself; it stands for more at the beginning or end alone");
+                let message = format!(
+                    "`{text}`: `*` within a text means itself; it stands for more at the beginning or end alone"
+                );
                 report.warn(at, message);
             }
         }
@@ -194,9 +196,8 @@ fn template_problem(path: &str) -> Option<String> {
 
 fn key_problem(key: &str) -> Option<String> {
     let named = NAMED_KEYS.iter().any(|name| {
-        key.strip_prefix(name).is_some_and(|rest| {
-            rest.starts_with('[') && rest.ends_with(']') && rest.len() > 2
-        })
+        key.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('[') && rest.ends_with(']') && rest.len() > 2)
     });
     let is_known = named || KEYS.contains(&key) || key.starts_with(FILTERS);
     let forms: Vec<_> = KEYS.iter().map(|key| format!("`{key}`")).collect();

@@ -193,10 +193,8 @@ impl ConsistentHash {
 
 impl LocalityLoadBalancer {
     fn check(&self, at: &Path, report: &mut Report) {
-        let ways = [
-            ("distribute", !self.distribute.is_empty()),
-            ("failover", !self.failover.is_empty()),
-        ];
+        let ways =
+            [("distribute", !self.distribute.is_empty()), ("failover", !self.failover.is_empty())];
         at_most_one(&ways, at, report);
         for (index, share) in self.distribute.iter().enumerate() {
             let at = at.field("distribute").item(index);

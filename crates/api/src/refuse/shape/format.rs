@@ -3,7 +3,9 @@
 use meltemi_names::{Host, is_dns_label, is_dns_subdomain};
 use serde_json::Value;
 
-use crate::values::{is_base64, is_cidr, is_header_name, parse_duration, parse_gateway_duration};
+use crate::values::{
+    is_base64, is_cidr, is_header_name, parse_duration, parse_gateway_duration, regex_problem,
+};
 
 /// What is wrong with a number by the schema's bounds.
 pub(super) fn number_problem(schema: &Value, value: &Value) -> Option<String> {
@@ -59,14 +61,6 @@ pub(super) fn text_problem(schema: &Value, text: &str) -> Option<String> {
         "regex" => regex_problem(text),
         _ => None,
     }
-}
-
-/// Whether the expression is one of RE2, whose syntax the regex crate shares but for odds and ends.
-fn regex_problem(text: &str) -> Option<String> {
-    let error = regex_syntax::Parser::new().parse(text).err()?;
-    let lines = error.to_string();
-    let reason = lines.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    Some(format!("`{text}` is not a regular expression: {reason}"))
 }
 
 fn host_problem(text: &str) -> Option<String> {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::{Stream, stream};
 use meltemi_wire::delta::server::{Found, Session, Source};
@@ -22,6 +23,9 @@ use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::fixture::added;
+
+/// Longer than anything takes here.
+pub(super) const LONG: Duration = Duration::from_secs(20);
 
 type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -102,7 +106,9 @@ impl ControlPlane {
 
     /// Waits until the log is as wanted.
     pub(super) async fn seen(&self, wanted: impl FnMut(&Log) -> bool) -> Log {
-        self.state.log.subscribe().wait_for(wanted).await.unwrap().clone()
+        let mut log = self.state.log.subscribe();
+        let seen = tokio::time::timeout(LONG, log.wait_for(wanted)).await;
+        seen.expect("in time").expect("the control plane lives").clone()
     }
 
     /// How many times a name was subscribed to.

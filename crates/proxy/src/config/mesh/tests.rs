@@ -4,13 +4,11 @@ use std::path::Path;
 
 use meltemi_wire::xds;
 
-use super::fake::{ControlPlane, channel};
+use super::fake::{ControlPlane, LONG, channel};
 use super::*;
 use crate::config::Endpoint;
 use crate::config::fixture::{HELLO, endpoint, endpoints, service, services, workload};
 
-/// Longer than anything takes here.
-const LONG: Duration = Duration::from_secs(20);
 const SHORT: Duration = Duration::from_millis(100);
 const OWN: &str = "default/hello-1";
 
@@ -111,14 +109,11 @@ async fn who_is_told_of_a_change_sees_it_whole() {
     let before = on_80(&found(mesh.fetch("hello", LONG).await));
     let mut moved = endpoint("a");
     moved.address = "127.0.0.2".into();
-    let mut changes = mesh.changes();
-    let generation = *changes.borrow_and_update();
+    let generation = mesh.current().generation;
     control.put(type_url::ENDPOINT, &format!("{HELLO}/a"), &moved);
-    while !before[0].is_gone() {
-        changes.changed().await.unwrap();
-    }
+    until(&mesh, |_| before[0].is_gone()).await;
     let after = on_80(&mesh.find("hello").unwrap());
-    assert!(*changes.borrow() > generation);
+    assert!(mesh.current().generation > generation);
     assert_eq!(after[0].address.to_string(), "127.0.0.2");
     assert!(Arc::ptr_eq(&before[1], &after[1]));
 }

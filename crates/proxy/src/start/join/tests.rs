@@ -111,10 +111,10 @@ async fn while_the_control_plane_is_away_a_reason_is_told_once() {
 
 #[tokio::test]
 async fn where_nobody_listens_the_reason_says_so() {
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (tell, mut told) = tokio::sync::mpsc::channel(1);
     let joining = joining(Known(Some(Ca::new().located())));
     let reason = tokio::select! {
-        obtained = joining.obtain(|reason| tell.send(reason.to_owned()).unwrap()) => {
+        obtained = joining.obtain(|reason| tell.try_send(reason.to_owned()).unwrap()) => {
             panic!("{obtained:?}")
         }
         reason = told.recv() => reason.unwrap(),

@@ -90,7 +90,8 @@ impl HttpRoute {
             ("delegate", self.delegate.is_some()),
         ];
         if actions.iter().all(|(_, is_set)| !is_set) {
-            let message = "does nothing: one of `route`, `redirect`, `directResponse`, `delegate` is needed";
+            let message =
+                "does nothing: one of `route`, `redirect`, `directResponse`, `delegate` is needed";
             report.error(at.clone(), message);
         }
         at_most_one(&actions, at, report);
@@ -163,10 +164,12 @@ impl Delegate {
 
 impl Rewrite {
     fn check(&self, at: &Path, report: &mut Report) {
-        let paths = [("uri", !self.uri.is_empty()), ("uriRegexRewrite", self.uri_regex_rewrite.is_some())];
+        let paths =
+            [("uri", !self.uri.is_empty()), ("uriRegexRewrite", self.uri_regex_rewrite.is_some())];
         at_most_one(&paths, at, report);
         if self.authority.is_empty() && paths.iter().all(|(_, is_set)| !is_set) {
-            report.error(at.clone(), "changes nothing: say `uri`, `uriRegexRewrite` or `authority`");
+            report
+                .error(at.clone(), "changes nothing: say `uri`, `uriRegexRewrite` or `authority`");
         }
         if self.uri_regex_rewrite.as_ref().is_some_and(|it| it.pattern.is_empty()) {
             let at = at.field("uriRegexRewrite").field("match");
@@ -238,7 +241,9 @@ impl HeaderOperations {
             for (name, value) in headers {
                 let at = at.field(field).field(name);
                 if !is_header_name(name.strip_prefix(':').unwrap_or(name)) {
-                    report.error(at.clone(), format!("`{name}` is not the name of a header")).on_key();
+                    report
+                        .error(at.clone(), format!("`{name}` is not the name of a header"))
+                        .on_key();
                 }
                 if value.contains(['\r', '\n', '\0']) {
                     report.error(at, "a header's value cannot have line breaks");

@@ -1,0 +1,68 @@
+//! The benchmark: starts Meltemi, its peers and a floor of our own on loopback, loads them in turn, and prints what a
+//! request costs in each.
+//!
+//! The way of a run: [`options`] reads the command line, [`contestant`] starts every proxy under test beside the
+//! [`role::backend`], [`measure`] loads them round by round, [`figures`] and [`report`] make of the samples what is
+//! printed. Load generator, backend and relay are processes of this same binary, see [`role`].
+
+mod certificates;
+mod contestant;
+mod error;
+mod figures;
+mod measure;
+mod options;
+mod ports;
+mod probe;
+mod proc;
+mod process;
+mod report;
+mod role;
+mod scenario;
+mod statistics;
+mod syscalls;
+mod template;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::error::BenchError;
+use crate::options::Options;
+
+fn main() -> ExitCode {
+    let outcome = match std::env::args_os().nth(1) {
+        Some(word) if word == role::WORD => role::run(std::env::args_os().skip(1)),
+        _ => bench(Options::parse()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a benchmark. On a thread of its own nothing runs: children are tied to the life of the thread that starts them.
+fn bench(options: Options) -> Result<(), BenchError> {
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(BenchError::system("start the runtime"))?;
+    runtime.block_on(async {
+        let mut field = contestant::Field::new()?;
+        let outcome = tokio::select! {
+            outcome = measure::run(&options, &mut field) => outcome,
+            _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
+        };
+        field.stop().await;
+        report::print(&options, &outcome?)
+    })
+}
+
+/// Idle connections by the thousand need as many descriptors, here and in every child.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where it may not be raised, the scenario that needs more says so when it runs out.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
