@@ -3,7 +3,8 @@
 //! Cargo tells a test the path of binaries of its own package only, so `meltemi` is looked for where cargo puts it: in
 //! the profile's directory, above the test executable. `cargo test --workspace` has built it by then. A run of this
 //! crate's tests alone has not, or not after the last change: then it is built here, once, cargo's own lock keeping
-//! other processes from doing it twice.
+//! other processes from doing it twice. `MELTEMI_TEST_BINARY=PATH` has another one tested as it is, for example a
+//! release build.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +18,9 @@ use std::time::SystemTime;
 pub fn meltemi() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
+        if let Some(given) = std::env::var_os("MELTEMI_TEST_BINARY") {
+            return PathBuf::from(given);
+        }
         let path = profile_directory().join("meltemi");
         if !is_fresh(&path) {
             build(&["-p", "meltemi", "--bin", "meltemi"]);

@@ -6,7 +6,7 @@
 //! network; [`files`] alone touches the disk.
 
 pub mod core;
-//pub mod defaults;
+pub mod defaults;
 pub mod files;
 mod finding;
 pub mod gateway_api;
@@ -15,7 +15,7 @@ mod kind;
 pub mod metadata;
 mod object;
 pub mod parse;
-//pub mod references;
+pub mod references;
 pub mod refuse;
 mod resource;
 pub mod schema;
@@ -26,6 +26,6 @@ pub use finding::{Finding, Severity};
 pub use kind::Kind;
 pub use object::Object;
 pub use parse::{Accepted, Options, Parsed, Source, parse};
-//pub use references::{Reference, dangling, references};
+pub use references::{Reference, Target, dangling, references};
 pub use resource::Resource;
 pub use schema::schema;

@@ -169,19 +169,19 @@ fn read_object(
     findings.extend(found);
     if let Some(resource) = resource.filter(|_| holds) {
         let file = source.file.clone();
-        value["apiVersion"] = resource.kind().api_version().into();
         objects.push(Parsed { resource, value, file, line: node.mark.line, node });
     }
 }
 
-/// Fills in the namespace.
+/// Sets the storage version, and the namespace where none is given.
 fn place(value: &mut Value, options: &Options) {
     let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default();
-    let kind = Kind::from_object(text("apiVersion"), text("kind"));
-    if !kind.is_some_and(Kind::namespaced) {
+    let Some(kind) = Kind::from_object(text("apiVersion"), text("kind")) else {
         return;
-    }
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
+    };
+    value["apiVersion"] = kind.api_version().into();
+    if kind.namespaced()
+        && let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
         && metadata.get("namespace").is_none_or(|it| it.is_null() || it == "")
     {
         metadata.insert("namespace".to_owned(), options.namespace.as_str().into());
@@ -235,9 +235,10 @@ fn duplicates(objects: &[Parsed]) -> Vec<Finding> {
 
 /// Findings with the places of their fields in the text.
 fn located(report: Report, value: &Value, node: &Node, file: &str) -> Vec<Finding> {
-    let findings = findings_of(report, &describe(value), |problem| {
+    let mut findings = findings_of(report, &describe(value), |problem| {
         node.find(problem.path.steps(), problem.is_on_key)
     });
+    findings.sort_by_key(|finding| (finding.line, finding.column));
     findings.into_iter().map(|finding| Finding { file: file.to_owned(), ..finding }).collect()
 }
 

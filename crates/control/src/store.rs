@@ -1,6 +1,5 @@
 //! The store that was chosen, and the sign that nothing uses it any longer.
 
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -58,12 +57,6 @@ impl Released {
 struct Tracked {
     inner: Box<dyn Store>,
     _used: mpsc::Sender<()>,
-}
-
-impl fmt::Debug for Tracked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Tracked(..)")
-    }
 }
 
 impl Store for Tracked {

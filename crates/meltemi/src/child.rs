@@ -7,7 +7,7 @@ mod signals;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -46,6 +46,8 @@ impl Group {
 pub struct Child {
     process: tokio::process::Child,
     group: Group,
+    /// Ends the group when `run` is killed; waits on a pipe that only `run` holds. None where the group is shared.
+    guard: Option<tokio::process::Child>,
 }
 
 impl Child {
@@ -58,16 +60,18 @@ impl Child {
         environment: &Environment,
         group: Group,
     ) -> io::Result<Child> {
-        // The link stays good also when the program's file is replaced while it runs.
-        let mut helper = Command::new("/proc/self/exe");
-        helper.arg0("meltemi").arg(EXEC);
+        let mut helper = helper();
         helper.arg("--parent").arg(std::process::id().to_string()).arg("--").args(command);
         helper.envs(environment.variables());
         if group == Group::Own {
             helper.process_group(0);
         }
-        let process = helper.kill_on_drop(true).spawn()?;
-        Ok(Child { process, group })
+        let process = helper.spawn()?;
+        let mut child = Child { process, group, guard: None };
+        if let (Group::Own, Some(leader)) = (group, child.pid()) {
+            child.guard = Some(guard(leader)?);
+        }
+        Ok(child)
     }
 
     /// Waits for its end. Gives the exit code as a shell does: 128 and the signal's number for one that was killed.
@@ -78,6 +82,10 @@ impl Child {
         if let (Some(leader), Group::Own) = (leader, self.group) {
             // What the command left behind does not outlive it.
             let _ = kill_process_group(leader, Signal::KILL);
+        }
+        if let Some(mut guard) = self.guard.take() {
+            // It has nothing to guard any longer; that it has ended already is no matter.
+            let _ = guard.kill().await;
         }
         status.map_or(1, code)
     }
@@ -107,6 +115,21 @@ impl Child {
     fn pid(&self) -> Option<Pid> {
         self.process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
     }
+}
+
+/// This program's hidden command. The link stays good also when the program's file is replaced while it runs.
+fn helper() -> Command {
+    let mut helper = Command::new("/proc/self/exe");
+    helper.arg0("meltemi").arg(EXEC).kill_on_drop(true);
+    helper
+}
+
+/// Starts the process that ends a group when this one is killed: the kernel's own means reaches the command alone, not
+/// what the command has started.
+fn guard(leader: Pid) -> io::Result<tokio::process::Child> {
+    let mut guard = helper();
+    guard.arg("--guard").arg(leader.as_raw_nonzero().to_string()).process_group(0);
+    guard.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
 fn code(status: ExitStatus) -> i32 {

@@ -23,7 +23,7 @@ use crate::exit::Failure;
 
 /// Meltemi, a service mesh in one binary: Istio's API and guarantees, with or without Kubernetes.
 #[derive(Debug, Parser)]
-#[command(name = "meltemi", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "meltemi", version, max_term_width = 100)]
 pub struct Meltemi {
     /// What to do.
     #[command(subcommand)]

@@ -1,6 +1,6 @@
 //! Whether the application beside the proxy answers on its ports: asked until it does, then only after a refusal.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -43,8 +43,6 @@ struct Port {
     number: u16,
     /// It has not answered since the start or the last refusal.
     silent: AtomicBool,
-    /// It answered at `[::1]`, not at 127.0.0.1.
-    on_ipv6: AtomicBool,
 }
 
 impl AppHealth {
@@ -53,11 +51,7 @@ impl AppHealth {
     pub fn new(ports: impl IntoIterator<Item = u16>) -> AppHealth {
         let ports: Vec<Port> = ports
             .into_iter()
-            .map(|number| Port {
-                number,
-                silent: AtomicBool::new(true),
-                on_ipv6: AtomicBool::new(false),
-            })
+            .map(|number| Port { number, silent: AtomicBool::new(true) })
             .collect();
         let state = watch::Sender::new(State::default());
         let shared = Shared { ports, refused: Notify::new(), state };
@@ -75,12 +69,6 @@ impl AppHealth {
         }
     }
 
-    /// Where the application answers on a port: at 127.0.0.1, unless only `[::1]` did.
-    pub fn address(&self, port: u16) -> SocketAddr {
-        let on_ipv6 = self.shared.find(port).is_some_and(|it| it.on_ipv6.load(Ordering::Relaxed));
-        SocketAddr::new(if on_ipv6 { V6 } else { V4 }, port)
-    }
-
     /// Tells of every change.
     pub fn watch(&self) -> watch::Receiver<State> {
         self.shared.state.subscribe()
@@ -93,7 +81,7 @@ impl AppHealth {
 
     async fn run_with<F>(&self, answers: impl Fn(u16) -> F)
     where
-        F: Future<Output = Option<IpAddr>>,
+        F: Future<Output = bool>,
     {
         let mut wait = FIRST_WAIT;
         loop {
@@ -106,9 +94,8 @@ impl AppHealth {
             }
             let probes = silent.iter().map(|port| answers(port.number));
             let found = futures_util::future::join_all(probes).await;
-            for (port, address) in silent.into_iter().zip(found) {
-                if let Some(address) = address {
-                    port.on_ipv6.store(address.is_ipv6(), Ordering::Relaxed);
+            for (port, answered) in silent.into_iter().zip(found) {
+                if answered {
                     port.silent.store(false, Ordering::Relaxed);
                 }
             }
@@ -145,18 +132,15 @@ impl Shared {
     }
 }
 
-const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
-
-/// At which loopback address a port takes connections.
-async fn connect(port: u16) -> Option<IpAddr> {
-    for address in [V4, V6] {
+/// Whether a port takes connections, at either loopback address.
+async fn connect(port: u16) -> bool {
+    for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
         let attempt = TcpStream::connect((address, port));
-        if let Ok(Ok(_)) = tokio::time::timeout(CONNECTING, attempt).await {
-            return Some(address);
+        if matches!(tokio::time::timeout(CONNECTING, attempt).await, Ok(Ok(_))) {
+            return true;
         }
     }
-    None
+    false
 }
 
 #[cfg(test)]

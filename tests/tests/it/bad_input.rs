@@ -49,7 +49,7 @@ const CHUNKS: &[(&str, &str)] = &[
 #[tokio::test(flavor = "multi_thread")]
 async fn ambiguous_heads_are_answered_400_and_never_forwarded() {
     let mesh = Mesh::start().await;
-    let (app, [_, client], upstream) = pair(&mesh).await;
+    let (app, [_server, client], upstream) = pair(&mesh).await;
     for (what, rest) in SMUGGLING {
         for (address, target) in [(upstream, "/"), (client.outbound, "http://hello/")] {
             let mut calls = Http1::connect(address).await;

@@ -38,6 +38,9 @@ async fn proxies_restart_without_a_control_plane() {
     let mut hello = server().proxy().await;
     let mut client = caller().proxy().await;
     assert_eq!(client.http().await.get("http://hello/").await.status, 200);
+    for name in ["hello-1", "client-1"] {
+        keeps(&mesh, name, "hello.default.svc.cluster.local").await;
+    }
     mesh.kill_control().await;
 
     client.process.kill().await;
@@ -62,6 +65,17 @@ async fn proxies_restart_without_a_control_plane() {
             "over mTLS with the kept identity"
         );
     }
+}
+
+/// Waits until a proxy has kept a configuration with these words; it gathers changes for a moment before it writes.
+async fn keeps(mesh: &Mesh, proxy: &str, words: &str) {
+    let file = mesh.state().join("proxies/default").join(proxy).join("configuration");
+    eventually(&format!("{proxy} keeps its configuration"), async || {
+        let kept = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+        let found = kept.windows(words.len()).any(|it| it == words.as_bytes());
+        found.then_some(()).ok_or(format!("{} bytes without {words}", kept.len()))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

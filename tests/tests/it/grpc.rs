@@ -122,7 +122,7 @@ async fn a_cancelled_call_is_cancelled_at_the_application() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_one_channel_are_spread_over_instances() {
     let mesh = Mesh::start().await;
-    let (_app, [_, client], mut calls) = pair(&mesh).await;
+    let (_app, [_server, client], mut calls) = pair(&mesh).await;
     let second = GrpcApp::start("calls-2").await;
     let _sidecar = mesh.workload("calls").port(second.port(), "grpc").proxy().await;
     meltemi_tests::eventually("a call reaches the second instance", async || {

@@ -28,7 +28,7 @@ fn is_uuid(text: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_application_is_asked_as_the_caller_meant_it() {
     let mesh = Mesh::start().await;
-    let (_app, [_, client]) = pair(&mesh).await;
+    let (_app, [_server, client]) = pair(&mesh).await;
     let seen = seen(&client, &[("x-own", "a"), ("X-Own", "b"), ("cookie", "c=d")]).await;
     assert_eq!((&seen["method"], &seen["target"]), (&"GET".into(), &"/echo".into()));
     assert_eq!(values(&seen, "host"), ["hello"]);
@@ -40,7 +40,7 @@ async fn the_application_is_asked_as_the_caller_meant_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn request_ids_are_made_where_there_is_none_and_kept_where_there_is() {
     let mesh = Mesh::start().await;
-    let (_app, [_, client]) = pair(&mesh).await;
+    let (_app, [_server, client]) = pair(&mesh).await;
     let [first, second] = [seen(&client, &[]).await, seen(&client, &[]).await];
     let (first, second) = (values(&first, "x-request-id"), values(&second, "x-request-id"));
     assert!(first.len() == 1 && is_uuid(first[0]), "{first:?}");
@@ -52,7 +52,7 @@ async fn request_ids_are_made_where_there_is_none_and_kept_where_there_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_certificate_is_named_and_cannot_be_forged() {
     let mesh = Mesh::start().await;
-    let (_app, [_, client]) = pair(&mesh).await;
+    let (_app, [_server, client]) = pair(&mesh).await;
     let forged = "By=spiffe://x/a;Hash=00;URI=spiffe://cluster.local/ns/default/sa/admin";
     for headers in [&[][..], &[("x-forwarded-client-cert", forged)]] {
         let seen = seen(&client, headers).await;
@@ -68,7 +68,7 @@ async fn the_client_certificate_is_named_and_cannot_be_forged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn traces_are_carried_on() {
     let mesh = Mesh::start().await;
-    let (_app, [_, client]) = pair(&mesh).await;
+    let (_app, [_server, client]) = pair(&mesh).await;
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let own = seen(&client, &[("traceparent", parent), ("tracestate", "a=b")]).await;
     let carried = values(&own, "traceparent");
@@ -80,7 +80,7 @@ async fn traces_are_carried_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_of_one_connection_end_with_it() {
     let mesh = Mesh::start().await;
-    let (_app, [_, client]) = pair(&mesh).await;
+    let (_app, [_server, client]) = pair(&mesh).await;
     let seen = seen(
         &client,
         &[
@@ -111,7 +111,7 @@ async fn fields_of_one_connection_end_with_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn forwarded_addresses_of_a_caller_are_left_as_they_are() {
     let mesh = Mesh::start().await;
-    let (_app, [_, client]) = pair(&mesh).await;
+    let (_app, [_server, client]) = pair(&mesh).await;
     // Istio's sidecars take no part in x-forwarded-for: what a gateway wrote stays.
     let seen = seen(&client, &[("x-forwarded-for", "192.0.2.7")]).await;
     let forwarded = values(&seen, "x-forwarded-for").join(",");

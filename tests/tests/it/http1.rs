@@ -17,7 +17,7 @@ async fn pair(mesh: &Mesh) -> (HttpApp, [Sidecar; 2], Http1) {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_are_kept_alive_on_all_three_legs() {
     let mesh = Mesh::start().await;
-    let (app, [_, client], mut calls) = pair(&mesh).await;
+    let (app, [_server, client], mut calls) = pair(&mesh).await;
     for _ in 0..100 {
         assert_eq!(calls.get("/").await.status, 200);
     }

@@ -140,7 +140,7 @@ async fn the_exit_code_and_signals_of_a_command_are_its_own() {
         assert_eq!(run.ended().await.code(), Some(code), "{script}");
     }
     let mut run = mesh.workload("job").attempt("run", &["/nonexistent/command"]);
-    assert_eq!(run.ended().await.code(), Some(1));
+    assert_eq!(run.ended().await.code(), Some(127), "as a shell has it");
     let log = run.log();
     assert!(log.contains("/nonexistent/command"), "{log}");
 }

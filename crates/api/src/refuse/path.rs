@@ -32,6 +32,13 @@ impl Path {
         self.then(Step::Field(name.to_owned()))
     }
 
+    /// Another field of the object that this field is of.
+    #[must_use]
+    pub(crate) fn beside(&self, name: &str) -> Self {
+        let above = self.0.split_last().map_or(&[][..], |(_, above)| above);
+        Self(above.to_vec()).field(name)
+    }
+
     /// An item of the list that is here.
     #[must_use]
     pub fn item(&self, at: usize) -> Self {

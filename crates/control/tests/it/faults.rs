@@ -136,27 +136,3 @@ async fn a_stop_does_not_wait_for_clients_that_say_nothing() {
     assert!(stopped.is_ok(), "streams and silent connections were waited for");
     drop((silent, hello));
 }
-
-#[tokio::test]
-async fn a_folder_of_yaml_is_a_store() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().to_owned();
-    let mesh = Mesh::start_with(|options| options.store = StoreChoice::Directory(path)).await;
-    let mut web = mesh.member("web").await.subscribe("web");
-    web.connected(true).await;
-    let text = "\
-apiVersion: v1
-kind: Service
-metadata: {name: hello}
-spec: {ports: [{name: http, port: 80}], selector: {app: hello}}
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {name: vm-1}
-spec: {address: 127.0.0.9, labels: {app: hello}}
-";
-    std::fs::write(folder.path().join("hello.yaml"), text).unwrap();
-    web.sees("vm-1").await;
-    std::fs::remove_file(folder.path().join("hello.yaml")).unwrap();
-    web.loses("vm-1").await;
-}

@@ -5,6 +5,7 @@ mod certificates;
 mod discovery;
 mod dns;
 mod faults;
+mod folder;
 mod http;
 mod mesh;
 mod registration;

@@ -36,6 +36,7 @@ pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
 /// A control plane under test.
 pub(crate) struct Mesh {
     pub(crate) plane: ControlPlane,
+    options: Options,
     dir: TempDir,
 }
 
@@ -51,7 +52,8 @@ impl Mesh {
     pub(crate) async fn start_in(dir: TempDir, change: impl FnOnce(&mut Options)) -> Self {
         let mut options = options(dir.path());
         change(&mut options);
-        Mesh { plane: ControlPlane::start(options).await.unwrap(), dir }
+        let plane = ControlPlane::start(options.clone()).await.unwrap();
+        Mesh { plane, options, dir }
     }
 
     /// Stops it in order and starts it again, on the same addresses.
@@ -61,17 +63,17 @@ impl Mesh {
 
     /// The same, with something that happens while there is no control plane.
     pub(crate) async fn restart_after(self, meanwhile: impl FnOnce()) -> Self {
-        let addresses = self.addresses();
+        let same = Options { addresses: self.addresses(), ..self.options };
         self.plane.stop().await;
         meanwhile();
-        Self::start_in(self.dir, |options| options.addresses = addresses).await
+        Self::start_in(self.dir, |options| *options = same).await
     }
 
     pub(crate) fn state_dir(&self) -> PathBuf {
         state_dir(self.dir.path())
     }
 
-    pub(crate) fn addresses(&self) -> Addresses {
+    fn addresses(&self) -> Addresses {
         let bound = self.plane.addresses();
         Addresses {
             api: bound.api,

@@ -88,7 +88,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let accepted = input::accept(&sources, &args.namespace, "nothing was applied")?;
     let mut client = args.connection.client()?;
     let resources = Resources::fetch(&mut client).await?;
-    warn::tell(&mut client, &resources, &accepted).await?;
+    warn::tell(&mut client, &resources, &accepted.objects).await?;
     let mut steps = plan::make(&resources, accepted.objects)?;
     plan::look(&mut client, &mut steps).await?;
     match args.dry_run {

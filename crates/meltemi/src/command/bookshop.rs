@@ -38,6 +38,7 @@ enum Program {
         port: u16,
     },
     /// What readers say
+    #[command(disable_version_flag = true)]
     Reviews {
         /// Where to listen on loopback; 0 takes a free port
         #[arg(long)]

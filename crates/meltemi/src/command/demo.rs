@@ -29,10 +29,10 @@ Examples:
 #[command(after_help = DETAILS)]
 pub struct Args {
     /// How long traffic flows, as 20s, 5m or 1h; until Ctrl-C if not given
-    #[arg(long, value_parser = duration, value_name = "TIME")]
+    #[arg(long, env = "MELTEMI_DEMO_DURATION", value_parser = duration, value_name = "TIME")]
     duration: Option<Duration>,
     /// Requests a second that a shopper sends to the storefront
-    #[arg(long, default_value = "200", value_name = "N")]
+    #[arg(long, env = "MELTEMI_DEMO_RATE", default_value = "200", value_name = "N")]
     rate: NonZeroU32,
     /// A live table and a summary, or one JSON object at the end
     #[arg(long, value_enum, default_value = "table", value_name = "FORM")]

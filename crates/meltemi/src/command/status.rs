@@ -40,13 +40,13 @@ enum Format {
 /// What is found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 struct Report {
-    /// Where the API is.
-    api: String,
+    /// Where the API is; unknown when there is no control plane.
+    api: Option<String>,
     /// Whether the API answers.
     reachable: bool,
     /// Whether the control plane says that it is ready.
     ready: bool,
-    /// Why it is not reachable.
+    /// Why it is not reachable, or not in full.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     /// This binary's version.
@@ -75,16 +75,13 @@ struct Workloads {
 
 /// Prints the report; fails when the control plane does not answer or is not ready.
 pub async fn run(args: Args) -> Result<(), Failure> {
-    let known = args.connection.find()?;
-    let mut report = Report {
-        api: known.api.to_string(),
-        client_version: env!("CARGO_PKG_VERSION"),
-        ..Report::default()
-    };
-    let outcome = ask(&known, &mut report).await;
-    report.error = outcome.as_ref().err().map(ClientError::to_string);
+    let mut report = Report { client_version: env!("CARGO_PKG_VERSION"), ..Report::default() };
+    let outcome = find_and_ask(&args.connection, &mut report).await;
     match args.output {
         Format::Json => {
+            if let Err(Failure::Failed(message)) = &outcome {
+                report.error = Some(message.clone());
+            }
             output::line(&serde_json::json!(report).to_string())?;
             if report.ready && outcome.is_ok() { Ok(()) } else { Err(Failure::Code(1)) }
         }
@@ -94,6 +91,12 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             if report.ready { Ok(()) } else { Err(Failure::Code(1)) }
         }
     }
+}
+
+async fn find_and_ask(connection: &connection::Args, report: &mut Report) -> Result<(), Failure> {
+    let known = connection.find()?;
+    report.api = Some(known.api.to_string());
+    Ok(ask(&known, report).await?)
 }
 
 async fn ask(known: &Known, report: &mut Report) -> Result<(), ClientError> {
@@ -159,7 +162,11 @@ fn text(report: &Report) -> String {
     let mut lines = vec![
         (
             "Control plane",
-            format!("{} {}", report.api, if report.ready { "ready" } else { "not ready" }),
+            format!(
+                "{} {}",
+                report.api.as_deref().unwrap_or_default(),
+                if report.ready { "ready" } else { "not ready" }
+            ),
         ),
         ("Version", format!("{version} (this meltemi: {})", report.client_version)),
         ("API", format!("Kubernetes {kubernetes}")),
@@ -194,7 +201,8 @@ mod tests {
 
     #[test]
     fn figures_come_from_the_metrics() {
-        let mut report = Report { ready: true, api: "http://a:1".to_owned(), ..Report::default() };
+        let mut report =
+            Report { ready: true, api: Some("http://a:1".to_owned()), ..Report::default() };
         let metrics = "# HELP x\nmeltemi_discovery_sessions 3\nmeltemi_registered_workloads 2\nmeltemi_rejected_resources 1\n";
         figures(metrics, &mut report);
         assert_eq!(report.connected_proxies, Some(3));

@@ -8,7 +8,6 @@ use meltemi_control::ControlFile;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::ChildStdout;
-use tokio::time::timeout;
 
 use super::child::Child;
 use super::home::Home;
@@ -50,7 +49,7 @@ impl Mesh {
     pub(super) async fn start(&mut self, home: &Home) -> Result<(), DemoError> {
         let api = self.start_control(home).await?;
         self.api = Some(api);
-        apply(home).await?;
+        self.apply(home).await?;
         let file = ControlFile::read(&home.state());
         let file = file.map_err(|error| unclear("control", error.to_string()))?;
         let address: Address = api.to_string().parse().map_err(|it| unclear("control", it))?;
@@ -75,6 +74,26 @@ impl Mesh {
             () = tokio::time::sleep(STEP) => return Err(late(child, "it printed no addresses")),
         };
         Ok(ready.api)
+    }
+
+    /// Has the services' resources applied.
+    async fn apply(&self, home: &Home) -> Result<(), DemoError> {
+        let file = home.file("services.yaml");
+        std::fs::write(&file, plan::SERVICES)
+            .map_err(DemoError::system(format!("write {}", file.display())))?;
+        let child = Child::start("apply", &mut launch::apply(home, &file), &home.log("apply"))?;
+        let applied = async {
+            match child.ended().await {
+                status if status.success() => Ok(()),
+                status => Err(child.failure(status, "and has not applied the bookshop's services")),
+            }
+        };
+        let outcome = self.within(&child, "the bookshop's services are not applied", applied).await;
+        // Where the control plane has ended, that is why.
+        match self.control.as_ref().and_then(|it| Some(it.failure(it.status()?, AT_START))) {
+            Some(failure) if outcome.is_err() => Err(failure),
+            _ => outcome,
+        }
     }
 
     /// Starts some programs and waits until all of them may be called.
@@ -182,19 +201,6 @@ async fn end<'a>(children: impl Iterator<Item = &'a Child>) {
             "did not end within {seconds} s and was killed; {}",
             child.last_lines()
         );
-    }
-}
-
-/// Has the services' resources applied.
-async fn apply(home: &Home) -> Result<(), DemoError> {
-    let file = home.file("services.yaml");
-    std::fs::write(&file, plan::SERVICES)
-        .map_err(DemoError::system(format!("write {}", file.display())))?;
-    let child = Child::start("apply", &mut launch::apply(home, &file), &home.log("apply"))?;
-    match timeout(STEP, child.ended()).await {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(child.failure(status, "without having applied the bookshop's services")),
-        Err(_) => Err(late(&child, "the bookshop's services are not applied")),
     }
 }
 

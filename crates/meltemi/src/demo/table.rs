@@ -87,13 +87,13 @@ pub(super) fn print(text: &str) -> Result<(), DemoError> {
 /// The table for a terminal.
 fn table(view: &View) -> String {
     let mut text = format!(
-        "{:<12}{:>8} {:>9} {:>9} {:>9}  {:<22}{:<8}{:>8}\n",
+        "{:<10}{:>7} {:>8} {:>9} {:>9}  {:<16}{:<8}{:>7}\n",
         "SERVICE", "REQ/S", "SUCCESS", "P50", "P99", "ENDPOINT", "VERSION", "SHARE"
     );
     for service in &view.services {
         let counts = &service.counts;
         let mut start = format!(
-            "{:<12}{:>8.1} {:>9} {:>9} {:>9}",
+            "{:<10}{:>7.1} {:>8} {:>9} {:>9}",
             service.service,
             rate(counts.requests, view.window),
             or_dash(counts.success_rate().map(percent)),
@@ -102,9 +102,10 @@ fn table(view: &View) -> String {
         );
         let width = start.chars().count();
         for endpoint in &service.endpoints {
-            let share = or_dash(share(endpoint.requests, counts.requests).map(percent));
+            let share = share(endpoint.requests, counts.requests);
+            let share = or_dash(share.map(|share| format!("{:.1} %", share * 100.0)));
             let (address, version) = (&endpoint.address, endpoint.version);
-            let _ = writeln!(text, "{start}  {address:<22}{version:<8}{share:>8}");
+            let _ = writeln!(text, "{start}  {address:<16}{version:<8}{share:>7}");
             // The service's own figures stand on its first line.
             start = " ".repeat(width);
         }
@@ -196,15 +197,16 @@ mod tests {
     #[test]
     fn the_table_has_a_line_an_endpoint_and_the_services_figures_on_its_first() {
         let expected = "\
-SERVICE        REQ/S   SUCCESS       P50       P99  ENDPOINT              VERSION    SHARE
-reviews        100.0   95.00 %    0.5 ms    1.0 ms  127.0.0.1:20001       v1       25.00 %
-                                                    127.0.0.1:20002       v2       75.00 %
-ratings          0.0         -         -         -  127.0.0.1:20003       v1             -
+SERVICE     REQ/S  SUCCESS       P50       P99  ENDPOINT        VERSION   SHARE
+reviews     100.0  95.00 %    0.5 ms    1.0 ms  127.0.0.1:20001 v1       25.0 %
+                                                127.0.0.1:20002 v2       75.0 %
+ratings       0.0        -         -         -  127.0.0.1:20003 v1            -
 
 12 s; over mTLS: 100.00 %
 reviews-v3 has ended (signal: 9)
 ";
         assert_eq!(table(&view()), expected);
+        assert!(expected.lines().all(|line| line.chars().count() < WIDTH));
     }
 
     #[test]

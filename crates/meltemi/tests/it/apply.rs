@@ -138,3 +138,32 @@ async fn prints_the_objects_as_they_are_now() {
     let yaml = mesh.run_with("apply -f - -o yaml", &input).await.succeeds();
     assert!(yaml.starts_with("apiVersion: v1\nitems:\n- apiVersion: v1\n"), "{yaml}");
 }
+
+#[tokio::test]
+async fn what_is_referred_to_but_nowhere_is_warned_of() {
+    let mesh = Mesh::start().await;
+    let run = mesh.run_with("apply -f -", &route("hello")).await;
+    assert_eq!(run.code, Some(0), "{run:#?}");
+    assert_eq!(run.out, "virtualservice.networking.istio.io/hello created\n");
+    let place = "-:11:15: warning: VirtualService default/hello: ";
+    assert!(run.err.starts_with(place), "{run:#?}");
+    assert!(run.err.contains("there is no service `hello`"), "{run:#?}");
+
+    // In the same input, or on the server already: nothing dangles.
+    let both = route("hello") + &service("hello", 80);
+    assert_eq!(mesh.run_with("apply -f -", &both).await.err, "");
+    assert_eq!(mesh.run_with("apply -f -", &route("hello")).await.err, "");
+
+    let subset = route("hello").replace("host: hello", "host: hello\n        subset: v9");
+    let run = mesh.run_with("apply -f -", &subset).await;
+    assert!(run.err.contains("subset `v9`") && run.code == Some(0), "{run:#?}");
+    let rule = "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: hello}
+spec:
+  host: hello.default.svc.cluster.local
+  subsets: [{name: v9, labels: {version: v9}}]
+";
+    mesh.apply(rule).await;
+    assert_eq!(mesh.run_with("apply -f -", &subset).await.err, "");
+}

@@ -40,7 +40,7 @@ async fn every_problem_is_told_with_its_place() {
         assert!(error.contains(part), "{part}: {error}");
     }
     for (input, part) in [
-        ("a: [1", "-:1:"),
+        ("a: [1", "-:2:1: is not YAML"),
         ("", "holds no object"),
         ("---\n---\n", "holds no object"),
         ("kind: Service\n", "apiVersion"),
@@ -147,6 +147,34 @@ async fn what_cannot_be_taken_back_is_said() {
     assert!(error.contains("not applied: service/b\n"), "{error}");
     assert!(error.contains("meltemi get"), "{error}");
     assert!(mesh.service("a").await.is_some());
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_not_taken_for_a_refusal() {
+    let mesh = Mesh::start_with(between(|request: Request, next: Next| async move {
+        let uri = request.uri();
+        let is_dry = uri.query().is_some_and(|query| query.contains("dryRun"));
+        let breaks = request.method() == Method::PATCH && uri.path().ends_with("/b") && !is_dry;
+        let response = next.run(request).await;
+        if !breaks {
+            return response;
+        }
+        let lost = futures_util::stream::iter([Err::<String, _>(std::io::Error::other("lost"))]);
+        Response::new(axum::body::Body::from_stream(lost))
+    }))
+    .await;
+    let input = service("a", 80) + &service("b", 80) + &service("c", 80);
+    let error = mesh.run_with("apply -f -", &input).await.fails(1);
+    for part in [
+        "it is not known whether service/b was applied",
+        "taken back: service/a (deleted again)",
+        "not applied: service/c\n",
+        "See with `meltemi get`",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(mesh.service("b").await.is_some());
+    assert_eq!((mesh.service("a").await, mesh.service("c").await), (None, None));
 }
 
 #[tokio::test]

@@ -4,8 +4,6 @@ mod bookshop;
 mod left;
 mod whole;
 
-use std::process::Stdio;
-
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -14,6 +12,6 @@ use crate::mesh::bare;
 /// The binary with these arguments and a directory of its own for temporary files, by which its processes are found.
 fn command(line: &str, temporary: &TempDir) -> Command {
     let mut command = bare(line);
-    command.env("TMPDIR", temporary.path()).env("MELTEMI_LOG", "info").stdin(Stdio::null());
+    command.env("TMPDIR", temporary.path()).env("MELTEMI_LOG", "info");
     command
 }

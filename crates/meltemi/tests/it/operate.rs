@@ -91,6 +91,11 @@ async fn a_control_plane_that_was_stopped_is_not_looked_for() {
     control.stop(Signal::TERM).await;
     let error = control.run("get svc", "").await.fails(1);
     assert!(error.contains("no control plane") && error.contains("`meltemi control`"), "{error}");
+    let done = control.run("status --output json", "").await;
+    let report: Value = serde_json::from_str(&done.out).unwrap();
+    assert_eq!((&report["reachable"], &report["api"]), (&false.into(), &Value::Null));
+    assert!(report["error"].as_str().unwrap().contains("no control plane"), "{report}");
+    assert_eq!(done.fails(1), "");
 }
 
 #[tokio::test]

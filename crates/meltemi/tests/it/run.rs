@@ -95,16 +95,32 @@ async fn a_command_that_ends_is_taken_out_at_once() {
 }
 
 #[tokio::test]
-async fn a_command_dies_with_its_run() {
+async fn a_command_and_what_it_started_die_with_its_run() {
     let plane = Plane::start().await;
-    let mut run = plane.run("").command(&["sh", "-c", "echo up; exec sleep 600"]).start();
-    let mut out = run.stdout();
-    assert_eq!(out.next_line().await.unwrap().as_deref(), Some("up"));
-    run.signal(Signal::KILL);
-    assert_eq!(run.child.wait().await.unwrap().signal(), Some(9));
-    // Only the command still holds the other end of its output.
-    let end = tokio::time::timeout(plane::PATIENCE, out.next_line()).await;
-    assert_eq!(end.expect("the command lives on").unwrap(), None);
+    for script in ["echo up; exec sleep 600", "sleep 600 & echo up; wait"] {
+        let mut run = plane.run("").command(&["sh", "-c", script]).start();
+        let mut out = run.stdout();
+        assert_eq!(out.next_line().await.unwrap().as_deref(), Some("up"));
+        run.signal(Signal::KILL);
+        assert_eq!(run.child.wait().await.unwrap().signal(), Some(9));
+        // Only the command and its children still hold the other end of its output.
+        let end = tokio::time::timeout(plane::PATIENCE, out.next_line()).await;
+        assert_eq!(end.expect("the command lives on").unwrap(), None, "{script}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_control_plane_a_run_says_so_and_ends_all_the_same() {
+    let mut plane = Plane::start().await;
+    let mut run = plane.run("").command(&["sh", "-c", "exec sleep 600"]).start();
+    run.tells("registered workload").await;
+    plane.kill().await;
+    run.tells("the registration stream broke").await;
+    run.signal(Signal::TERM);
+    let ended = run.ended().await;
+    assert_eq!(ended.code, Some(143), "{}", ended.err);
+    let order = ["drained without every acknowledgement", "last request finished", "command ended"];
+    ended.tells_in_order(&order);
 }
 
 #[tokio::test]
@@ -244,7 +260,9 @@ async fn a_proxy_alone_prints_its_addresses_and_drains() {
     let addresses: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(addresses["workload"], "default/edge");
     run.ready().await;
-    run.signal(Signal::INT);
+    let admin = addresses["admin"].as_str().unwrap();
+    let answer = plane::ask(admin, "POST /quitquitquit", "").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let ended = run.ended().await;
     assert_eq!(ended.code, Some(0), "{}", ended.err);
     ended.tells_in_order(&["drained: acknowledged by", "last request finished"]);

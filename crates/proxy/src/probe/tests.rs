@@ -16,9 +16,9 @@ struct App {
 }
 
 impl App {
-    fn answers(&self, port: u16) -> Ready<Option<IpAddr>> {
+    fn answers(&self, port: u16) -> Ready<bool> {
         self.asked.lock().push((Instant::now(), port));
-        ready(self.open.lock().contains(&port).then_some(V4))
+        ready(self.open.lock().contains(&port))
     }
 
     fn watched(&self, ports: &[u16]) -> (AppHealth, watch::Receiver<State>) {
@@ -95,8 +95,6 @@ async fn real_ports_are_found_on_either_loopback_address() {
     let task = tokio::spawn(async move { prober.run().await });
     let mut states = health.watch();
     states.wait_for(|state| state.ready).await.unwrap();
-    assert_eq!(health.address(four), v4.local_addr().unwrap());
-    assert_eq!(health.address(six), v6.local_addr().unwrap());
 
     drop(v4);
     health.report_refused(four);

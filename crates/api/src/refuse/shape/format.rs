@@ -15,13 +15,17 @@ pub(super) fn number_problem(schema: &Value, value: &Value) -> Option<String> {
             .then(|| format!("{value} is not a port (1 to 65535)"));
     }
     let (least, most) = (bound(schema, "minimum"), bound(schema, "maximum"));
-    let fits = least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most);
-    let limits = || match (least, most) {
-        (Some(least), Some(most)) => format!("{value} must lie between {least} and {most}"),
-        (Some(least), None) => format!("{value} must not be less than {least}"),
-        (_, most) => format!("{value} must not be more than {}", most.unwrap_or_default()),
-    };
-    (!fits).then(limits)
+    let is_low = least.is_some_and(|least| number < least);
+    let is_high = most.is_some_and(|most| number > most);
+    let is_told = |name: &str| schema[name].is_number();
+    match (least, most) {
+        _ if !is_low && !is_high => None,
+        (Some(least), Some(most)) if is_told("minimum") && is_told("maximum") => {
+            Some(format!("{value} must lie between {least} and {most}"))
+        }
+        (Some(least), _) if is_low => Some(format!("{value} must not be less than {least}")),
+        (_, most) => Some(format!("{value} must not be more than {}", most.unwrap_or_default())),
+    }
 }
 
 /// A bound by the schema, or by its format's size.

@@ -50,7 +50,9 @@ pub(super) fn wrong_type(wanted: &str, value: &Value, at: &Path, report: &mut Re
     };
     let found = match value {
         Value::Null => "nothing".to_owned(),
-        Value::Bool(it) => format!("the truth value `{it}`"),
+        Value::Bool(it) => {
+            format!("the truth value `{it}` (`yes`, `no`, `on` and `off` are such too)")
+        }
         Value::Number(it) => format!("the number {it}"),
         Value::String(it) => format!("the text \"{}\"", shortened(it)),
         Value::Array(_) => "a list".to_owned(),
@@ -59,7 +61,7 @@ pub(super) fn wrong_type(wanted: &str, value: &Value, at: &Path, report: &mut Re
     let problem = report.error(at.clone(), format!("must be {wanted}, not {found}"));
     match value {
         Value::Bool(_) | Value::Number(_) if wanted == "text" => {
-            problem.suggest(format!("put it in quotes: \"{value}\""));
+            problem.suggest("put it in quotes");
         }
         Value::String(text)
             if wanted.ends_with("number") && text.parse::<f64>().is_ok()

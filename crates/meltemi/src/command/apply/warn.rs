@@ -1,16 +1,64 @@
-//! Warnings of an apply: hosts, services and accounts that are referred to but are nowhere.
+//! Warnings of an apply: hosts, subsets and objects that are referred to, but neither applied nor there.
 
-use meltemi_api::parse::Accepted;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
-use crate::client::Client;
+use meltemi_api::{Kind, Parsed, Resource, Target, dangling};
+
+use crate::client::{Client, JSON};
 use crate::exit::Failure;
+use crate::output;
 use crate::resource::Resources;
 
 /// Tells what dangles.
 pub(super) async fn tell(
-    _client: &mut Client,
-    _resources: &Resources,
-    _accepted: &Accepted,
+    client: &mut Client,
+    resources: &Resources,
+    objects: &[Parsed],
 ) -> Result<(), Failure> {
+    let kinds = wanted(objects);
+    let mut there = Vec::new();
+    for kind in kinds {
+        // What the server does not serve is not there.
+        let Ok(resource) = resources.of_object(&kind.api_version(), kind.kind()) else { continue };
+        let list = client.get(&resource.path(None, None), JSON).await?;
+        there.extend(read(kind, &list));
+    }
+    let is_there = |target: &Target| there.iter().any(|resource| target.is_met_by(resource));
+    for finding in dangling(objects, |reference| is_there(&reference.target)) {
+        output::complain(&finding.to_string());
+    }
     Ok(())
+}
+
+/// The kinds among which those are that the input refers to, but does not hold.
+fn wanted(objects: &[Parsed]) -> BTreeSet<Kind> {
+    let kinds = RefCell::new(BTreeSet::new());
+    // Only asked for what is not among the objects; the findings of this round are of no interest.
+    dangling(objects, |reference| {
+        kinds.borrow_mut().extend(kinds_of(&reference.target));
+        true
+    });
+    kinds.into_inner()
+}
+
+fn kinds_of(target: &Target) -> Vec<Kind> {
+    match target {
+        Target::Host { .. } => vec![Kind::Service, Kind::ServiceEntry],
+        Target::Subset { .. } => vec![Kind::DestinationRule],
+        Target::Object { kind, .. } => vec![*kind],
+    }
+}
+
+/// The objects of a list; what this binary cannot read is passed over.
+fn read(kind: Kind, list: &serde_json::Value) -> Vec<Resource> {
+    let items = list["items"].as_array().into_iter().flatten();
+    let whole = items.map(|item| {
+        let mut item = item.clone();
+        // Items of a list need not say what they are.
+        item["kind"] = kind.kind().into();
+        item["apiVersion"] = kind.api_version().into();
+        item
+    });
+    whole.filter_map(|item| Resource::from_value(item).ok()).collect()
 }

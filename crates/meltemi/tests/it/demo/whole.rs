@@ -159,11 +159,13 @@ async fn of_a_killed_demo_nothing_is_left() {
 async fn what_does_not_come_up_is_told_with_its_last_lines_and_nothing_is_left() {
     let _turn = TURN.lock().await;
     let temporary = tempfile::tempdir().unwrap();
-    let demo = tokio::spawn(run(command("demo --rate 20", &temporary), ""));
-    let control = control_of(temporary.path()).await;
+    let mut demo = std::pin::pin!(run(command("demo --rate 20", &temporary), ""));
+    let control = tokio::select! {
+        control = control_of(temporary.path()) => control,
+        early = &mut demo => panic!("{early:?}"),
+    };
     kill_process(control, Signal::KILL).unwrap();
-    let told = demo.await.unwrap();
-    let errors = told.fails(1);
+    let errors = demo.await.fails(1);
     assert!(errors.contains("control ended (signal: 9 (SIGKILL)) while the mesh was"), "{errors}");
     assert!(errors.contains("its last lines:\n"), "{errors}");
     left::nothing(temporary.path());

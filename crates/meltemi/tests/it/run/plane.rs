@@ -123,16 +123,10 @@ impl Plane {
     pub(crate) async fn entry(&self, name: &str) -> Option<Value> {
         let file = std::fs::read(self.state.path().join("control.json")).unwrap();
         let file: Value = serde_json::from_slice(&file).unwrap();
-        let request = format!(
-            "GET /apis/networking.istio.io/v1/namespaces/default/workloadentries/{name} HTTP/1.1\r\n\
-             host: {}\r\nauthorization: Bearer {}\r\nconnection: close\r\n\r\n",
-            self.api,
-            file["token"].as_str().unwrap()
-        );
-        let mut stream = TcpStream::connect(&self.api).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        let path =
+            format!("/apis/networking.istio.io/v1/namespaces/default/workloadentries/{name}");
+        let token = format!("authorization: Bearer {}\r\n", file["token"].as_str().unwrap());
+        let answer = ask(&self.api, &format!("GET {path}"), &token).await;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         match head.split(' ').nth(1) {
             Some("200") => Some(serde_json::from_str(body).unwrap()),
@@ -262,6 +256,16 @@ impl Ended {
             rest = &rest[at + part.len()..];
         }
     }
+}
+
+/// Sends a request, method and path, and gives the answer, head and body.
+pub(crate) async fn ask(to: &str, request: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    let request = format!("{request} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n{headers}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 fn pid(number: u32) -> Pid {

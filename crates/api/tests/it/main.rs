@@ -1,0 +1,5 @@
+//! What users write: what must be taken, and what is said of what is not.
+
+mod accepted;
+mod refused;
+mod schemas;
