@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::error::BenchError;
 use crate::ports::Ports;
 use crate::process::Process;
-use crate::scenario::{Carried, Topology};
+use crate::scenario::{Topology, Wire};
 use crate::{certificates, proc, role};
 
 /// How long a process may take to say that it is ready.
@@ -81,8 +81,8 @@ impl Place {
 pub struct Setup {
     /// Which proxies stand in the path.
     pub topology: Topology,
-    /// What they carry.
-    pub carried: Carried,
+    /// What is spoken over them.
+    pub wire: Wire,
     /// Threads or processes of each proxy.
     pub workers: usize,
     /// Endpoints.
@@ -106,7 +106,13 @@ pub struct Contestant {
 
 impl Contestant {
     fn new(kind: Kind) -> Self {
-        Contestant { kind, targets: Vec::new(), host: HOST, proxies: Vec::new(), others: Vec::new() }
+        Contestant {
+            kind,
+            targets: Vec::new(),
+            host: HOST,
+            proxies: Vec::new(),
+            others: Vec::new(),
+        }
     }
 
     /// The ids of all processes of all its proxies.
@@ -192,7 +198,7 @@ impl Field {
 
     /// Starts the endpoints.
     pub async fn start_backend(&mut self, setup: &Setup) -> Result<(), BenchError> {
-        let words = role::backend::Args::words(setup.endpoints, setup.carried);
+        let words = role::backend::Args::words(setup.endpoints, setup.wire.carried());
         let backend = Process::role("backend", &words, self.directory.path())?;
         let backend = self.backend.insert(backend);
         let said = backend.line(READY).await?;

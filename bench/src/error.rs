@@ -51,7 +51,9 @@ pub enum BenchError {
     #[error("cannot set up TLS: {0}")]
     Tls(String),
     /// There is nothing to measure.
-    #[error("none of the contestants that were asked for is installed: see the notes above and bench/README.md")]
+    #[error(
+        "none of the contestants that were asked for is installed: see the notes above and bench/README.md"
+    )]
     Nobody,
     /// Ctrl-C.
     #[error("interrupted")]

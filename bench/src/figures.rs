@@ -27,6 +27,10 @@ pub enum Figure {
     P99Ms,
     /// Latency at the fixed rate.
     P999Ms,
+    /// The proxies' part of that: what they add over no proxy in the same round.
+    P50AddedMs,
+    /// The proxies' part of that.
+    P99AddedMs,
     /// Resident memory of the path's proxies after load.
     MemoryMib,
     /// Resident memory of the caller's proxy that carries nothing yet.
@@ -51,6 +55,8 @@ impl Figure {
             Figure::P50Ms => ("p50 ms", 2),
             Figure::P99Ms => ("p99 ms", 2),
             Figure::P999Ms => ("p99.9 ms", 2),
+            Figure::P50AddedMs => ("p50 added ms", 2),
+            Figure::P99AddedMs => ("p99 added ms", 2),
             Figure::MemoryMib => ("memory MiB", 1),
             Figure::IdleMib => ("idle MiB", 1),
             Figure::HeldMib => ("with connections MiB", 1),
@@ -59,9 +65,11 @@ impl Figure {
         }
     }
 
-    /// Whether less of it is better, and so Meltemi's is held against the others'.
+    /// Whether it is what a contestant itself costs, and less of it is better: so that Meltemi's can be divided by the
+    /// others'.
     pub fn is_price(self) -> bool {
-        !matches!(self, Figure::RequestsPerSecond | Figure::MibPerSecond)
+        use Figure::{MibPerSecond, P50Ms, P99Ms, P999Ms, RequestsPerSecond};
+        !matches!(self, RequestsPerSecond | MibPerSecond | P50Ms | P99Ms | P999Ms)
     }
 }
 
@@ -105,6 +113,24 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Works out, once all rounds are over, what the contestants add to the latency without any proxy.
+    pub fn add_latencies(&mut self) {
+        for (whole, added) in
+            [(Figure::P50Ms, Figure::P50AddedMs), (Figure::P99Ms, Figure::P99AddedMs)]
+        {
+            let direct = self.samples.iter().find(|it| it.kind == Kind::Direct);
+            let Some(direct) = direct.and_then(|it| it.figures.get(&whole)).cloned() else {
+                return;
+            };
+            for samples in self.samples.iter_mut().filter(|it| it.kind != Kind::Direct) {
+                let own = samples.figures.get(&whole).cloned().unwrap_or_default();
+                for (own, direct) in own.iter().zip(&direct) {
+                    samples.push(added, own - direct);
+                }
+            }
+        }
+    }
+
     /// The figures that anybody has.
     pub fn present(&self) -> Vec<Figure> {
         let mut all: Vec<Figure> =
@@ -150,5 +176,22 @@ mod tests {
         assert_eq!((ratios[0].0, ratios[0].1.median), (Kind::Envoy, 0.2));
         assert!(figures.ratios(Figure::RequestsPerSecond).is_empty());
         assert_eq!(figures.present(), [Figure::CpuUsPerRequest, Figure::RequestsPerSecond]);
+    }
+
+    #[test]
+    fn what_is_added_to_latency_is_taken_round_by_round() {
+        let of = |kind, latencies: [f64; 2]| {
+            let mut samples = Samples::new(kind);
+            latencies.iter().for_each(|latency| samples.push(Figure::P50Ms, *latency));
+            samples
+        };
+        let mut figures = Figures {
+            samples: vec![of(Kind::Direct, [0.25, 0.5]), of(Kind::Nginx, [0.75, 1.5])],
+            notes: Vec::new(),
+        };
+        figures.add_latencies();
+        assert_eq!(figures.samples[1].figures[&Figure::P50AddedMs], [0.5, 1.0]);
+        assert!(!figures.samples[0].figures.contains_key(&Figure::P50AddedMs));
+        assert!(!figures.samples[1].figures.contains_key(&Figure::P99AddedMs));
     }
 }

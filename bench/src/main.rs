@@ -52,11 +52,22 @@ fn bench(options: Options) -> Result<(), BenchError> {
         let mut field = contestant::Field::new()?;
         let outcome = tokio::select! {
             outcome = measure::run(&options, &mut field) => outcome,
-            _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
+            () = stopped() => Err(BenchError::Interrupted),
         };
         field.stop().await;
         report::print(&options, &outcome?)
     })
+}
+
+/// Ends at Ctrl-C and SIGTERM.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let both = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = both else { return std::future::pending().await };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 /// Idle connections by the thousand need as many descriptors, here and in every child.

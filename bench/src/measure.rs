@@ -23,7 +23,7 @@ pub async fn run(options: &Options, field: &mut Field) -> Result<Figures, BenchE
     let scenario = options.scenario;
     let setup = Setup {
         topology: scenario.topology(),
-        carried: scenario.wire().carried(),
+        wire: scenario.wire(),
         workers: options.workers(),
         endpoints: options.endpoints as usize,
     };
@@ -49,6 +49,7 @@ pub async fn run(options: &Options, field: &mut Field) -> Result<Figures, BenchE
         return Err(BenchError::Nobody);
     }
     rounds(options, field, &mut figures).await?;
+    figures.add_latencies();
     Ok(figures)
 }
 

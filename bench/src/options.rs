@@ -21,7 +21,13 @@ pub struct Options {
     #[arg(value_enum)]
     pub scenario: Scenario,
     /// The peers; one that is not installed is skipped
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "envoy,nginx,haproxy", value_name = "PEER")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "envoy,nginx,haproxy",
+        value_name = "PEER"
+    )]
     pub against: Vec<Peer>,
     /// Leave Meltemi out: for the peers and the floor alone
     #[arg(long)]
@@ -142,7 +148,8 @@ mod tests {
     #[test]
     fn contestants_are_those_that_were_asked_for_each_once() {
         let read = |text: &str| Options::parse_from(text.split(' ')).contestants();
-        let all = [Kind::Direct, Kind::Relay, Kind::Meltemi, Kind::Envoy, Kind::Nginx, Kind::Haproxy];
+        let all =
+            [Kind::Direct, Kind::Relay, Kind::Meltemi, Kind::Envoy, Kind::Nginx, Kind::Haproxy];
         assert_eq!(read("bench pair-http1"), all);
         let some = read("bench connect --against nginx,nginx --without-meltemi");
         assert_eq!(some, [Kind::Direct, Kind::Relay, Kind::Nginx]);

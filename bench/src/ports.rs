@@ -6,6 +6,8 @@ use std::ops::Range;
 
 /// Below what the kernel gives to outgoing connections, so that no connection of the load takes one.
 const RANGE: Range<u16> = 18_000..32_000;
+/// How far apart benchmarks of neighbouring process ids begin: more than one of them takes.
+const APART: u32 = 127;
 
 /// Gives out addresses of the loopback, none of them twice.
 #[derive(Debug)]
@@ -16,7 +18,7 @@ pub struct Ports {
 impl Ports {
     /// Benchmarks that run at the same time begin at different places.
     pub fn new() -> Ports {
-        let offset = std::process::id() % u32::from(RANGE.end - RANGE.start);
+        let offset = std::process::id().wrapping_mul(APART) % u32::from(RANGE.end - RANGE.start);
         Ports { next: RANGE.start + u16::try_from(offset).unwrap_or_default() }
     }
 

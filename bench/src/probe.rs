@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
@@ -54,7 +53,8 @@ pub async fn ready(
         }
     }
     let count = seen.len();
-    let what = format!("{count} of {endpoints} endpoints answered through it in {PATIENCE:?}: {reason}");
+    let what =
+        format!("{count} of {endpoints} endpoints answered through it in {PATIENCE:?}: {reason}");
     Err(contestant.not_ready(&what))
 }
 
@@ -73,7 +73,7 @@ async fn once(target: SocketAddr, host: &str, wire: Wire) -> io::Result<Option<u
             (answer.body, connection.endpoint())
         }
         Carried::Http2 => {
-            let handshake = h2::client::handshake::<_, Bytes>(stream).await;
+            let handshake = h2::client::handshake(stream).await;
             let (sender, connection) = handshake.map_err(io::Error::other)?;
             let answer = tokio::select! {
                 answer = http2::exchange(sender, host, wire) => answer?,
@@ -88,6 +88,7 @@ async fn once(target: SocketAddr, host: &str, wire: Wire) -> io::Result<Option<u
     if body < BODY {
         return Err(io::Error::other(format!("an answer of {body} bytes instead of {BODY}")));
     }
-    let endpoint = endpoint.ok_or_else(|| io::Error::other("an answer that is not an endpoint's"))?;
+    let endpoint =
+        endpoint.ok_or_else(|| io::Error::other("an answer that is not an endpoint's"))?;
     Ok(Some(endpoint))
 }

@@ -73,7 +73,8 @@ fn stat(pid: u32) -> Option<Stat> {
 mod tests {
     use super::*;
 
-    const STAT: &str = "4321 (a (b) c) S 77 4321 4321 0 -1 4194560 100 200 0 0 150 30 7 8 20 0 3 0 99 1 2 3";
+    const STAT: &str =
+        "4321 (a (b) c) S 77 4321 4321 0 -1 4194560 100 200 0 0 150 30 7 8 20 0 3 0 99 1 2 3";
 
     #[test]
     fn stat_is_read_behind_any_name() {

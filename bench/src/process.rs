@@ -38,7 +38,8 @@ impl Process {
     ) -> Result<Process, BenchError> {
         let own = std::env::current_exe().map_err(BenchError::system("find this binary"))?;
         let mut command = Command::new(own);
-        command.args([role::WORD, "tied", "--"]).arg(program).args(arguments);
+        command.arg(role::WORD).arg(std::process::id().to_string());
+        command.args(["tied", "--"]).arg(program).args(arguments);
         Process::spawn(name, command, directory)
     }
 
@@ -46,7 +47,7 @@ impl Process {
     pub fn role(name: &str, arguments: &[String], directory: &Path) -> Result<Process, BenchError> {
         let own = std::env::current_exe().map_err(BenchError::system("find this binary"))?;
         let mut command = Command::new(own);
-        command.arg(role::WORD).args(arguments);
+        command.arg(role::WORD).arg(std::process::id().to_string()).args(arguments);
         Process::spawn(name, command, directory)
     }
 
@@ -80,7 +81,9 @@ impl Process {
         match timeout(patience, self.output.next_line()).await {
             Ok(Ok(Some(line))) => Ok(line),
             Ok(Ok(None)) => Err(self.failure("it printed nothing more").await),
-            Ok(Err(error)) => Err(self.failure(&format!("its output is unreadable: {error}")).await),
+            Ok(Err(error)) => {
+                Err(self.failure(&format!("its output is unreadable: {error}")).await)
+            }
             Err(_) => Err(self.not_ready(&format!("it printed nothing for {patience:?}"))),
         }
     }
@@ -173,6 +176,8 @@ mod tests {
         assert_eq!(last_lines(""), "it logged nothing");
         assert_eq!(last_lines("a\nb\n"), "its last lines:\n  a\n  b");
         let long: String = (0..100).map(|n| format!("line {n}\n")).collect();
-        assert!(last_lines(&long).contains("line 88\n") && !last_lines(&long).contains("line 87\n"));
+        assert!(
+            last_lines(&long).contains("line 88\n") && !last_lines(&long).contains("line 87\n")
+        );
     }
 }

@@ -62,6 +62,9 @@ fn name(options: &Options) -> String {
 }
 
 fn spread(Spread { median, min, max }: Spread, digits: usize) -> String {
+    if min == max {
+        return format!("{median:.digits$}");
+    }
     format!("{median:.digits$} [{min:.digits$}, {max:.digits$}]")
 }
 
@@ -170,9 +173,9 @@ mod tests {
         let text = table(&options, &figures());
         for part in [
             "connect: 32 connections, 3 endpoints",
-            "meltemi  2.0 [1.0, 3.0]\n",
+            "meltemi   2.0 [1.0, 3.0]\n",
             "nginx    8.0 [4.0, 12.0]\n",
-            "nginx  0.25 [0.25, 0.25]\n",
+            "nginx        0.25\n",
             "nginx: 2 requests failed, the first: HTTP/1.1 502 Bad Gateway\n",
             "note: envoy is skipped: gone\n",
         ] {

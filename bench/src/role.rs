@@ -9,7 +9,7 @@ mod tied;
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use crate::error::BenchError;
 
@@ -19,6 +19,8 @@ pub const WORD: &str = "role";
 #[derive(Debug, Parser)]
 #[command(name = "role")]
 struct Child {
+    /// The process that started it
+    parent: i32,
     #[command(subcommand)]
     role: Role,
 }
@@ -40,7 +42,12 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), BenchError> 
     set_parent_process_death_signal(Some(Signal::TERM))
         .map_err(|errno| errno.into())
         .map_err(BenchError::system("be told of the benchmark's end"))?;
-    match Child::parse_from(arguments).role {
+    let Child { parent, role } = Child::parse_from(arguments);
+    // It may have ended before it was to be told of.
+    if getppid().is_none_or(|it| it.as_raw_nonzero().get() != parent) {
+        return Err(BenchError::Interrupted);
+    }
+    match role {
         Role::Backend(args) => backend::run(args),
         Role::Load(args) => load::run(&args),
         Role::Relay(args) => relay::run(args),

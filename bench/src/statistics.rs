@@ -28,9 +28,11 @@ impl Spread {
     }
 }
 
-/// The spread of the quotients round by round: what drifts between rounds hits both alike.
+/// The spread of the quotients round by round: what drifts between rounds hits both alike. A round in which either is
+/// lost in the noise, and so not above zero, does not count.
 pub fn ratio(ours: &[f64], theirs: &[f64]) -> Option<Spread> {
-    Spread::of(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs))
+    let rounds = ours.iter().zip(theirs).filter(|(ours, theirs)| **ours > 0.0 && **theirs > 0.0);
+    Spread::of(rounds.map(|(ours, theirs)| ours / theirs))
 }
 
 #[cfg(test)]
@@ -56,6 +58,7 @@ mod tests {
         let spread = ratio(&[1.0, 2.0, 30.0], &[2.0, 4.0, 30.0]).unwrap();
         assert_eq!(spread, Spread { median: 0.5, min: 0.5, max: 1.0 });
         assert_eq!(ratio(&[1.0], &[0.0]), None);
+        assert_eq!(ratio(&[-1.0, 1.0], &[-1.0, -1.0]), None);
         assert_eq!(ratio(&[], &[1.0]), None);
     }
 }

@@ -25,7 +25,7 @@ pub use load::{Load, Report};
 pub use mesh::{HttpService, Mesh, Outcome, Sidecar, WorkloadBuilder};
 pub use patience::{PATIENCE, eventually, within};
 pub use port::free_port;
-pub use process::{Process, Signal, children, is_alive, kill, memory_kib};
+pub use process::{Process, Signal, descendants, is_alive, kill, memory_kib};
 
 /// The test application's gRPC messages and service.
 #[expect(missing_docs, reason = "generated")]

@@ -123,17 +123,34 @@ pub fn kill(pid: u32) {
     kill_process(pid, Signal::KILL).expect("the process runs");
 }
 
-/// The processes that a process has started and that run.
+/// The running processes of a program among those that a process has started, and those that they have started.
 ///
 /// # Panics
 /// Where there is no `/proc`.
-pub fn children(pid: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").expect("/proc can be read");
+pub fn descendants(pid: u32, program: &str) -> Vec<u32> {
+    // Of a program's name the kernel keeps 15 letters.
+    let name = &program[..program.len().min(15)];
+    let mut all = vec![pid];
+    let mut at = 0;
+    while let Some(parent) = all.get(at).copied() {
+        all.extend(children(parent));
+        at += 1;
+    }
+    let is_of = |pid: &u32| {
+        let comm = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        *pid != all[0] && comm.trim_end() == name
+    };
+    all.iter().copied().filter(is_of).collect()
+}
+
+fn children(pid: u32) -> Vec<u32> {
     let parent = |it: u32| {
         let stat = std::fs::read_to_string(format!("/proc/{it}/stat")).ok()?;
+        // The name before it stands in parentheses and may hold any character.
         stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()
     };
-    processes
+    std::fs::read_dir("/proc")
+        .expect("/proc can be read")
         .filter_map(|it| it.ok()?.file_name().to_str()?.parse().ok())
         .filter(|it| parent(*it) == Some(pid) && is_alive(*it))
         .collect()

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Place, READY, Starting};
 use crate::error::BenchError;
 use crate::process::Process;
-use crate::scenario::{Carried, Topology};
+use crate::scenario::{Topology, Wire};
 use crate::template::fill;
 
 /// Any free port.
@@ -56,11 +56,13 @@ fn program() -> Option<PathBuf> {
     Some(own.with_file_name("meltemi")).filter(|it| it.is_file())
 }
 
-fn protocol(carried: Carried) -> (&'static str, &'static str) {
-    match carried {
-        Carried::Http1 => ("http", "HTTP"),
-        Carried::Http2 => ("grpc", "GRPC"),
-        Carried::Tcp => ("tcp", "TCP"),
+/// The protocol as a port's name, and as a `ServiceEntry` has it.
+fn protocol(wire: Wire) -> (&'static str, &'static str) {
+    match wire {
+        Wire::Http1 | Wire::Http1Close => ("http", "HTTP"),
+        Wire::H2 => ("http2", "HTTP2"),
+        Wire::Grpc => ("grpc", "GRPC"),
+        Wire::Tcp => ("tcp", "TCP"),
     }
 }
 
@@ -84,7 +86,7 @@ async fn apply(starting: &Starting<'_>, program: &Path, state: &str) -> Result<(
         Topology::Pair => include_str!("../../peers/meltemi/pair.yaml"),
         Topology::Single => include_str!("../../peers/meltemi/single.yaml"),
     };
-    let (name, protocol) = protocol(starting.setup.carried);
+    let (name, protocol) = protocol(starting.setup.wire);
     let values = [("port_name", name.to_owned()), ("port_protocol", protocol.to_owned())];
     let text = fill(template, &values, starting.endpoints).map_err(|said| BenchError::Unclear {
         name: "meltemi-apply".to_owned(),
@@ -120,7 +122,7 @@ async fn start_server(
     let mut words = proxy(starting, state, &format!("bench-{number}"));
     words.push("--service=bench".to_owned());
     words.push("--service-account=bench".to_owned());
-    words.push(format!("--port={}/{}", endpoint.port(), protocol(starting.setup.carried).0));
+    words.push(format!("--port={}/{}", endpoint.port(), protocol(starting.setup.wire).0));
     up(starting, program, Place::Server, &words).await?;
     Ok(())
 }

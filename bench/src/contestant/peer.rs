@@ -7,42 +7,56 @@ use super::{Kind, Place, Starting, find};
 use crate::certificates::NAME;
 use crate::error::BenchError;
 use crate::process::Process;
-use crate::scenario::Carried;
+use crate::scenario::{Carried, Topology, Wire};
 use crate::template::fill;
 
 /// The configuration for a place, if the peer can carry this at all.
-fn template(kind: Kind, carried: Carried, place: Place) -> Option<&'static str> {
-    Some(match (kind, carried, place) {
-        (Kind::Envoy, Carried::Tcp, Place::Client) => include_str!("../../peers/envoy/client-tcp.yaml"),
-        (Kind::Envoy, Carried::Tcp, Place::Server) => include_str!("../../peers/envoy/server-tcp.yaml"),
-        (Kind::Envoy, Carried::Http1 | Carried::Http2, Place::Client) => {
-            include_str!("../../peers/envoy/client.yaml")
+fn template(kind: Kind, wire: Wire, place: Place) -> Option<&'static str> {
+    match kind {
+        Kind::Envoy => envoy(wire.carried(), place),
+        Kind::Nginx => nginx(wire, place),
+        Kind::Haproxy => haproxy(wire.carried(), place),
+        Kind::Direct | Kind::Relay | Kind::Meltemi => None,
+    }
+}
+
+fn envoy(carried: Carried, place: Place) -> Option<&'static str> {
+    Some(match (carried, place) {
+        (Carried::Tcp, Place::Client) => include_str!("../../peers/envoy/client-tcp.yaml"),
+        (Carried::Tcp, Place::Server) => include_str!("../../peers/envoy/server-tcp.yaml"),
+        (Carried::Tcp, Place::Single) => return None,
+        (_, Place::Client) => include_str!("../../peers/envoy/client.yaml"),
+        (_, Place::Server) => include_str!("../../peers/envoy/server.yaml"),
+        (_, Place::Single) => include_str!("../../peers/envoy/single.yaml"),
+    })
+}
+
+/// Towards its upstreams it speaks HTTP/2 for gRPC alone.
+fn nginx(wire: Wire, place: Place) -> Option<&'static str> {
+    Some(match (wire, place) {
+        (Wire::Http1 | Wire::Http1Close, Place::Client) => {
+            include_str!("../../peers/nginx/client.conf")
         }
-        (Kind::Envoy, Carried::Http1 | Carried::Http2, Place::Server) => {
-            include_str!("../../peers/envoy/server.yaml")
+        (Wire::Http1 | Wire::Http1Close, Place::Server) => {
+            include_str!("../../peers/nginx/server.conf")
         }
-        (Kind::Envoy, Carried::Http1 | Carried::Http2, Place::Single) => {
-            include_str!("../../peers/envoy/single.yaml")
+        (Wire::Http1 | Wire::Http1Close, Place::Single) => {
+            include_str!("../../peers/nginx/single.conf")
         }
-        (Kind::Nginx, Carried::Http1, Place::Client) => include_str!("../../peers/nginx/client.conf"),
-        (Kind::Nginx, Carried::Http1, Place::Server) => include_str!("../../peers/nginx/server.conf"),
-        (Kind::Nginx, Carried::Http1, Place::Single) => include_str!("../../peers/nginx/single.conf"),
-        (Kind::Haproxy, Carried::Tcp, Place::Client) => {
-            include_str!("../../peers/haproxy/client-tcp.cfg")
-        }
-        (Kind::Haproxy, Carried::Tcp, Place::Server) => {
-            include_str!("../../peers/haproxy/server-tcp.cfg")
-        }
-        (Kind::Haproxy, Carried::Http1 | Carried::Http2, Place::Client) => {
-            include_str!("../../peers/haproxy/client.cfg")
-        }
-        (Kind::Haproxy, Carried::Http1 | Carried::Http2, Place::Server) => {
-            include_str!("../../peers/haproxy/server.cfg")
-        }
-        (Kind::Haproxy, Carried::Http1 | Carried::Http2, Place::Single) => {
-            include_str!("../../peers/haproxy/single.cfg")
-        }
+        (Wire::Grpc, Place::Client) => include_str!("../../peers/nginx/client-grpc.conf"),
+        (Wire::Grpc, Place::Server) => include_str!("../../peers/nginx/server-grpc.conf"),
         _ => return None,
+    })
+}
+
+fn haproxy(carried: Carried, place: Place) -> Option<&'static str> {
+    Some(match (carried, place) {
+        (Carried::Tcp, Place::Client) => include_str!("../../peers/haproxy/client-tcp.cfg"),
+        (Carried::Tcp, Place::Server) => include_str!("../../peers/haproxy/server-tcp.cfg"),
+        (Carried::Tcp, Place::Single) => return None,
+        (_, Place::Client) => include_str!("../../peers/haproxy/client.cfg"),
+        (_, Place::Server) => include_str!("../../peers/haproxy/server.cfg"),
+        (_, Place::Single) => include_str!("../../peers/haproxy/single.cfg"),
     })
 }
 
@@ -74,15 +88,20 @@ pub(super) fn start(starting: &mut Starting<'_>) -> Result<Option<String>, Bench
     let Some(program) = find(variable, name) else {
         return Ok(Some(format!("`{name}` is not on PATH, nor does {variable} name it")));
     };
-    let carried = starting.setup.carried;
-    let is_missing = |place: &Place| template(kind, carried, *place).is_none();
-    if [Place::Client, Place::Server].iter().any(is_missing) {
-        return Ok(Some("it cannot do this, or has no configuration for it in bench/peers".to_owned()));
+    let wire = starting.setup.wire;
+    let places: &[Place] = match starting.setup.topology {
+        Topology::Pair => &[Place::Client, Place::Server],
+        Topology::Single => &[Place::Single],
+    };
+    if places.iter().any(|place| template(kind, wire, *place).is_none()) {
+        return Ok(Some(
+            "it cannot do this, or has no configuration for it in bench/peers".to_owned(),
+        ));
     }
     starting.lay_out(|starting, place, listen, to| {
         let name = starting.name(place);
         let admin = starting.free()?;
-        let text = template(kind, carried, place).unwrap_or_default();
+        let text = template(kind, wire, place).unwrap_or_default();
         let values = values(starting, &name, listen, admin);
         let text = fill(text, &values, to).map_err(|missing| BenchError::Unclear {
             name: name.clone(),
@@ -114,7 +133,7 @@ fn values(
     listen: SocketAddr,
     admin: SocketAddr,
 ) -> Vec<(&'static str, String)> {
-    let http2 = starting.setup.carried == Carried::Http2;
+    let http2 = starting.setup.wire.carried() == Carried::Http2;
     let choose = |two: &str, one: &str| if http2 { two.to_owned() } else { one.to_owned() };
     vec![
         ("name", name.to_owned()),
@@ -137,8 +156,8 @@ mod tests {
     #[test]
     fn every_template_is_filled_in_whole() {
         let setup = crate::contestant::Setup {
-            topology: crate::scenario::Topology::Pair,
-            carried: Carried::Http2,
+            topology: Topology::Pair,
+            wire: Wire::H2,
             workers: 2,
             endpoints: 1,
         };
@@ -156,15 +175,20 @@ mod tests {
         let values = values(&starting, "n", own, own);
         let mut seen = 0;
         for kind in [Kind::Envoy, Kind::Nginx, Kind::Haproxy] {
-            for carried in [Carried::Http1, Carried::Http2, Carried::Tcp] {
+            for wire in [Wire::Http1, Wire::H2, Wire::Grpc, Wire::Tcp] {
                 for place in [Place::Client, Place::Server, Place::Single] {
-                    let Some(template) = template(kind, carried, place) else { continue };
+                    let Some(template) = template(kind, wire, place) else { continue };
                     let filled = fill(template, &values, &endpoints).unwrap();
-                    assert!(filled.contains('7') && filled.contains('8') && filled.contains('9'));
+                    for port in [7, 8, 9] {
+                        let written =
+                            [format!("127.0.0.1:{port}"), format!("port_value: {port} }}")];
+                        assert!(written.iter().any(|it| filled.contains(it)), "{filled}");
+                    }
                     seen += 1;
                 }
             }
         }
-        assert_eq!(seen, 6 + 2 + 3 + 6 + 2);
+        // Envoy and HAProxy: three places for each kind of HTTP, two for bytes; nginx: three, and two for gRPC.
+        assert_eq!(seen, 11 + 5 + 11);
     }
 }

@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_head_is_read_when_it_is_complete() {
-        let whole = b"HTTP/1.1 200 OK\r\nX-Other: 1\r\nContent-Length: 12\r\nconnection: close\r\n\r\nbody";
+        let whole =
+            b"HTTP/1.1 200 OK\r\nX-Other: 1\r\nContent-Length: 12\r\nconnection: close\r\n\r\nbody";
         assert_eq!(head(&whole[..whole.len() - 5]), None);
         let read = head(whole).unwrap();
         assert_eq!(read, Head { length: whole.len() - 4, body: Some(12), close: true });

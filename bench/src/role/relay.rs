@@ -81,7 +81,8 @@ pub fn run(args: Args) -> Result<(), BenchError> {
     let relay = Arc::new(Relay::new(&args)?);
     runtime.block_on(async {
         let listener = TcpListener::bind(args.listen).await;
-        let listener = listener.map_err(BenchError::system(format!("listen on {}", args.listen)))?;
+        let listener =
+            listener.map_err(BenchError::system(format!("listen on {}", args.listen)))?;
         // On a worker of its own runtime, not on this thread, which would wake up for each connection.
         let accepting = tokio::spawn(accept(listener, relay));
         accepting.await.map_err(|error| BenchError::Tls(error.to_string()))
@@ -125,8 +126,10 @@ impl Relay {
             Tls::None => {}
             Tls::Accepted => {
                 let (chain, key) = files.own(Side::Server)?;
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(files.roots()?), provider());
+                let verifier = WebPkiClientVerifier::builder_with_provider(
+                    Arc::new(files.roots()?),
+                    provider(),
+                );
                 let verifier = verifier.build().map_err(|it| BenchError::Tls(it.to_string()))?;
                 let config = ServerConfig::builder_with_provider(provider())
                     .with_protocol_versions(&[&rustls::version::TLS13])
@@ -144,7 +147,8 @@ impl Relay {
                     .with_root_certificates(files.roots()?)
                     .with_client_auth_cert(chain, key)
                     .map_err(tls)?;
-                let name = ServerName::try_from(NAME).map_err(|it| BenchError::Tls(it.to_string()))?;
+                let name =
+                    ServerName::try_from(NAME).map_err(|it| BenchError::Tls(it.to_string()))?;
                 relay.connector = Some((TlsConnector::from(Arc::new(config)), name));
             }
         }

@@ -263,6 +263,3 @@ pub(crate) fn findings_of(
     };
     report.into_problems().into_iter().map(finding).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,12 +1,12 @@
 //! Server-side apply: an object is made, or the fields of the applied one are set in it.
 //!
-//! What a manager applied is kept in an annotation, so that a field which it leaves out next time goes, while
-//! fields of others stay. Lists are one value, replaced whole. Two managers that set the same field are not told of
-//! their conflict: the last one wins, as with `force`.
+//! What a manager applied is kept in an annotation, so that a field which it leaves out next time goes, unless another
+//! manager applies it, too; fields of others stay, also in the same map. Lists are one value, replaced whole. Two
+//! managers that set the same field are not told of their conflict: the last one wins, as with `force`.
 
 use serde_json::{Map, Value, json};
 
-use crate::patch::{merge, pruned};
+use crate::patch::{merge, prune};
 use crate::query::Parameters;
 use crate::status::Failure;
 
@@ -31,8 +31,10 @@ pub(crate) fn onto(current: &Value, applied: &Value, manager: &str) -> Result<Va
     let applied = without_server_fields(applied);
     let mut managers = managers(current);
     let mut new = current.clone();
-    if let Some(gone) = managers.get(manager).and_then(|before| pruned(before, &applied)) {
-        merge(&mut new, &gone);
+    if let Some(before) = managers.remove(manager) {
+        let mut kept = applied.clone();
+        managers.values().for_each(|theirs| merge(&mut kept, theirs));
+        prune(&mut new, &before, &kept);
     }
     merge(&mut new, &applied);
     managers.insert(manager.to_owned(), applied);
@@ -79,5 +81,21 @@ mod tests {
             third["spec"]["b"]["c"], 4,
             "what another manager applied is not this one's to drop"
         );
+    }
+
+    #[test]
+    fn a_map_that_is_left_out_loses_only_what_its_manager_set() {
+        let mine = json!({"metadata": {"name": "x", "labels": {"mine": "1", "both": "1"}}});
+        let theirs = json!({"metadata": {"labels": {"both": "1", "theirs": "1"}}});
+        let mut current = onto(&fresh(&mine, "me").unwrap(), &theirs, "you").unwrap();
+        merge(&mut current, &json!({"metadata": {"labels": {"patched": "1"}}}));
+        let nothing = json!({"metadata": {"name": "x"}});
+        let after = onto(&current, &nothing, "me").unwrap();
+        let labels = json!({"both": "1", "theirs": "1", "patched": "1"});
+        assert_eq!(after["metadata"]["labels"], labels);
+        let after = onto(&after, &nothing, "you").unwrap();
+        assert_eq!(after["metadata"]["labels"], json!({"patched": "1"}));
+        let alone = onto(&fresh(&mine, "me").unwrap(), &nothing, "me").unwrap();
+        assert!(alone["metadata"].get("labels").is_none(), "no empty map is left: {alone}");
     }
 }

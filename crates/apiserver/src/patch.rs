@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::status::Failure;
 
-pub(crate) use self::merge::{merge, pruned};
+pub(crate) use self::merge::{merge, prune};
 pub(crate) use self::strategic::{has_merge_lists, merge as merge_strategic};
 
 /// The kinds of patch, by content type.

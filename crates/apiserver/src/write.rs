@@ -4,6 +4,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::StatusCode;
 use meltemi_api::Kind;
+use meltemi_api::defaults::fill;
 use meltemi_names::is_dns_subdomain;
 use meltemi_store::{Entry, Expect, Key, Store, StoreError};
 use serde_json::Value;
@@ -48,6 +49,7 @@ async fn insert(
 ) -> Result<Response, Failure> {
     check_namespace(store, target).await?;
     begin(&mut value)?;
+    fill(target.kind, &mut value);
     if target.kind.plural() == "namespaces" && target.kind.group().is_empty() {
         check_namespace_name(&key)?;
     }
@@ -158,6 +160,7 @@ async fn change(
         let current = answer_as(target, key, &entry.value, entry.version)?;
         let mut new = step(&current)?;
         place(target, &mut new)?;
+        fill(target.kind, &mut new);
         check_identity(key, &current, &new)?;
         let new = succeed(&current, new, target.status)?;
         let bytes = Bytes::from(encode(target, key, &new)?);

@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn the_default_is_where_the_desktop_keeps_state() {
-        let cases: [(&[(&str, &str)], Option<&str>); 5] = [
+        type Variables = &'static [(&'static str, &'static str)];
+        let cases: [(Variables, Option<&str>); 5] = [
             (&[("XDG_STATE_HOME", "/s"), ("HOME", "/h")], Some("/s/meltemi")),
             (&[("HOME", "/h")], Some("/h/.local/state/meltemi")),
             (&[("XDG_STATE_HOME", "s"), ("HOME", "/h")], Some("/h/.local/state/meltemi")),

@@ -90,20 +90,22 @@ impl DataPath {
         let (phase, phases) = watch::channel(Phase::Serving);
         let (open, until) = UnixStream::pair()?;
         let mut path = DataPath { phase, open, loads: Vec::new(), threads: Vec::new() };
+        let listeners = listeners.with_purposes();
+        let own: io::Result<Arc<[_]>> = listeners.iter().map(|(it, _)| it.local_addr()).collect();
+        let own = own?;
         let mut doors = Vec::new();
         for index in 0..workers.max(1) {
             let load = Arc::<Load>::default();
             let (accepted, connections) = mpsc::unbounded_channel();
-            let (shared, phases, own) = (shared.clone(), phases.clone(), load.clone());
-            let runtime = runtime()?;
+            let (shared, phases, door) = (shared.clone(), phases.clone(), load.clone());
+            let (runtime, listening) = (runtime()?, own.clone());
             path.loads.push(load.clone());
             path.spawn(format!("worker-{index}"), move || {
-                let worker = Worker::new(shared, index, own.clone());
-                LocalSet::new().block_on(&runtime, work(worker, own, connections, phases));
+                let worker = Worker::new(shared, index, load.clone(), listening);
+                LocalSet::new().block_on(&runtime, work(worker, load, connections, phases));
             })?;
-            doors.push(Door { accepted, load });
+            doors.push(Door { accepted, load: door });
         }
-        let listeners = listeners.with_purposes();
         path.spawn("acceptor".into(), move || {
             if let Err(error) = accept(&listeners, &doors, &until) {
                 tracing::error!(%error, "the listeners failed");
@@ -123,7 +125,7 @@ impl DataPath {
     }
 
     /// To be called once the workload is out of the registry: answers tell callers to go elsewhere, connections that idle
-    /// are closed. Ends when no request is carried and no inbound connection is left.
+    /// are closed. Ends when no inbound connection is left; the application's own calls go on.
     pub async fn drain(&self) {
         self.phase.send_if_modified(|phase| {
             let changed = *phase == Phase::Serving;
@@ -132,12 +134,9 @@ impl DataPath {
             }
             changed
         });
-        for load in &self.loads {
-            loop {
-                let less = load.less.notified();
-                if load.in_flight.load(Relaxed) == 0 && load.inbound.load(Relaxed) == 0 {
-                    break;
-                }
+        while let Some(busy) = self.loads.iter().find(|load| load.inbound.load(Relaxed) > 0) {
+            let less = busy.less.notified();
+            if busy.inbound.load(Relaxed) > 0 {
                 less.await;
             }
         }
@@ -180,8 +179,9 @@ async fn work(
                 Some(accepted) => {
                     let (worker, load) = (worker.clone(), load.clone());
                     spawn_local(async move {
+                        let is_inbound = matches!(accepted.purpose, Purpose::Inbound);
                         serve(&worker, accepted).await;
-                        load.connections.fetch_sub(1, Relaxed);
+                        load.leave(is_inbound);
                     });
                 }
                 None => return,

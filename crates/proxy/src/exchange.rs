@@ -44,7 +44,14 @@ pub(crate) enum Reply<'a> {
 impl Reply<'_> {
     /// Passes an interim response on (RFC 9110, section 15.2), where the caller's version can have one here.
     pub(crate) async fn interim(&mut self, head: &ResponseHead) -> io::Result<()> {
-        let Reply::H1 { writer, to } = self else { return Ok(()) };
+        let (writer, to) = match self {
+            Reply::H1 { writer, to } => (writer, to),
+            Reply::H2 { respond, .. } => {
+                return respond
+                    .send_informational(convert::response(head))
+                    .map_err(io::Error::other);
+            }
+        };
         if to.version != crate::http::head::Version::Http11 {
             return Ok(());
         }

@@ -23,7 +23,7 @@ pub(crate) enum Role {
     /// The application's, to one port of a service, by the authority that stands for it.
     Service(Box<[u8]>),
     /// The mesh's, to the application.
-    Inbound(Caller),
+    Inbound(Box<Caller>),
 }
 
 impl Role {

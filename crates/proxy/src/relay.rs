@@ -65,6 +65,10 @@ pub(crate) async fn relay(
 ) -> End {
     counted.read_status(&response.fields);
     replay.forget();
+    if !call.body.is_over() {
+        // Nobody can tell whether the rest of the request will be read.
+        call.reply.close_after();
+    }
     if call.reply.begin(response).is_err() {
         return End::CallerGone;
     }
@@ -93,7 +97,7 @@ pub(crate) async fn relay(
         && let Some(key) = route.key()
         && end == End::Complete
         && response.keep_alive
-        && connection.writer.is_over()
+        && connection.writer.is_done()
         && connection.reader.is_body_over()
     {
         worker.pool.put(key, route.endpoint(), *connection, Instant::now());
@@ -111,7 +115,7 @@ async fn both_ways(
 ) -> Result<(), Broken> {
     let Call { body, reply, .. } = call;
     let mut back = reply.sink();
-    let mut is_sent = replay.is_over() || is_over(body);
+    let mut is_sent = sink.is_done();
     while !is_sent {
         tokio::select! {
             biased;
@@ -136,13 +140,6 @@ fn poll_gone(body: &mut Source<'_>, cx: &mut Context<'_>) -> Poll<()> {
     match body {
         Source::H1(reader) => reader.poll_gone(cx),
         Source::H2(_) => Poll::Pending,
-    }
-}
-
-fn is_over(body: &mut Source<'_>) -> bool {
-    match body {
-        Source::H1(reader) => reader.is_body_over(),
-        Source::H2(receiver) => receiver.is_over(),
     }
 }
 
@@ -176,16 +173,28 @@ pub(crate) async fn tunnel(
     counted: &mut Counted,
 ) -> End {
     let mut up = Counted::default();
-    let there = async {
-        pump(&mut Source::H1(reader), &mut Sink::H1(far_writer), &mut up).await?;
-        far_writer.close().await.map_err(|_| Broken::Sink)
-    };
-    let back = async {
-        pump(&mut Source::H1(far_reader), &mut Sink::H1(writer), counted).await?;
-        writer.close().await.map_err(|_| Broken::Sink)
-    };
+    let there = one_way(reader, far_writer, &mut up);
+    let back = one_way(far_reader, writer, counted);
     match tokio::try_join!(there, back) {
         Ok(_) => End::Complete,
         Err(_) => End::CallerGone,
+    }
+}
+
+/// Carries one direction. A side that takes no more may still have something to say: only a side that cannot be read any
+/// longer ends both directions.
+async fn one_way(
+    reader: &mut Reader,
+    writer: &mut Writer,
+    counted: &mut Counted,
+) -> Result<(), BodyError> {
+    match pump(&mut Source::H1(reader), &mut Sink::H1(writer), counted).await {
+        Err(Broken::Source(error)) => Err(error),
+        Err(Broken::Sink) => Ok(()),
+        Ok(()) => {
+            // A side that is gone already needs no end.
+            let _ = writer.close().await;
+            Ok(())
+        }
     }
 }

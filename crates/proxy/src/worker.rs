@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -25,6 +26,8 @@ pub(crate) struct Worker {
     pub(crate) series: RefCell<SeriesCache>,
     /// What we say about ourselves at the beginning of a connection to another proxy.
     pub(crate) preface: Box<[u8]>,
+    /// Our own listeners: a request that leads to one of them would go round in a circle.
+    own: Arc<[SocketAddr]>,
     /// Whether the workload is out of the registry.
     draining: Cell<bool>,
     drain: Notify,
@@ -41,8 +44,25 @@ pub(crate) struct Load {
     pub(crate) inbound: AtomicU64,
     /// Requests and TCP connections being carried.
     pub(crate) in_flight: AtomicU64,
-    /// Told when one of the inbound side or in flight ends.
+    /// Told when an inbound connection ends.
     pub(crate) less: Notify,
+}
+
+impl Load {
+    /// A connection was given to the worker.
+    pub(crate) fn enter(&self, is_inbound: bool) {
+        self.connections.fetch_add(1, Relaxed);
+        self.inbound.fetch_add(is_inbound.into(), Relaxed);
+    }
+
+    /// It has ended.
+    pub(crate) fn leave(&self, is_inbound: bool) {
+        self.connections.fetch_sub(1, Relaxed);
+        if is_inbound {
+            self.inbound.fetch_sub(1, Relaxed);
+            self.less.notify_one();
+        }
+    }
 }
 
 /// Clusters by the authority that requests name, valid for one generation of the configuration.
@@ -53,7 +73,12 @@ struct Remembered {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>, index: usize, load: Arc<Load>) -> Rc<Worker> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        index: usize,
+        load: Arc<Load>,
+        own: Arc<[SocketAddr]>,
+    ) -> Rc<Worker> {
         let preface = crate::listen::tls::preface(&shared.local);
         Rc::new(Worker {
             shared,
@@ -61,11 +86,21 @@ impl Worker {
             pool: Pool::default(),
             series: RefCell::default(),
             preface,
+            own,
             draining: Cell::new(false),
             drain: Notify::new(),
             load,
             remembered: RefCell::default(),
         })
+    }
+
+    /// Whether an address leads back to this proxy.
+    pub(crate) fn is_own(&self, address: SocketAddr) -> bool {
+        let is_same = |own: &SocketAddr| {
+            let reaches_all = own.ip().is_unspecified() || address.ip().is_unspecified();
+            own.port() == address.port() && (own.ip() == address.ip() || reaches_all)
+        };
+        self.own.iter().any(is_same)
     }
 
     /// From now on answers tell callers to go elsewhere, and idle connections are closed.
@@ -84,13 +119,10 @@ impl Worker {
     }
 
     /// Counts a request or TCP connection while the guard lives.
-    pub(crate) fn carry(&self) -> Counted<'_> {
-        Counted::new(&self.load.in_flight, &self.load)
-    }
-
-    /// Counts an inbound connection while the guard lives.
-    pub(crate) fn hold_inbound(&self) -> Counted<'_> {
-        Counted::new(&self.load.inbound, &self.load)
+    pub(crate) fn carry(&self) -> Carried<'_> {
+        // Written by this worker only: no other core's cache line is taken away.
+        self.load.in_flight.fetch_add(1, Relaxed);
+        Carried(&self.load.in_flight)
     }
 
     /// The cluster that an authority stood for, if the configuration has not changed since.
@@ -118,23 +150,11 @@ impl Worker {
     }
 }
 
-/// One more of something, until it is dropped.
-pub(crate) struct Counted<'a> {
-    count: &'a AtomicU64,
-    load: &'a Load,
-}
+/// A request that is being carried, until it is dropped.
+pub(crate) struct Carried<'a>(&'a AtomicU64);
 
-impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicU64, load: &'a Load) -> Self {
-        // Written by this worker only: no other core's cache line is taken away.
-        count.fetch_add(1, Relaxed);
-        Counted { count, load }
-    }
-}
-
-impl Drop for Counted<'_> {
+impl Drop for Carried<'_> {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Relaxed);
-        self.load.less.notify_one();
+        self.0.fetch_sub(1, Relaxed);
     }
 }

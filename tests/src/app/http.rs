@@ -129,7 +129,7 @@ async fn connection(state: Arc<State>, stream: TcpStream) {
     });
     let mut server = auto::Builder::new(TokioExecutor::new());
     // Nothing of a stalled body is taken in advance, so that back-pressure can be seen.
-    server.http1().max_buf_size(CHUNK);
+    server.http1().max_buf_size(128 * 1024);
     let served = server.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
     // A client that goes away is no fault of the application.
     drop(served);

@@ -14,7 +14,8 @@ async fn pair(mesh: &Mesh) -> (HttpApp, [Sidecar; 2], std::net::SocketAddr) {
     (app, [sidecar, client], ([127, 0, 0, 1], listen).into())
 }
 
-/// Heads that are read in two ways by two readers, and what is no HTTP at all.
+/// Heads that are read in two ways by two readers, and what is no HTTP at all. A coding other than `chunked` alone is
+/// answered 501, as Envoy does.
 const SMUGGLING: &[(&str, &str)] = &[
     ("both lengths", "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
     ("two lengths", "content-length: 5\r\ncontent-length: 6\r\n\r\nhello"),
@@ -55,7 +56,8 @@ async fn ambiguous_heads_are_answered_400_and_never_forwarded() {
             let mut calls = Http1::connect(address).await;
             calls.send(format!("POST {target} HTTP/1.1\r\nhost: hello\r\n{rest}")).await;
             let response = calls.response().await;
-            assert_eq!(response.status, 400, "{what} to {target}");
+            let expected = if rest.starts_with("transfer-encoding") { 501 } else { 400 };
+            assert_eq!(response.status, expected, "{what} to {target}");
             assert!(calls.is_closed().await, "{what}: what follows has no beginning");
         }
     }

@@ -2,8 +2,7 @@
 
 use std::net::TcpListener;
 
-use meltemi_tests::{Mesh, Outcome, eventually, meltemi, mesh};
-use serde_json::Value;
+use meltemi_tests::{Mesh, Outcome, meltemi, mesh};
 use tokio::process::Command;
 
 async fn run(arguments: &[&str]) -> Outcome {
@@ -87,46 +86,4 @@ async fn wrong_usage_ends_with_2_and_help_has_an_example() {
         assert_eq!(outcome.code, Some(0), "{command}: {outcome}");
         assert!(outcome.stdout.contains("Example"), "{command}: {outcome}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_demo_ends_by_itself_and_leaves_nothing_behind() {
-    let temporary = tempfile::tempdir().unwrap();
-    let mut command = Command::new(meltemi());
-    command
-        .args(["demo", "--duration", "5s", "--rate", "50", "--output", "json"])
-        .env("TMPDIR", temporary.path());
-    let outcome = mesh::run(command, "").await;
-    assert_eq!(outcome.code, Some(0), "{outcome}");
-    let summary: Value = serde_json::from_str(&outcome.stdout).expect("one JSON object");
-    let number = |name: &str| summary[name].as_f64().unwrap_or_else(|| panic!("{name}: {summary}"));
-    assert!(number("requests") > 0.0 && number("success_rate") == 1.0, "{summary}");
-    assert_eq!(number("requests"), number("succeeded"), "{summary}");
-    assert_eq!(number("mtls_share"), 1.0, "{summary}");
-    let services = summary["services"].as_array().unwrap();
-    let of = |name: &str| {
-        services.iter().find(|it| it["name"] == name).unwrap_or_else(|| panic!("{name}"))
-    };
-    for name in ["catalog", "reviews", "ratings"] {
-        assert!(of(name)["requests"].as_f64().unwrap() > 0.0, "{name}: {summary}");
-    }
-    let versions: Vec<_> =
-        of("reviews")["endpoints"].as_array().unwrap().iter().map(|it| &it["version"]).collect();
-    assert_eq!(versions.len(), 3, "{versions:?}");
-    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().collect();
-    assert!(left.is_empty(), "{left:?}");
-    let marker = format!("TMPDIR={}", temporary.path().display());
-    eventually("no process of the demo is left", async || {
-        let left: Vec<_> = std::fs::read_dir("/proc")
-            .unwrap()
-            .filter_map(|it| Some(it.ok()?.path().join("environ")))
-            .filter(|it| std::fs::read(it).is_ok_and(|text| contains(&text, marker.as_bytes())))
-            .collect();
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
-    })
-    .await;
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|it| it == part)
 }

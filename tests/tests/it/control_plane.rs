@@ -69,7 +69,7 @@ async fn proxies_restart_without_a_control_plane() {
 
 /// Waits until a proxy has kept a configuration with these words; it gathers changes for a moment before it writes.
 async fn keeps(mesh: &Mesh, proxy: &str, words: &str) {
-    let file = mesh.state().join("proxies/default").join(proxy).join("configuration");
+    let file = mesh.state().join("proxies/default").join(proxy).join("configuration/last-good.bin");
     eventually(&format!("{proxy} keeps its configuration"), async || {
         let kept = std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
         let found = kept.windows(words.len()).any(|it| it == words.as_bytes());

@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use meltemi_tests::{
-    Http1, Load, Mesh, Sidecar, Signal, children, eventually, free_port, is_alive, kill, test_app,
+    Http1, Load, Mesh, Sidecar, Signal, descendants, eventually, free_port, is_alive, kill,
+    test_app,
 };
 
 /// An instance under `meltemi run`, and the port of its application.
@@ -18,9 +19,9 @@ async fn start_at(mesh: &Mesh, name: &str, port: u16) -> Sidecar {
 }
 
 fn application(sidecar: &Sidecar) -> u32 {
-    let children = children(sidecar.pid());
-    assert_eq!(children.len(), 1, "`run` has one command");
-    children[0]
+    let applications = descendants(sidecar.pid(), "meltemi-test-app");
+    assert_eq!(applications.len(), 1, "`run` has one command");
+    applications[0]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,7 +101,8 @@ async fn a_stop_under_load_loses_no_request_and_the_log_proves_its_order() {
     let (mut leaving, port) = instance(&mesh, "leaving").await;
     let client = mesh.client().await;
     // One request that is still being answered when the stop begins.
-    let held = Load::start(client.outbound, "http://hello/hold", 1);
+    let mut caller = client.http().await;
+    let held = tokio::spawn(async move { caller.get("http://hello/hold").await });
     let direct = ([127, 0, 0, 1], port).into();
     eventually("a held request", async || {
         let stats = Http1::connect(direct).await.get("/stats").await.json();
@@ -123,13 +125,33 @@ async fn a_stop_under_load_loses_no_request_and_the_log_proves_its_order() {
     leaving.process.ended().await;
     let report = load.stop().await;
     assert_eq!(report.failures, Vec::<String>::new(), "{:?}", report.answers);
-    let held = held.stop().await;
-    assert_eq!(held.failures, Vec::<String>::new());
-    assert!(held.answers["leaving"] >= 1, "the held request was answered: {:?}", held.answers);
+    let held = held.await.unwrap();
+    assert_eq!((held.status, held.served_by()), (200, "leaving"), "the held request was answered");
 
-    let log = mesh.control_log();
+    let log = leaving.process.log();
     let at = |what: &str| log.find(what).unwrap_or_else(|| panic!("{what:?} is not in:\n{log}"));
-    assert!(at("taken out of the registry") < at("no proxy knows it any longer"));
+    let order = [
+        "taking the workload out",
+        "drained: acknowledged",
+        "last request finished",
+        "command ended",
+    ];
+    assert!(order.map(at).is_sorted(), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_command_has_started_ends_with_a_killed_run_too() {
+    let mesh = Mesh::start().await;
+    let (app, port) = (test_app().display(), free_port());
+    let script = format!("{app} {port} inner & wait");
+    let mut run = mesh.workload("hello").port(port, "http").run(&["sh", "-c", &script]).await;
+    let inner = application(&run);
+    run.process.kill().await;
+    eventually("the shell's own process ends", async || match is_alive(inner) {
+        false => Ok(()),
+        true => Err(format!("process {inner} is alive")),
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,6 +165,33 @@ async fn the_exit_code_and_signals_of_a_command_are_its_own() {
     assert_eq!(run.ended().await.code(), Some(127), "as a shell has it");
     let log = run.log();
     assert!(log.contains("/nonexistent/command"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_http_server_will_do() {
+    let Some(python) = meltemi_tests::peer::program("python3") else { return };
+    let mesh = Mesh::start().await;
+    let mut instances = Vec::new();
+    for _ in 0..3 {
+        let port = free_port();
+        // Speaks HTTP/1.0: each response ends with its connection.
+        let command = [
+            python.to_str().unwrap(),
+            "-m",
+            "http.server",
+            "--bind",
+            "127.0.0.1",
+            &port.to_string(),
+        ];
+        instances.push(mesh.workload("files").port(port, "").run(&command).await);
+    }
+    let client = mesh.client().await;
+    let mut calls = client.http().await;
+    for at in 0..30 {
+        let response = calls.get("http://files/").await;
+        assert_eq!(response.status, 200, "request {at}: {}", response.text());
+        assert!(response.text().contains("Directory listing"), "{}", response.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 
 const IDLE: Duration = Duration::from_millis(50);
-const CALLERS: u64 = 8;
-const REQUESTS: u64 = 250;
+const CALLERS: u64 = 16;
+const REQUESTS: u64 = 150;
 
 async fn pair(mesh: &Mesh, app: &IdleCloser) -> ([Sidecar; 2], u16) {
     let sidecar = mesh.workload("brief").port(app.port(), "http").proxy().await;

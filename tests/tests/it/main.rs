@@ -6,6 +6,7 @@ mod api;
 mod bad_input;
 mod balance;
 mod commands;
+mod configured;
 mod connections;
 mod control_plane;
 mod discovery;

@@ -24,9 +24,10 @@ pub(super) async fn serve(stream: TcpStream, read: Vec<u8>, answer: &Answer) -> 
     let message = Bytes::from(grpc_message());
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = accepted.map_err(io::Error::other)?;
-        let is_grpc = request.headers().get("content-type").is_some_and(|it| {
-            it.as_bytes().starts_with(b"application/grpc")
-        });
+        let is_grpc = request
+            .headers()
+            .get("content-type")
+            .is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
         let body = if is_grpc { message.clone() } else { plain.clone() };
         // What is left of a request whose caller is gone is dropped with it.
         spawn_local(async move {

@@ -63,7 +63,8 @@ pub async fn exchange(sender: SendRequest<Bytes>, host: &str, wire: Wire) -> io:
         request.uri(format!("http://{host}/items/42"))
     };
     let request = request.body(()).map_err(io::Error::other)?;
-    let (response, mut upload) = sender.send_request(request, !is_grpc).map_err(io::Error::other)?;
+    let (response, mut upload) =
+        sender.send_request(request, !is_grpc).map_err(io::Error::other)?;
     if is_grpc {
         upload.send_data(Bytes::from(grpc_message()), true).map_err(io::Error::other)?;
     }
@@ -71,7 +72,8 @@ pub async fn exchange(sender: SendRequest<Bytes>, host: &str, wire: Wire) -> io:
     if response.status() != 200 {
         return Err(io::Error::other(format!("status {}", response.status())));
     }
-    let endpoint = response.headers().get("x-endpoint").and_then(|it| it.to_str().ok()?.parse().ok());
+    let endpoint =
+        response.headers().get("x-endpoint").and_then(|it| it.to_str().ok()?.parse().ok());
     let mut body = response.into_body();
     let mut bytes = 0;
     while let Some(data) = body.data().await {

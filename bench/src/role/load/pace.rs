@@ -37,6 +37,10 @@ impl Pace {
         let due = Rc::new(Due::default());
         let interval = Duration::from_secs(1) / rate;
         // The runtime's own timers know whole milliseconds only.
+        #[expect(
+            deprecated,
+            reason = "the other constructor is unsafe; here the descriptor lives and dies inside"
+        )]
         let timer = AsyncFd::new(timer(interval)?)?;
         let queue = due.clone();
         spawn_local(async move {

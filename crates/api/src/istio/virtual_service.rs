@@ -1,6 +1,6 @@
 //! `VirtualService`: where requests and connections to hosts go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -53,7 +53,7 @@ pub struct VirtualServiceSpec {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct Destination {
     /// The service; a short name belongs to the rule's own namespace.
-    #[schemars(with = "form::PlainHost")]
+    #[schemars(with = "form::Host")]
     pub host: String,
     /// A subset that a destination rule names.
     #[serde(default)]
@@ -184,13 +184,14 @@ impl VirtualServiceSpec {
                 report.error(at.field("hosts"), message);
             }
         }
+        let mut seen = HashMap::new();
         for (index, host) in self.hosts.iter().enumerate() {
             let at = at.field("hosts").item(index);
             if host == "*" && is_mesh {
                 let message = "`*` would take all calls of the mesh";
                 report.error(at, message).suggest("name hosts, or `gateways` other than `mesh`");
-            } else if let Some(first) = self.hosts[..index].iter().position(|it| it == host) {
-                report.error(at, format!("`{host}` is host [{first}] already"));
+            } else if let Some(first) = seen.insert(host, index) {
+                report.warn(at, format!("`{host}` is host [{first}] already"));
             }
         }
     }
@@ -257,6 +258,9 @@ fn check_routes(routes: &[RouteDestination], at: &Path, report: &mut Report) {
 
 impl Destination {
     pub(crate) fn check(&self, at: &Path, report: &mut Report) {
+        if self.host == "*" {
+            report.error(at.field("host"), "`*` is no service: name one");
+        }
         if self.port.is_some_and(|port| port.number.is_none()) {
             report.error(at.field("port").field("number"), "missing; it says which port is meant");
         }

@@ -39,9 +39,17 @@ fn mark_of(marker: &saphyr_parser::Marker) -> Mark {
 struct Open {
     mark: Mark,
     anchor: usize,
-    /// How many values it holds, for aliases.
-    size: usize,
+    extent: Extent,
     parts: Parts,
+}
+
+/// How large a value is, so that aliases of it cannot make it grow without bound.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    /// How many values it holds, with itself; long texts count as several.
+    size: usize,
+    /// How many lists and maps are nested in it, with itself.
+    depth: usize,
 }
 
 #[derive(Debug)]
@@ -62,8 +70,7 @@ enum Key {
 struct Builder {
     documents: Vec<Node>,
     open: Vec<Open>,
-    /// Values by anchor, with their sizes.
-    anchors: HashMap<usize, (Node, usize)>,
+    anchors: HashMap<usize, (Node, Extent)>,
     nodes: usize,
 }
 
@@ -76,18 +83,18 @@ impl Builder {
                     return Ok(());
                 }
                 let content = meaning(&word, style, tag.as_deref()).map_err(|it| (mark, it))?;
-                let size = 1 + word.len() / BYTES;
-                self.count(mark, size)?;
-                self.put(Node { mark, content }, size, anchor)
+                let extent = Extent { size: 1 + word.len() / BYTES, depth: 0 };
+                self.count(mark, extent)?;
+                self.put(Node { mark, content }, extent, anchor)
             }
             Event::Alias(anchor) => {
-                let (node, size) = self
+                let (node, extent) = self
                     .anchors
                     .get(&anchor)
                     .cloned()
                     .ok_or_else(|| (mark, "an alias of something that holds it".to_owned()))?;
-                self.count(mark, size)?;
-                self.put(Node { mark, ..node }, size, 0)
+                self.count(mark, extent)?;
+                self.put(Node { mark, ..node }, extent, 0)
             }
             Event::SequenceStart(anchor, _) => self.begin(mark, anchor, Parts::List(Vec::new())),
             Event::MappingStart(anchor, _) => {
@@ -114,9 +121,12 @@ impl Builder {
         }
     }
 
-    /// Counts values against the bound, before they are copied.
-    fn count(&mut self, mark: Mark, size: usize) -> Result<(), Refused> {
-        self.nodes += size;
+    /// Counts values that come here against the bounds.
+    fn count(&mut self, mark: Mark, extent: Extent) -> Result<(), Refused> {
+        if self.open.len() + extent.depth > DEPTH {
+            return Err((mark, format!("nested deeper than {DEPTH} levels")));
+        }
+        self.nodes += extent.size;
         if self.nodes > NODES {
             return Err((mark, "too many values; are aliases nested?".to_owned()));
         }
@@ -124,16 +134,14 @@ impl Builder {
     }
 
     fn begin(&mut self, mark: Mark, anchor: usize, parts: Parts) -> Result<(), Refused> {
-        if self.open.len() >= DEPTH {
-            return Err((mark, format!("nested deeper than {DEPTH} levels")));
-        }
-        self.count(mark, 1)?;
-        self.open.push(Open { mark, anchor, size: 1, parts });
+        let extent = Extent { size: 1, depth: 1 };
+        self.count(mark, extent)?;
+        self.open.push(Open { mark, anchor, extent, parts });
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Refused> {
-        let Some(Open { mark, anchor, size, parts }) = self.open.pop() else {
+        let Some(Open { mark, anchor, extent, parts }) = self.open.pop() else {
             return Ok(());
         };
         let content = match parts {
@@ -142,21 +150,22 @@ impl Builder {
                 Content::Map(merged(entries, keys, merges)?)
             }
         };
-        self.put(Node { mark, content }, size, anchor)
+        self.put(Node { mark, content }, extent, anchor)
     }
 
     /// Adds a whole value to what is open, or as a document.
-    fn put(&mut self, node: Node, size: usize, anchor: usize) -> Result<(), Refused> {
+    fn put(&mut self, node: Node, extent: Extent, anchor: usize) -> Result<(), Refused> {
         let mark = node.mark;
         if anchor != 0 {
-            self.count(mark, size)?;
-            self.anchors.insert(anchor, (node.clone(), size));
+            self.count(mark, extent)?;
+            self.anchors.insert(anchor, (node.clone(), extent));
         }
         let Some(open) = self.open.last_mut() else {
             self.documents.push(node);
             return Ok(());
         };
-        open.size += size;
+        open.extent.size += extent.size;
+        open.extent.depth = open.extent.depth.max(1 + extent.depth);
         match &mut open.parts {
             Parts::List(items) => items.push(node),
             Parts::Map { entries, keys, key, merges } => match key.take() {

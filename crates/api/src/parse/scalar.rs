@@ -61,3 +61,50 @@ fn decimal(sign: i32, digits: &str) -> Option<Number> {
     let whole = format!("-{digits}").parse::<i64>().ok().map(Number::from);
     whole.or_else(|| Number::from_f64(-digits.parse::<f64>().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn words_mean_what_kubectl_takes_them_for() {
+        for (word, expected) in [
+            ("", json!(null)),
+            ("Null", json!(null)),
+            ("yes", json!(true)),
+            ("OFF", json!(false)),
+            ("y", json!("y")),
+            ("0", json!(0)),
+            ("-7", json!(-7)),
+            ("+7", json!(7)),
+            ("0x1F", json!(31)),
+            ("0o17", json!(15)),
+            ("017", json!(15)),
+            ("089", json!(89)),
+            ("18446744073709551615", json!(u64::MAX)),
+            ("1.50", json!(1.5)),
+            (".5", json!(0.5)),
+            ("1e3", json!(1000.0)),
+            ("1.2.3", json!("1.2.3")),
+            ("1_000", json!("1_000")),
+            ("2026-01-01", json!("2026-01-01")),
+            ("0x", json!("0x")),
+            ("0x-1", json!("0x-1")),
+            ("-", json!("-")),
+            ("infinity", json!("infinity")),
+            ("1e999", json!("1e999")),
+        ] {
+            let content = match plain(word).unwrap() {
+                Content::Null => json!(null),
+                Content::Bool(it) => json!(it),
+                Content::Number(it) => json!(it),
+                Content::Text(it) => json!(it),
+                other => panic!("{word}: {other:?}"),
+            };
+            assert_eq!(content, expected, "{word}");
+        }
+        assert!(plain(".inf").is_err() && plain(".nan").is_err());
+    }
+}

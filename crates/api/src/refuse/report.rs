@@ -28,10 +28,17 @@ impl Problem {
     }
 }
 
+/// So many problems of one object are told; nobody reads more.
+const MOST: usize = 1000;
+
 /// Collects problems.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     problems: Vec<Problem>,
+    /// How many more there are.
+    left_out: usize,
+    /// The last of those, with the severity of the worst.
+    beyond: Option<Problem>,
 }
 
 impl Report {
@@ -49,7 +56,13 @@ impl Report {
         self.problems.len()
     }
 
-    pub(crate) fn into_problems(self) -> Vec<Problem> {
+    pub(crate) fn into_problems(mut self) -> Vec<Problem> {
+        if let Some(beyond) = self.beyond {
+            let message = format!("{} more problems", self.left_out);
+            let (path, is_on_key, suggestion) = (Path::root(), false, None);
+            let severity = beyond.severity;
+            self.problems.push(Problem { severity, path, is_on_key, message, suggestion });
+        }
         self.problems
     }
 
@@ -65,8 +78,13 @@ impl Report {
 
     fn push(&mut self, severity: Severity, path: Path, message: String) -> &mut Problem {
         let at = self.problems.len();
-        let is_on_key = false;
-        self.problems.push(Problem { severity, path, is_on_key, message, suggestion: None });
-        &mut self.problems[at]
+        let problem = Problem { severity, path, is_on_key: false, message, suggestion: None };
+        if at < MOST {
+            self.problems.push(problem);
+            return &mut self.problems[at];
+        }
+        self.left_out += 1;
+        let worst = self.beyond.as_ref().map_or(severity, |it| it.severity.min(severity));
+        self.beyond.insert(Problem { severity: worst, ..problem })
     }
 }

@@ -6,6 +6,8 @@
 mod format;
 mod scalar;
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{Path, Report, nearest};
@@ -63,7 +65,7 @@ impl<'a> Walk<'a> {
             return self.map(&schema["additionalProperties"], map, at);
         };
         let is_open = schema.get(OPEN).is_some();
-        let mut wrong = Vec::new();
+        let mut wrong = HashSet::new();
         for (name, value) in map.iter_mut() {
             let at = at.field(name);
             let holds = match properties.get(name) {
@@ -75,7 +77,7 @@ impl<'a> Walk<'a> {
                 }
             };
             if !holds {
-                wrong.push(name.clone());
+                wrong.insert(name.clone());
             }
         }
         let required = schema["required"].as_array().into_iter().flatten();
@@ -84,7 +86,7 @@ impl<'a> Walk<'a> {
             if !map.contains_key(name) {
                 self.report.error(at.field(name), "missing; it is required");
             }
-            holds &= map.contains_key(name) && !wrong.iter().any(|it| it == name);
+            holds &= map.contains_key(name) && !wrong.contains(name);
         }
         map.retain(|name, _| !wrong.contains(name));
         holds
@@ -104,10 +106,10 @@ impl<'a> Walk<'a> {
         if schema.is_null() {
             return true;
         }
-        let mut wrong = Vec::new();
+        let mut wrong = HashSet::new();
         for (name, value) in map.iter_mut() {
             if !self.value(schema, value, &at.field(name)) {
-                wrong.push(name.clone());
+                wrong.insert(name.clone());
             }
         }
         map.retain(|name, _| !wrong.contains(name));
@@ -122,6 +124,7 @@ impl<'a> Walk<'a> {
         if schema["maxItems"].as_u64().is_some_and(|most| items.len() as u64 > most) {
             let message = format!("{} items; at most {} fit", items.len(), schema["maxItems"]);
             self.report.error(at.clone(), message);
+            return false;
         }
         let mut holds = true;
         for (index, item) in items.iter_mut().enumerate() {

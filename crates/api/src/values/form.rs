@@ -28,8 +28,6 @@ macro_rules! forms {
 forms! {
     /// A host name or IP address, perhaps with `*.` before it.
     Host = "host";
-    /// A host name or IP address without a wildcard.
-    PlainHost = "plain-host";
     /// An IP address, or a block of them.
     Cidr = "cidr";
     /// The name of an HTTP header.

@@ -118,3 +118,81 @@ pub fn regex_problem(text: &str) -> Option<String> {
     };
     Some(format!("`{text}` is not a regular expression: {reason}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let millis = |text: &str| parse_duration(text).ok().map(|it| it.as_millis());
+        for (text, expected) in [
+            ("1.5s", Some(1500)),
+            ("0", Some(0)),
+            ("0s", Some(0)),
+            ("1h2m3.5s", Some(3_723_500)),
+            ("250ms", Some(250)),
+            (".5s", Some(500)),
+            ("3000us", Some(3)),
+            ("", None),
+            ("1", None),
+            ("s", None),
+            ("1.s.", None),
+            ("-1s", None),
+            ("1d", None),
+            ("1 s", None),
+            ("999999999999999999999h", None),
+        ] {
+            assert_eq!(millis(text), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("1m30s", true),
+            ("500ms", true),
+            ("1.5s", false),
+            ("100000s", false),
+            ("", false),
+            ("1h1h1h1h1h", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_gateway_duration(text), expected, "{text}");
+            assert_eq!(parse_gateway_duration(text).is_ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn blocks_of_addresses_headers_and_base64() {
+        for (text, expected) in [
+            ("10.0.0.0/8", true),
+            ("10.0.0.1", true),
+            ("::/0", true),
+            ("2001:db8::/129", false),
+            ("10.0.0.0/33", false),
+            ("10.0.0.0/+8", false),
+            ("10.0.0.0/", false),
+            ("10.0.0/8", false),
+            ("a", false),
+        ] {
+            assert_eq!(is_cidr(text), expected, "{text}");
+        }
+        for (text, expected) in
+            [("x-a", true), ("", false), ("a b", false), ("a:", false), ("é", false)]
+        {
+            assert_eq!(is_header_name(text), expected, "{text}");
+        }
+        for (text, expected) in [
+            ("", true),
+            ("Zg==", true),
+            ("Zm9v\nZm9v\n", true),
+            ("Zg=", false),
+            ("Z===", false),
+            ("=Zg=", false),
+            ("é", false),
+        ] {
+            assert_eq!(is_base64(text), expected, "{text}");
+        }
+        assert!(regex_problem("^a(b|c)+$").is_none());
+        assert!(
+            regex_problem("a{2,1}").unwrap().starts_with("`a{2,1}` is not a regular expression")
+        );
+    }
+}

@@ -23,20 +23,26 @@ pub(crate) fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// The merge patch that takes away what `before` had and `after` has not; `None` if that is nothing. Lists count
-/// as one value.
-pub(crate) fn pruned(before: &Value, after: &Value) -> Option<Value> {
-    let (Value::Object(before), Value::Object(after)) = (before, after) else {
-        return None;
+/// Takes out of `target` what `before` set and `kept` has not, leaf by leaf: what others put into the same maps stays,
+/// and a map goes that is left empty. Lists count as one value.
+pub(crate) fn prune(target: &mut Value, before: &Value, kept: &Value) {
+    let (Value::Object(target), Value::Object(before)) = (target, before) else {
+        return;
     };
-    let gone: Map<_, _> = before
-        .iter()
-        .filter_map(|(name, old)| match after.get(name) {
-            None => Some((name.clone(), Value::Null)),
-            Some(new) => Some((name.clone(), pruned(old, new)?)),
-        })
-        .collect();
-    (!gone.is_empty()).then_some(Value::Object(gone))
+    for (name, old) in before {
+        let Some(current) = target.get_mut(name) else { continue };
+        if let Some(kept) = kept.get(name) {
+            prune(current, old, kept);
+            continue;
+        }
+        if old.is_object() {
+            prune(current, old, &Value::Null);
+            if current.as_object().is_none_or(|left| !left.is_empty()) {
+                continue;
+            }
+        }
+        target.remove(name);
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +77,35 @@ mod tests {
         }
     }
 
+    #[test]
+    fn leaves_go_and_their_neighbours_stay() {
+        let labels = json!({"m": {"labels": {"mine": 1, "deep": {"a": 1}}, "list": [1]}});
+        for (target, kept, expected) in [
+            (
+                json!({"m": {"labels": {"mine": 1, "theirs": 2}}}),
+                json!({}),
+                json!({"m": {"labels": {"theirs": 2}}}),
+            ),
+            (
+                json!({"m": {"labels": {"deep": {"a": 1, "b": 2}}}}),
+                json!({"m": {}}),
+                json!({"m": {"labels": {"deep": {"b": 2}}}}),
+            ),
+            (labels.clone(), json!({}), json!({})),
+            (labels.clone(), json!({"m": {"list": [2]}}), json!({"m": {"list": [1]}})),
+            (json!({"m": {"labels": "theirs"}}), json!({}), json!({"m": {"labels": "theirs"}})),
+            (
+                json!({"m": {"labels": {}}}),
+                json!({"m": {"labels": {}}}),
+                json!({"m": {"labels": {}}}),
+            ),
+        ] {
+            let mut pruned = target.clone();
+            prune(&mut pruned, &labels, &kept);
+            assert_eq!(pruned, expected, "{target} {kept}");
+        }
+    }
+
     fn value() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..9).prop_map(Value::from)];
         leaf.prop_recursive(4, 24, 4, |inner| {
@@ -94,11 +129,22 @@ mod tests {
         #[test]
         fn pruning_and_merging_gives_the_new_object(before in value(), after in value()) {
             let mut target = before.clone();
-            if let Some(gone) = pruned(&before, &after) {
-                merge(&mut target, &gone);
-            }
+            prune(&mut target, &before, &after);
             merge(&mut target, &after);
             prop_assert_eq!(target, after);
+        }
+
+        #[test]
+        fn pruning_leaves_what_was_not_set_before(target in value(), before in value()) {
+            let mut pruned = target.clone();
+            prune(&mut pruned, &before, &Value::Null);
+            if let (Value::Object(target), Value::Object(pruned)) = (&target, &pruned) {
+                for (name, value) in target.iter().filter(|(name, _)| before.get(name).is_none()) {
+                    prop_assert_eq!(pruned.get(name), Some(value));
+                }
+            } else {
+                prop_assert_eq!(pruned, target);
+            }
         }
     }
 }

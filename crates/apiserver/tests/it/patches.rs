@@ -119,3 +119,23 @@ async fn apply_makes_or_merges() {
         "{made}"
     );
 }
+
+#[tokio::test]
+async fn a_map_that_is_no_longer_applied_keeps_what_others_put_into_it() {
+    let server = Server::start().await;
+    let plain = format!("{ROUTES}/hello");
+    let path = format!("{plain}?fieldManager=test&force=true");
+    let mut applied = route("hello");
+    let metadata = applied["metadata"].clone();
+    applied["metadata"]["labels"] = json!({"mine": "1"});
+    patch(&server, &path, APPLY, applied.clone()).await;
+    let theirs = json!({"metadata": {"labels": {"theirs": "2"}}});
+    assert_eq!(patch(&server, &plain, MERGE, theirs).await.0, StatusCode::OK);
+    applied["metadata"] = metadata;
+    let (status, after) = patch(&server, &path, APPLY, applied).await;
+    assert_eq!(
+        (status, &after["metadata"]["labels"]),
+        (StatusCode::OK, &json!({"theirs": "2"})),
+        "{after}"
+    );
+}

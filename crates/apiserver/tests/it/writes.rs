@@ -239,3 +239,13 @@ async fn plain_secrets_are_kept_as_data() {
     assert_eq!(made["data"], json!({"a": "Zm9vYg==", "b": "Zg=="}));
     assert!(made.get("stringData").is_none());
 }
+
+#[tokio::test]
+async fn what_is_left_out_is_filled_in() {
+    let server = Server::start().await;
+    let made = server.create(SERVICES, &service("hello", "a")).await;
+    let port = json!({"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80});
+    assert_eq!((&made["spec"]["type"], &made["spec"]["ports"][0]), (&json!("ClusterIP"), &port));
+    let (_, again) = server.put(&format!("{SERVICES}/hello"), &service("hello", "a")).await;
+    assert_eq!(again, made, "the same without defaults is no change");
+}

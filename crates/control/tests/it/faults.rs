@@ -85,6 +85,15 @@ async fn a_damaged_store_or_an_exposed_key_is_refused() {
     let message = ControlPlane::start(options(dir.path())).await.unwrap_err().to_string();
     assert!(message.contains("token.key") && message.contains("chmod 600"), "{message}");
     std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    for name in ["ca/ca-key.pem", "ca/root-key.pem"] {
+        let key = state.join(name);
+        std::fs::set_permissions(&key, Permissions::from_mode(0o644)).unwrap();
+        let message = ControlPlane::start(options(dir.path())).await.unwrap_err().to_string();
+        for part in [name, "mode 0644", "chmod 600"] {
+            assert!(message.contains(part), "{message}");
+        }
+        std::fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    }
     std::fs::write(state.join("store.redb"), vec![7; 100_000]).unwrap();
     let message = ControlPlane::start(options(dir.path())).await.unwrap_err().to_string();
     assert!(message.contains("store.redb") && message.contains("copy"), "{message}");

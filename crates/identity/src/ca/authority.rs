@@ -115,6 +115,7 @@ impl Authority {
         now: SystemTime,
     ) -> Result<Self, AuthorityError> {
         private_file::make_dir(dir)?;
+        refuse_exposed_keys(dir)?;
         make_root_if_missing(dir, &trust_domain, now)?;
         let current = load(dir, Keys::MustBePrivate);
         let signing = match current {
@@ -124,9 +125,6 @@ impl Authority {
                 // An old but living intermediate serves on where the root key is kept elsewhere.
                 Err(error) => match current {
                     Ok(signing) if signing.not_after > now && is_missing(&error) => signing,
-                    Err(exposed @ AuthorityError::File(FileError::Exposed { .. })) => {
-                        return Err(exposed);
-                    }
                     _ => return Err(error),
                 },
             },
@@ -261,6 +259,19 @@ fn is_missing(error: &AuthorityError) -> bool {
     matches!(error, AuthorityError::File(file) if file.is_not_found())
 }
 
+/// A key that others could read may be theirs by now. That is for the operator to judge: a new key made in silence would
+/// hide it, and the old one would be trusted as long as its certificate lives.
+fn refuse_exposed_keys(dir: &Path) -> Result<(), AuthorityError> {
+    for path in [dir.join(ROOT_KEY), dir.join(CA_KEY)] {
+        match private_file::read_secret(&path) {
+            Err(exposed @ FileError::Exposed { .. }) => return Err(exposed.into()),
+            // What else is wrong with it is found where it is used.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
 /// The root certificate is what workloads hold, so one that exists is never replaced. A key without a
 /// certificate is what a first start leaves that was cut short: nobody has trusted it yet.
 fn make_root_if_missing(
@@ -384,3 +395,6 @@ impl CaFacts {
         Err(AuthorityError::Certificate { path: path.into(), reason })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,7 +63,7 @@ pub enum DemoError {
         /// The sidecar's name.
         name: String,
         /// What happened.
-        reason: ClientError,
+        reason: String,
     },
     /// A sidecar's metrics cannot be read.
     #[error("the metrics of {name}: {reason}")]

@@ -102,9 +102,10 @@ impl Home {
             let _ = pipe.write_all(&[AT_ONCE]).await;
         }
         let ended = self.janitor.wait().await.map_err(DemoError::system("wait for the janitor"))?;
-        if ended.success() && !self.directory.exists() {
-            return Ok(());
+        if !ended.success() && self.directory.exists() {
+            // Somebody has ended the janitor. The demo's own processes have ended by now.
+            let _ = std::fs::remove_dir_all(&self.directory);
         }
-        Err(DemoError::Left(self.directory))
+        if self.directory.exists() { Err(DemoError::Left(self.directory)) } else { Ok(()) }
     }
 }

@@ -12,6 +12,10 @@ use super::plan::Instance;
 /// Any free port on loopback.
 const ANY: &str = "127.0.0.1:0";
 
+/// How long a sidecar waits for each step of its end: callers that let go, last requests, the program's end. All three
+/// together take less time than the demo gives it.
+const PATIENCE: &str = "5s";
+
 /// `meltemi control`.
 pub(super) fn control(home: &Home) -> Command {
     let mut command = home.command();
@@ -67,6 +71,7 @@ pub(super) fn ready_file(home: &Home, name: &str) -> std::path::PathBuf {
 fn run(home: &Home, service: &str, name: &str) -> Command {
     let mut command = home.command();
     command.args(["run", "--service", service, "--service-account", service, "--name", name]);
+    command.args(["--drain-timeout", PATIENCE, "--termination-grace", PATIENCE]);
     command.arg("--state-dir").arg(home.state());
     command.arg("--ready-file").arg(ready_file(home, name));
     for listener in ["--outbound", "--inbound", "--admin", "--metrics", "--health"] {

@@ -12,9 +12,10 @@ use tokio::process::ChildStdout;
 use super::child::Child;
 use super::home::Home;
 use super::plan::{self, Instance};
+use super::ports::Ports;
 use super::ready::Watched;
 use super::sidecar::{Ready, Sidecar};
-use super::{DemoError, Options, launch, ports, registry};
+use super::{DemoError, Options, launch, registry};
 use crate::client::{Address, Client};
 
 /// How long one step of the start may take.
@@ -30,6 +31,8 @@ pub(super) struct Mesh {
     pub(super) api: Option<SocketAddr>,
     /// The bookshop's programs that may be called.
     pub(super) sidecars: Vec<Sidecar>,
+    /// The ports of the bookshop's programs.
+    ports: Option<Ports<{ plan::PORTS }>>,
     /// The control plane.
     control: Option<Child>,
     /// Programs that have started and may not yet be called.
@@ -54,11 +57,11 @@ impl Mesh {
         let file = file.map_err(|error| unclear("control", error.to_string()))?;
         let address: Address = api.to_string().parse().map_err(|it| unclear("control", it))?;
         let client = Client::new(address, Some(file.token));
-        let ports = ports::free(plan::PORTS).map_err(DemoError::system("find free ports"))?;
-        let ports = ports.try_into().unwrap_or([0; plan::PORTS]);
+        let ports = Ports::find().map_err(DemoError::system("find free ports"))?;
+        let bookshop = plan::bookshop(self.ports.insert(ports).free);
         let watched = Watched::new(&home.ready())
             .map_err(DemoError::system("watch the directory of the ready files"))?;
-        for part in plan::bookshop(ports) {
+        for part in bookshop {
             self.start_part(home, &client, &watched, part).await?;
         }
         Ok(())

@@ -1,16 +1,21 @@
 //! One program of the bookshop with its sidecar.
 
+use std::time::Duration;
+
 use meltemi_telemetry::scrape;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::DemoError;
 use super::child::Child;
 use super::figures::Counts;
 use super::plan::Instance;
-use crate::client::{Address, Client};
+use crate::client::{Address, Client, ClientError};
 
 /// Where a proxy tells what it counted.
 const STATS: &str = "/stats/prometheus";
+/// How long it may take to tell.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What a sidecar writes when it is ready, as far as the demo asks.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -56,17 +61,27 @@ impl Sidecar {
         if self.child.status().is_some() {
             return Ok(());
         }
-        let text = match self.metrics.text(STATS).await {
-            Ok(text) => text,
+        let text = match timeout(ANSWER, self.metrics.text(STATS)).await {
+            Ok(Ok(text)) => text,
             // It ended while it was asked.
-            Err(_) if self.child.status().is_some() => return Ok(()),
-            Err(reason) => {
-                return Err(DemoError::Fetch { name: self.instance.name(), reason });
-            }
+            _ if self.child.status().is_some() => return Ok(()),
+            Ok(Err(error)) => return Err(self.silent(reason(&error))),
+            Err(_) => return Err(self.silent(format!("no answer within {} s", ANSWER.as_secs()))),
         };
         let scrape = scrape::parse(&text)
             .map_err(|reason| DemoError::Metrics { name: self.instance.name(), reason })?;
         self.counts = Counts::of(&scrape);
         Ok(())
+    }
+    fn silent(&self, reason: String) -> DemoError {
+        DemoError::Fetch { name: self.instance.name(), reason }
+    }
+}
+
+/// Why there is no answer, without the advice for those who look for a control plane.
+fn reason(error: &ClientError) -> String {
+    match error {
+        ClientError::Unreachable { url, why } => format!("nobody answers at {url}: {why}"),
+        other => other.to_string(),
     }
 }

@@ -13,5 +13,8 @@ use crate::mesh::bare;
 fn command(line: &str, temporary: &TempDir) -> Command {
     let mut command = bare(line);
     command.env("TMPDIR", temporary.path()).env("MELTEMI_LOG", "info");
+    // A mesh of the user's own, of which the demo knows nothing.
+    command.env("MELTEMI_STATE_DIR", "/nowhere").env("MELTEMI_CONTROL", "https://127.0.0.1:1");
+    command.env("MELTEMI_DEMO_RATE", "30").env("HTTP_PROXY", "http://127.0.0.1:1");
     command
 }

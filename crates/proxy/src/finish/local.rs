@@ -18,6 +18,9 @@ pub(crate) async fn respond(
 ) -> Outcome {
     let mut response = ResponseHead::default();
     let mut outcome = Outcome::of(status, flags);
+    if !call.body.is_over() {
+        call.reply.close_after();
+    }
     for (name, value) in extra {
         response.fields.push(name, value);
     }

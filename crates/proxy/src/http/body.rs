@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -39,6 +40,9 @@ pub(crate) enum BodyError {
     /// Writing to HTTP/1.1.
     #[error("writing: {0}")]
     Write(std::io::Error),
+    /// Nothing came for too long.
+    #[error("nothing of the body came for too long")]
+    Stalled,
 }
 
 impl Source<'_> {
@@ -47,6 +51,14 @@ impl Source<'_> {
         match self {
             Source::H1(reader) => Ok(reader.piece()?),
             Source::H2(receiver) => Ok(receiver.piece()),
+        }
+    }
+
+    /// Whether it was received to its end.
+    pub(crate) fn is_over(&mut self) -> bool {
+        match self {
+            Source::H1(reader) => reader.is_body_over(),
+            Source::H2(receiver) => receiver.is_over(),
         }
     }
 
@@ -100,6 +112,14 @@ impl Sink<'_> {
         }
     }
 
+    /// Whether the body has left for good, its end included.
+    pub(crate) fn is_done(&self) -> bool {
+        match self {
+            Sink::H1(writer) => writer.is_done(),
+            Sink::H2(sender) => sender.is_over(),
+        }
+    }
+
     pub(crate) async fn finish(&mut self, trailers: &Fields) -> Result<(), BodyError> {
         match self {
             Sink::H1(writer) => {
@@ -140,6 +160,10 @@ pub(crate) trait Watch {
     fn data(&mut self, bytes: &[u8]);
     /// The body is over.
     fn end(&mut self, trailers: &Fields);
+    /// How long nothing may come; for ever if `None`.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Passes a body on to its end. What is there goes out together; while nothing comes, nothing is held back. May be
@@ -150,20 +174,8 @@ pub(crate) async fn pump(
     watch: &mut impl Watch,
 ) -> Result<(), Broken> {
     loop {
-        if let Sink::H2(sender) = sink {
-            sender.room().await.map_err(|_| Broken::Sink)?;
-            if let Some(bytes) = source.take_bytes() {
-                watch.data(&bytes);
-                sender.queue(bytes).map_err(|_| Broken::Sink)?;
-                continue;
-            }
-        }
-        match source.piece().map_err(Broken::Source)? {
-            Piece::Data(bytes) => {
-                let taken = sink.write(bytes).await.map_err(|_| Broken::Sink)?;
-                watch.data(&bytes[..taken]);
-                source.consume(taken);
-            }
+        let waiting = match source.piece().map_err(Broken::Source)? {
+            Piece::Data(bytes) => bytes.len(),
             Piece::End(trailers) => {
                 watch.end(trailers);
                 return sink.finish(trailers).await.map_err(|_| Broken::Sink);
@@ -172,12 +184,52 @@ pub(crate) async fn pump(
                 let more = poll_fn(|cx| Poll::Ready(source.poll_more(cx))).await;
                 match more {
                     Poll::Ready(more) => more.map_err(Broken::Source)?,
-                    Poll::Pending => {
-                        sink.flush().await.map_err(|_| Broken::Sink)?;
-                        poll_fn(|cx| wait(source, sink, cx)).await?;
-                    }
+                    Poll::Pending => pause(source, sink, watch.patience()).await?,
                 }
+                continue;
             }
+        };
+        pass(source, sink, waiting, watch).await.map_err(|_| Broken::Sink)?;
+    }
+}
+
+/// Passes on what waits, as much as the sink takes.
+async fn pass(
+    source: &mut Source<'_>,
+    sink: &mut Sink<'_>,
+    waiting: usize,
+    watch: &mut impl Watch,
+) -> Result<(), BodyError> {
+    if let Sink::H2(sender) = sink {
+        sender.room(waiting).await?;
+        if let Some(bytes) = source.take_bytes() {
+            watch.data(&bytes);
+            return Ok(sender.queue(bytes)?);
         }
+    }
+    if let Piece::Data(bytes) = source.piece()? {
+        let taken = sink.write(bytes).await?;
+        watch.data(&bytes[..taken]);
+        source.consume(taken);
+    }
+    Ok(())
+}
+
+/// Sends what is held back, and waits for more.
+async fn pause(
+    source: &mut Source<'_>,
+    sink: &mut Sink<'_>,
+    patience: Option<Duration>,
+) -> Result<(), Broken> {
+    sink.flush().await.map_err(|_| Broken::Sink)?;
+    if let Sink::H2(sender) = sink {
+        sender.give_back();
+    }
+    let waiting = poll_fn(|cx| wait(source, sink, cx));
+    match patience {
+        None => waiting.await,
+        Some(limit) => tokio::time::timeout(limit, waiting)
+            .await
+            .unwrap_or_else(|_| Err(Broken::Source(BodyError::Stalled))),
     }
 }

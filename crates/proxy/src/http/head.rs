@@ -5,6 +5,9 @@
 
 use super::known::Known;
 
+/// The size of heads whose memory is kept from request to request, bytes.
+const USUAL: usize = 4096;
+
 /// A range of a head's buffer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
@@ -31,6 +34,13 @@ impl Fields {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.fields.clear();
+    }
+
+    /// Gives the memory of an unusually large head back, when there will be none for a while.
+    pub(crate) fn rest(&mut self) {
+        if self.bytes.capacity() > USUAL {
+            *self = Fields::default();
+        }
     }
 
     /// Takes over a parsed head: `raw` is copied once, names and values are given as slices of it.

@@ -32,16 +32,20 @@ impl Caller {
         }
     }
 
+    /// What tells the port's labels apart within this connection; `None` where its requests may mean several services.
+    pub(crate) fn series_key(&self, port: Option<&InboundPort>) -> Option<u64> {
+        self.meant.as_ref().and(port).map(|port| port.service_port.into())
+    }
+
     /// The port that is meant: by the server name of TLS, else by the authority of the request, else the only one.
     pub(crate) fn find<'a>(
         &self,
         inbound: &'a Inbound,
         authority: &[u8],
     ) -> Option<&'a InboundPort> {
-        if let Some((host, port)) = &self.meant
-            && let Some(found) = inbound.find(host, *port)
-        {
-            return Some(found);
+        // A caller that means another workload's service must not be served by this one.
+        if let Some((host, port)) = &self.meant {
+            return inbound.find(host, *port);
         }
         let by_authority = || {
             let (host, port) = split_authority(authority)?;

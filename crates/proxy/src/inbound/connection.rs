@@ -15,18 +15,19 @@ use crate::worker::Worker;
 
 /// Serves the connection.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, remote: SocketAddr) {
-    let _held = worker.hold_inbound();
     let Ok(opened) = tls::open(&worker.shared, stream, remote).await else { return };
     let caller = Caller::new(&worker.shared, &opened);
     let io = opened.io;
-    let mut reader = Reader::new(io.clone());
+    let mut reader = Reader::new(io.clone()).from_proxy();
     let inner = match opened.inner {
         Some(inner) => inner,
         None => spoken(worker, &caller, &mut reader).await,
     };
     match inner {
-        Inner::Http1 => http1::serve(worker, io, reader, &Role::Inbound(caller)).await,
-        Inner::Http2 => http2::serve(worker, io, reader, &Rc::new(Role::Inbound(caller))).await,
+        Inner::Http1 => http1::serve(worker, io, reader, &Role::Inbound(Box::new(caller))).await,
+        Inner::Http2 => {
+            http2::serve(worker, io, reader, &Rc::new(Role::Inbound(Box::new(caller)))).await
+        }
         Inner::Tcp => tcp::serve(worker, io, reader, &caller).await,
     }
 }

@@ -47,7 +47,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
     let account = Account {
         cache: &caller.series,
         reporter: Reporter::Destination,
-        key: port.map(|port| u64::from(port.service_port)),
+        key: caller.series_key(port),
     };
     let labels =
         |kind: crate::finish::series::Kind| caller.labels(&worker.shared, port, kind.protocol());

@@ -37,7 +37,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, calle
         let mut writer = Writer::new(io);
         let mut far = Far::new(connected.io, connected.preface);
         between(&mut reader, &mut writer, &mut far).await;
-        series.received(worker.index, far.writer.total());
+        series.received(worker.index, far.carried());
         series.sent(worker.index, writer.total());
     }
     series.closed(worker.index);

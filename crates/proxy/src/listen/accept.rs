@@ -104,7 +104,7 @@ fn give(doors: &[Door], socket: OwnedFd, remote: SocketAddr, purpose: &Purpose) 
     let Some(door) = doors.iter().min_by_key(|door| door.load.connections.load(Relaxed)) else {
         return;
     };
-    door.load.connections.fetch_add(1, Relaxed);
+    door.load.enter(matches!(purpose, Purpose::Inbound));
     // A worker that has ended takes none, and nobody counts its load.
     let _ = door.accepted.send(Accepted { stream, remote, purpose: purpose.clone() });
 }

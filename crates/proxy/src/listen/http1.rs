@@ -112,6 +112,10 @@ async fn next(
             return Next::Close;
         }
         let is_idle = !reader.has_bytes();
+        if is_idle {
+            head.clear();
+            head.fields.rest();
+        }
         let is_leaving = drained.is_some() && worker.is_draining();
         let deadline = match is_idle {
             true if is_leaving => Instant::now() + LEAVING,

@@ -16,7 +16,6 @@ use crate::http::body::Source;
 use crate::http::h1::Reader;
 use crate::http::h2::{Receiver, Sender, convert};
 use crate::http::head::RequestHead;
-use crate::http::known::Known;
 use crate::io::Io;
 use crate::listen::Role;
 use crate::worker::Worker;
@@ -24,7 +23,7 @@ use crate::worker::Worker;
 /// What a caller may send of one stream before we have passed it on, bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same of a whole connection.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// Requests that a caller may have open on one connection.
 const MAX_STREAMS: u32 = 1000;
 /// The longest list of fields that is read, bytes (as for HTTP/1.1).
@@ -81,14 +80,10 @@ async fn one(
 ) {
     let (parts, body) = request.into_parts();
     let mut head = RequestHead::default();
-    if !convert::read_request(&parts, body.is_end_stream(), &mut head)
-        || head.method() == b"CONNECT"
-    {
+    if !convert::read_request(&parts, body.is_end_stream(), &mut head) {
         respond.send_reset(Reason::PROTOCOL_ERROR);
         return;
     }
-    // An interim response cannot be passed on here, so nobody may wait for one.
-    head.fields.remove(Known::Expect);
     let mut receiver = Receiver::new(body);
     let mut call = Call {
         head: &mut head,

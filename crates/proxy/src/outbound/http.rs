@@ -153,7 +153,7 @@ fn put_aside(worker: &Worker, route: &Route, answer: Answer, response: &Response
     if let Answer::H1(mut connection) = answer
         && let Some(key) = route.key()
         && response.keep_alive
-        && connection.writer.is_over()
+        && connection.writer.is_done()
         && connection.reader.discard()
     {
         worker.pool.put(key, route.endpoint(), *connection, Instant::now());

@@ -44,7 +44,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, goal:
     series.opened(worker.index);
     if let Ok((mut far, _)) = found {
         let end = between(&mut reader, &mut writer, &mut far).await;
-        series.received(worker.index, far.writer.total());
+        series.received(worker.index, far.carried());
         series.sent(worker.index, writer.total());
         tracing::trace!(?end, "a connection ended");
     }
@@ -55,15 +55,23 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, goal:
 pub(crate) struct Far {
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
+    /// Length of what is said before the caller's bytes.
+    preface: u64,
 }
 
 impl Far {
     pub(crate) fn new(io: Io, preface: &[u8]) -> Far {
-        let mut far = Far { reader: Reader::new(io.clone()), writer: Writer::new(io) };
+        let (reader, writer) = (Reader::new(io.clone()), Writer::new(io));
+        let mut far = Far { reader, writer, preface: preface.len() as u64 };
         if !preface.is_empty() {
             far.writer.out().extend_from_slice(preface);
         }
         far
+    }
+
+    /// How many of the caller's bytes were sent.
+    pub(crate) fn carried(&self) -> u64 {
+        self.writer.total().saturating_sub(self.preface)
     }
 }
 

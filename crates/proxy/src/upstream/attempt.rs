@@ -11,11 +11,11 @@ use meltemi_telemetry::ResponseFlags;
 
 use super::connect::connect;
 use super::h1::Connection;
-use super::h2::{Stream, share};
+use super::h2::{Shared, Stream, share};
 use super::replay::Replay;
 use super::route::Route;
 use crate::exchange::{Call, expects_continue};
-use crate::http::body::{BodyError, Broken, Sink, pump};
+use crate::http::body::{BodyError, Broken, Sink, Source, pump};
 use crate::http::h1::parse::Malformed;
 use crate::http::h1::{ReadError, encode};
 use crate::http::h2::{H2Error, Receiver, Sender, convert};
@@ -74,11 +74,6 @@ pub(crate) struct Failure {
 impl Failure {
     fn not_delivered(flags: ResponseFlags, detail: impl ToString) -> Missed {
         let (failed, detail) = (Failed::NotDelivered, detail.to_string());
-        Missed::Endpoint(Failure { failed, flags, detail, was_reused: false })
-    }
-
-    fn broken(flags: ResponseFlags, detail: impl ToString) -> Missed {
-        let (failed, detail) = (Failed::Broken, detail.to_string());
         Missed::Endpoint(Failure { failed, flags, detail, was_reused: false })
     }
 }
@@ -167,11 +162,7 @@ async fn answer_http1(
     response: &mut ResponseHead,
 ) -> Result<(), Http1Failure> {
     let to_head = call.head.method() == b"HEAD";
-    let mut kept = replay.kept().unwrap_or_default();
-    while !kept.is_empty() {
-        let taken = connection.writer.body(kept).await?;
-        kept = &kept[taken..];
-    }
+    let (kept, mut resent) = (replay.kept().unwrap_or_default().to_vec(), 0);
     let mut is_sending = call.head.body != BodyLength::Empty;
     if !is_sending {
         connection.writer.flush().await?;
@@ -181,8 +172,8 @@ async fn answer_http1(
             let mut sink = Sink::H1(&mut connection.writer);
             tokio::select! {
                 biased;
-                pumped = pump(&mut call.body, &mut sink, replay) => {
-                    match pumped {
+                sent = send(&kept, &mut resent, &mut call.body, &mut sink, replay) => {
+                    match sent {
                         Err(Broken::Source(error)) => {
                             return Err(Http1Failure::Caller(Missed::of_caller(&error)));
                         }
@@ -214,6 +205,20 @@ async fn answer_http1(
     }
 }
 
+/// Sends the body: first what an earlier attempt has sent already, of which `resent` bytes are, then the rest of it.
+async fn send(
+    kept: &[u8],
+    resent: &mut usize,
+    body: &mut Source<'_>,
+    sink: &mut Sink<'_>,
+    replay: &mut Replay,
+) -> Result<(), Broken> {
+    while *resent < kept.len() {
+        *resent += sink.write(&kept[*resent..]).await.map_err(|_| Broken::Sink)?;
+    }
+    pump(body, sink, replay).await
+}
+
 /// Waits for the endpoint while the caller is there; `None` when the caller went away first.
 async fn unless_gone<T>(
     call: &mut Call<'_>,
@@ -228,6 +233,9 @@ async fn unless_gone<T>(
     .await
 }
 
+/// How many connections that have just been closed by the peer are passed over.
+const STALE: usize = 3;
+
 async fn over_http2(
     worker: &Rc<Worker>,
     route: &Route,
@@ -235,9 +243,10 @@ async fn over_http2(
     replay: &mut Replay,
     response: &mut ResponseHead,
 ) -> Result<Answer, Missed> {
-    let no_connection =
-        |error: &dyn ToString| Failure::not_delivered(ResponseFlags::UF, error.to_string());
-    let shared = share(worker, route).await.map_err(|error| no_connection(&error))?;
+    let Some(request) = convert::request(call.head) else {
+        return Err(Missed::Malformed(Malformed::Syntax("the request cannot be said in HTTP/2")));
+    };
+    let (shared, mut send) = ready(worker, route).await?;
     if expects_continue(call.head) {
         // HTTP/2 has no way to ask the endpoint first here, so the caller is told to go on.
         response.clear();
@@ -246,34 +255,50 @@ async fn over_http2(
         call.head.fields.remove(Known::Expect);
     }
     let stream = shared.stream();
-    let mut send = shared.send.clone().ready().await.map_err(|error| {
-        shared.retire();
-        no_connection(&error)
-    })?;
-    let Some(request) = convert::request(call.head) else {
-        return Err(Failure::broken(ResponseFlags::DPE, "the request cannot be said in HTTP/2"));
-    };
+    let was_reused = shared.is_used();
     let is_all = call.head.body == BodyLength::Empty;
-    let (answer, sending) = send.send_request(request, is_all).map_err(|error| {
-        shared.retire();
-        no_connection(&error)
-    })?;
+    let (answer, sending) = send
+        .send_request(request, is_all)
+        .map_err(|error| Failure::not_delivered(ResponseFlags::UR, error))?;
     let mut sender = if is_all { Sender::ended() } else { Sender::new(sending) };
     match answer_http2(answer, &mut sender, call, replay).await {
         Ok(answered) => {
-            let receiver = {
-                let has_end = answered.body().is_end_stream();
-                convert::read_response(&answered, has_end, response);
-                Receiver::new(answered.into_body())
-            };
+            let has_end = answered.body().is_end_stream();
+            convert::read_response(&answered, has_end, response);
+            let receiver = Receiver::new(answered.into_body());
             Ok(Answer::H2 { sender, receiver, _stream: stream })
         }
         Err(Http2Failure::Caller(missed)) => Err(missed),
-        Err(Http2Failure::Endpoint(error)) => Err(match error.is_not_delivered() {
-            true => Failure::not_delivered(ResponseFlags::UR, error),
-            false => Failure::broken(ResponseFlags::UR, error),
-        }),
+        Err(Http2Failure::Endpoint(error)) => {
+            let failed = match error.is_not_delivered() {
+                true => Failed::NotDelivered,
+                false => Failed::Broken,
+            };
+            let (flags, detail) = (ResponseFlags::UR, error.to_string());
+            Err(Missed::Endpoint(Failure { failed, flags, detail, was_reused }))
+        }
     }
+}
+
+/// A connection that takes a request now. One that the peer is closing is passed over.
+async fn ready(
+    worker: &Rc<Worker>,
+    route: &Route,
+) -> Result<(Shared, h2::client::SendRequest<bytes::Bytes>), Missed> {
+    let mut last = String::new();
+    for _ in 0..STALE {
+        let shared = share(worker, route)
+            .await
+            .map_err(|error| Failure::not_delivered(ResponseFlags::UF, error))?;
+        match shared.send.clone().ready().await {
+            Ok(send) => return Ok((shared, send)),
+            Err(error) => {
+                shared.retire();
+                last = error.to_string();
+            }
+        }
+    }
+    Err(Failure::not_delivered(ResponseFlags::UF, last))
 }
 
 enum Http2Failure {
@@ -294,18 +319,14 @@ async fn answer_http2(
     call: &mut Call<'_>,
     replay: &mut Replay,
 ) -> Result<http::Response<h2::RecvStream>, Http2Failure> {
-    let mut kept = replay.kept().unwrap_or_default();
-    while !kept.is_empty() {
-        let taken = sender.write(kept).await?;
-        kept = &kept[taken..];
-    }
+    let (kept, mut resent) = (replay.kept().unwrap_or_default().to_vec(), 0);
     if !sender.is_over() {
         let mut sink = Sink::H2(sender);
         tokio::select! {
             biased;
-            pumped = pump(&mut call.body, &mut sink, replay) => {
+            sent = send(&kept, &mut resent, &mut call.body, &mut sink, replay) => {
                 // The endpoint may have answered before it stopped reading.
-                if let Err(Broken::Source(error)) = pumped {
+                if let Err(Broken::Source(error)) = sent {
                     return Err(Http2Failure::Caller(Missed::of_caller(&error)));
                 }
             }

@@ -32,6 +32,9 @@ pub(crate) enum ConnectError {
     /// Somebody else answered.
     #[error("TLS with {0}: {1}")]
     Peer(SocketAddr, PeerError),
+    /// It would lead back here.
+    #[error("{0} is a listener of this very proxy")]
+    Circle(SocketAddr),
     /// Not done in time.
     #[error("no connection within 10 s")]
     TimedOut,
@@ -54,7 +57,7 @@ pub(crate) async fn connect<'a>(
                 to_endpoint(worker, cluster, endpoint, route.inner).await
             }
             Place::App(port) => to_app(worker, *port).await,
-            Place::Outside(host, port) => plain(to_name(host, *port).await?.0),
+            Place::Outside(host, port) => plain(to_name(worker, host, *port).await?.0),
         }
     };
     tokio::time::timeout(LIMIT, connecting).await.unwrap_or(Err(ConnectError::TimedOut))
@@ -90,7 +93,7 @@ async fn to_endpoint<'a>(
             let address = SocketAddr::new(*ip, port);
             (to_address(address).await?, address)
         }
-        Address::Name(name) => to_name(name, port).await?,
+        Address::Name(name) => to_name(worker, name, port).await?,
     };
     match &endpoint.tls {
         Some(expected) => secure(worker, cluster, stream, address, expected, inner).await,
@@ -105,10 +108,18 @@ async fn to_address(address: SocketAddr) -> Result<TcpStream, ConnectError> {
     Ok(stream)
 }
 
-async fn to_name(name: &str, port: u16) -> Result<(TcpStream, SocketAddr), ConnectError> {
+async fn to_name(
+    worker: &Worker,
+    name: &str,
+    port: u16,
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
     let unresolved = |error| ConnectError::Resolve(name.to_owned(), error);
     let mut last = unresolved(io::ErrorKind::NotFound.into());
     for address in tokio::net::lookup_host((name, port)).await.map_err(unresolved)? {
+        if worker.is_own(address) {
+            last = ConnectError::Circle(address);
+            continue;
+        }
         match to_address(address).await {
             Ok(stream) => return Ok((stream, address)),
             Err(error) => last = error,

@@ -15,7 +15,7 @@ use crate::worker::Worker;
 /// What a peer may send of one stream before we have passed it on, bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same of a whole connection.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
 /// Streams on one connection before another is opened.
 const MAX_STREAMS: usize = 100;
 /// The longest list of fields that is read, bytes.
@@ -27,9 +27,16 @@ pub(crate) struct Shared {
     pub(crate) send: SendRequest<Bytes>,
     streams: Rc<Cell<usize>>,
     alive: Rc<Cell<bool>>,
+    /// Requests so far.
+    served: Rc<Cell<u64>>,
 }
 
 impl Shared {
+    /// Whether it has carried a request before.
+    pub(crate) fn is_used(&self) -> bool {
+        self.served.get() > 1
+    }
+
     pub(crate) fn is_alive(&self) -> bool {
         self.alive.get()
     }
@@ -42,6 +49,7 @@ impl Shared {
     /// Counts a stream while the guard lives.
     pub(crate) fn stream(&self) -> Stream {
         self.streams.set(self.streams.get() + 1);
+        self.served.set(self.served.get() + 1);
         Stream(self.streams.clone())
     }
 
@@ -69,6 +77,9 @@ pub(crate) enum OpenError {
     /// The peer does not speak HTTP/2.
     #[error("HTTP/2: {0}")]
     Http2(#[from] h2::Error),
+    /// Another request's attempt to open it failed while this one waited.
+    #[error("the connection could not be opened")]
+    Together,
     /// The first bytes could not be sent.
     #[error("writing: {0}")]
     Write(#[from] std::io::Error),
@@ -81,13 +92,20 @@ pub(crate) async fn share(worker: &Rc<Worker>, route: &Route) -> Result<Shared, 
         return Ok(shared);
     }
     let opening = worker.pool.opening(key, route.endpoint());
-    let _guard = opening.lock().await;
+    let failures = opening.failures.get();
+    let _guard = opening.lock.lock().await;
     if let Some(shared) = worker.pool.share(key) {
         return Ok(shared);
     }
-    let shared = open(worker, route).await?;
-    worker.pool.keep(key, route.endpoint(), &shared);
-    Ok(shared)
+    if opening.failures.get() != failures {
+        return Err(OpenError::Together);
+    }
+    let opened = open(worker, route).await;
+    match &opened {
+        Ok(shared) => worker.pool.keep(key, route.endpoint(), shared),
+        Err(_) => opening.failures.set(opening.failures.get() + 1),
+    }
+    opened
 }
 
 async fn open(worker: &Rc<Worker>, route: &Route) -> Result<Shared, OpenError> {
@@ -113,5 +131,5 @@ async fn open(worker: &Rc<Worker>, route: &Route) -> Result<Shared, OpenError> {
         }
         flag.set(false);
     });
-    Ok(Shared { send, streams: Rc::default(), alive })
+    Ok(Shared { send, streams: Rc::default(), alive, served: Rc::default() })
 }

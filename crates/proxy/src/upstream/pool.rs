@@ -5,7 +5,7 @@
 //! (or said that it waits, `keep-alive: timeout=`); what still goes wrong is sent anew where that is safe (see
 //! [`super::attempt`]).
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,8 +21,10 @@ const IDLE_MESH: Duration = Duration::from_secs(600);
 /// How long a connection to anything else may idle before its habit is known: the common servers wait 5 s or longer
 /// (Node.js 5 s, uvicorn 5 s, Apache 5 s, nginx 75 s).
 const IDLE_UNKNOWN: Duration = Duration::from_secs(4);
-/// So many early closes are the peer's habit.
+/// So many early closes alike are the peer's habit.
 const HABIT: u32 = 3;
+/// For how long a habit is taken for one.
+const REMEMBERED: Duration = Duration::from_secs(600);
 /// How many connections of a group may idle.
 const MAX_IDLE: usize = 1024;
 
@@ -38,11 +40,21 @@ struct Group {
     idle: Vec<Connection>,
     /// The longest that a connection of this group may idle.
     limit: Duration,
-    /// How often the peer was seen to close sooner than the limit.
+    /// How often in a row the peer was seen to close after about the same time.
     lessons: u32,
+    /// After which time it closed last, and when that was seen.
+    lesson: Option<(Duration, Instant)>,
     http2: Vec<Shared>,
-    /// Held by the one who opens an HTTP/2 connection, so that others wait and share it.
-    opening: Rc<tokio::sync::Mutex<()>>,
+    opening: Rc<Opening>,
+}
+
+/// The opening of an HTTP/2 connection: one opens, others wait and share what comes of it.
+#[derive(Debug, Default)]
+pub(crate) struct Opening {
+    /// Held by the one who opens.
+    pub(crate) lock: tokio::sync::Mutex<()>,
+    /// How often it failed: who waited while it did has failed too.
+    pub(crate) failures: Cell<u64>,
 }
 
 impl Group {
@@ -53,6 +65,7 @@ impl Group {
             idle: Vec::new(),
             limit: if is_mesh { IDLE_MESH } else { IDLE_UNKNOWN },
             lessons: 0,
+            lesson: None,
             http2: Vec::new(),
             opening: Rc::default(),
         }
@@ -62,17 +75,26 @@ impl Group {
         self.endpoint.as_ref().is_some_and(|endpoint| endpoint.is_gone())
     }
 
-    /// The peer closed a connection that was idle for so long: others are not kept as long.
-    fn learn(&mut self, idled: Duration) {
+    /// The peer closed connections, the longest idle of which was so for this time: others are not kept as long. Seen
+    /// several times alike it is the peer's habit; else it was a restart, say.
+    fn learn(&mut self, idled: Option<Duration>, now: Instant) {
+        let Some(idled) = idled else { return };
+        let is_alike = self.lesson.is_some_and(|(before, _)| idled.abs_diff(before) < before / 4);
+        self.lessons = if is_alike { self.lessons.saturating_add(1) } else { 1 };
+        self.lesson = Some((idled, now));
         self.limit = self.limit.min(idled.mul_f64(0.8));
-        self.lessons = self.lessons.saturating_add(1);
     }
 
-    /// A restart of the peer looks like impatience once or twice: the limit grows again then, by a fiftieth a second.
-    fn forgive(&mut self) {
-        let usual = Group::new(self.endpoint.as_ref()).limit;
-        if self.lessons < HABIT && self.limit < usual {
-            self.limit = (self.limit.mul_f64(1.02) + Duration::from_millis(1)).min(usual);
+    /// Lets the limit grow again, by a tenth a second, unless it is the peer's habit; that is put to the test again after
+    /// a while.
+    fn forgive(&mut self, now: Instant) {
+        let is_old = |(_, seen)| now.saturating_duration_since(seen) > REMEMBERED;
+        if self.lesson.is_some_and(is_old) {
+            (self.lessons, self.lesson) = (0, None);
+        }
+        if self.lessons < HABIT {
+            let usual = Group::new(self.endpoint.as_ref()).limit;
+            self.limit = (self.limit.mul_f64(1.1) + Duration::from_millis(1)).min(usual);
         }
     }
 }
@@ -83,15 +105,18 @@ impl Pool {
     pub(crate) fn take(&self, key: Key, now: Instant, is_careful: bool) -> Option<Connection> {
         let mut groups = self.groups.borrow_mut();
         let group = groups.get_mut(&key)?;
+        let mut longest = None;
         while let Some(mut connection) = group.idle.pop() {
             if let Some(closed) = connection.closed_after(now) {
-                group.learn(closed);
+                longest = longest.max(Some(closed));
             } else if connection.idle_for(now) <= group.limit
                 && (!is_careful || connection.is_silent())
             {
+                group.learn(longest, now);
                 return Some(connection);
             }
         }
+        group.learn(longest, now);
         None
     }
 
@@ -134,12 +159,8 @@ impl Pool {
         group.http2.push(connection.clone());
     }
 
-    /// The lock that the opener of an HTTP/2 connection holds.
-    pub(crate) fn opening(
-        &self,
-        key: Key,
-        endpoint: Option<&Arc<Endpoint>>,
-    ) -> Rc<tokio::sync::Mutex<()>> {
+    /// The opening of HTTP/2 connections of a group.
+    pub(crate) fn opening(&self, key: Key, endpoint: Option<&Arc<Endpoint>>) -> Rc<Opening> {
         let mut groups = self.groups.borrow_mut();
         groups.entry(key).or_insert_with(|| Group::new(endpoint)).opening.clone()
     }
@@ -152,10 +173,10 @@ impl Pool {
             if group.is_gone() {
                 return false;
             }
-            let mut at = 0;
+            let (mut at, mut longest) = (0, None);
             while at < group.idle.len() {
                 if let Some(closed) = group.idle[at].closed_after(now) {
-                    group.learn(closed);
+                    longest = longest.max(Some(closed));
                     group.idle.swap_remove(at);
                 } else if group.idle[at].idle_for(now) > group.limit {
                     group.idle.swap_remove(at);
@@ -166,7 +187,8 @@ impl Pool {
             // The oldest goes to the front again, as the one used last is taken first.
             group.idle.sort_by_key(Connection::idle_since);
             group.http2.retain(Shared::is_alive);
-            group.forgive();
+            group.learn(longest, now);
+            group.forgive(now);
             true
         });
     }

@@ -1,11 +1,16 @@
 //! What of a request's body was sent already, kept while it may have to be sent again.
 
+use std::time::Duration;
+
 use crate::http::body::Watch;
 use crate::http::head::Fields;
 
 /// The longest body that is kept for another attempt, bytes (Envoy keeps up to 1 MiB; bodies of calls between services
 /// are seldom above a few kilobytes).
 const MAX_KEPT: usize = 64 * 1024;
+
+/// How long a caller may send nothing of a body that is not over (Envoy's default for a stream).
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The request's body as far as it has passed.
 #[derive(Debug, Default)]
@@ -15,7 +20,6 @@ pub(crate) struct Replay {
     overflowed: bool,
     /// Bytes that passed, all attempts' together counted once.
     passed: u64,
-    over: bool,
 }
 
 impl Replay {
@@ -27,11 +31,6 @@ impl Replay {
     /// Bytes of the body so far.
     pub(crate) fn passed(&self) -> u64 {
         self.passed
-    }
-
-    /// Whether the body has passed to its end.
-    pub(crate) fn is_over(&self) -> bool {
-        self.over
     }
 
     /// The answer has begun: there will be no other attempt.
@@ -54,7 +53,9 @@ impl Watch for Replay {
         }
     }
 
-    fn end(&mut self, _trailers: &Fields) {
-        self.over = true;
+    fn end(&mut self, _trailers: &Fields) {}
+
+    fn patience(&self) -> Option<Duration> {
+        Some(PATIENCE)
     }
 }

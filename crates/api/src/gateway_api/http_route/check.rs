@@ -61,7 +61,12 @@ impl HttpRule {
         let Some(index) = self.filters.iter().position(replaces) else {
             return;
         };
-        if !self.matches.is_empty() && !(self.matches.len() == 1 && is_prefix(&self.matches[0])) {
+        let fits = match self.matches.as_slice() {
+            [] => true,
+            [one] => is_prefix(one),
+            _ => false,
+        };
+        if !fits {
             let message = "ReplacePrefixMatch needs exactly one match, by PathPrefix";
             report.error(at.field("filters").item(index), message);
         }

@@ -99,7 +99,7 @@ impl Tracing {
         }
         if self.providers.len() > 1 {
             let message = "traces go to one place";
-            report.error(at.field("providers").item(1), message).suggest("leave the others out");
+            report.warn(at.field("providers").item(1), message).suggest("leave the others out");
         }
     }
 }

@@ -179,7 +179,11 @@ impl ConsistentHash {
             ("useSourceIp", self.use_source_ip.is_some()),
             ("httpQueryParameterName", self.http_query_parameter_name.is_some()),
         ];
-        crate::refuse::exactly_one(&things, at, report);
+        at_most_one(&things, at, report);
+        if things.iter().all(|(_, is_set)| !is_set) {
+            let message = "says nothing to choose by, so that any endpoint is called";
+            report.warn(at.clone(), message);
+        }
         let ways = [("ringHash", self.ring_hash.is_some()), ("maglev", self.maglev.is_some())];
         at_most_one(&ways, at, report);
         if let Some(size) = self.maglev.as_ref().and_then(|maglev| maglev.table_size)

@@ -36,7 +36,7 @@ pub struct Delay {
 #[serde(default, rename_all = "camelCase")]
 pub struct Abort {
     /// With this status.
-    #[schemars(range(min = 200, max = 599))]
+    #[schemars(range(min = 200, max = 600))]
     pub http_status: Option<i32>,
     /// With this status of gRPC, as a word or number.
     pub grpc_status: Option<String>,

@@ -93,7 +93,7 @@ impl HttpMatch {
             pattern.check(&at.field(field), report);
             if pattern.is_empty() {
                 let message = "empty; one of `exact`, `prefix`, `regex` is needed";
-                report.error(at.field(field), message);
+                report.warn(at.field(field), message);
             }
         }
         for (field, headers) in

@@ -46,9 +46,6 @@ pub(super) fn text_problem(schema: &Value, text: &str) -> Option<String> {
         "duration" => parse_duration(text).err(),
         "gateway-duration" => parse_gateway_duration(text).err(),
         "host" => host_problem(text),
-        "plain-host" => host_problem(text).or_else(|| {
-            text.starts_with('*').then(|| format!("`{text}`: a wildcard cannot stand here"))
-        }),
         "cidr" => (!is_cidr(text)).then(|| {
             format!("`{text}` is not an IP address or a block of them, as in `10.0.0.0/8`")
         }),

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
 
@@ -45,9 +45,10 @@ async fn without_a_proxy_it_goes_to_the_host_itself() {
 
 #[tokio::test]
 async fn a_failed_call_says_what_was_called_and_why() {
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let url: Uri = format!("http://{}/x", free.local_addr().unwrap()).parse().unwrap();
-    drop(free);
+    // Bound, so that it is nobody else's, but not listening.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let url: Uri = format!("http://{}/x", nobody.local_addr().unwrap()).parse().unwrap();
     let error = Caller::through(None).fetch(&url, HeaderMap::new()).await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains(&url.to_string()) && text.contains("refused"), "{text}");

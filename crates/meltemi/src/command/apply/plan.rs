@@ -190,6 +190,11 @@ fn holds(object: &Value, applied: &Value) -> bool {
         (Value::Object(object), Value::Object(applied)) => applied.iter().all(|(name, part)| {
             part.is_null() || object.get(name).is_some_and(|there| holds(there, part))
         }),
+        // The server fills in what is left out of an item, too.
+        (Value::Array(object), Value::Array(applied)) => {
+            object.len() == applied.len()
+                && object.iter().zip(applied).all(|(there, part)| holds(there, part))
+        }
         _ => object == applied,
     }
 }
@@ -202,11 +207,14 @@ mod tests {
 
     #[test]
     fn only_what_the_user_wrote_counts() {
-        let there =
-            json!({"metadata": {"name": "a", "uid": "u"}, "spec": {"hosts": ["a", "b"], "x": 1}});
+        let there = json!({"metadata": {"name": "a", "uid": "u"}, "spec": {
+            "hosts": ["a", "b"], "x": 1, "ports": [{"port": 80, "protocol": "TCP"}],
+        }});
         for (applied, expected) in [
             (json!({"metadata": {"name": "a"}, "spec": {"hosts": ["a", "b"]}}), true),
             (json!({"metadata": {"creationTimestamp": null}}), true),
+            (json!({"spec": {"ports": [{"port": 80}]}}), true),
+            (json!({"spec": {"ports": [{"port": 81}]}}), false),
             (json!({"spec": {"hosts": ["a"]}}), false),
             (json!({"spec": {"y": 1}}), false),
             (json!({"spec": 1}), false),

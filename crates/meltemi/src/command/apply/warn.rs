@@ -1,9 +1,8 @@
 //! Warnings of an apply: hosts, subsets and objects that are referred to, but neither applied nor there.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use meltemi_api::{Kind, Parsed, Resource, Target, dangling};
+use meltemi_api::{Kind, Parsed, Resource, Target, dangling, references};
 
 use crate::client::{Client, JSON};
 use crate::exit::Failure;
@@ -31,15 +30,10 @@ pub(super) async fn tell(
     Ok(())
 }
 
-/// The kinds among which those are that the input refers to, but does not hold.
+/// The kinds among which those are that the input refers to.
 fn wanted(objects: &[Parsed]) -> BTreeSet<Kind> {
-    let kinds = RefCell::new(BTreeSet::new());
-    // Only asked for what is not among the objects; the findings of this round are of no interest.
-    dangling(objects, |reference| {
-        kinds.borrow_mut().extend(kinds_of(&reference.target));
-        true
-    });
-    kinds.into_inner()
+    let references = objects.iter().flat_map(|object| references(&object.resource));
+    references.flat_map(|reference| kinds_of(&reference.target)).collect()
 }
 
 fn kinds_of(target: &Target) -> Vec<Kind> {

@@ -51,12 +51,19 @@ fn head(resource: &Resource, object: &Value) -> String {
 
 fn field(text: &mut String, name: &str, value: &str) {
     let value = if value.is_empty() { "<none>" } else { value };
+    let value: String = value.chars().map(visible).collect();
     text.push_str(&format!("{:<NAMES$}{value}\n", format!("{name}:")));
+}
+
+/// What stands in an object must not drive a terminal.
+fn visible(letter: char) -> char {
+    if letter.is_control() { ' ' } else { letter }
 }
 
 fn list(text: &mut String, name: &str, lines: &[String]) {
     field(text, name, lines.first().map_or("", String::as_str));
     for line in lines.iter().skip(1) {
+        let line: String = line.chars().map(visible).collect();
         text.push_str(&format!("{:NAMES$}{line}\n", ""));
     }
 }
@@ -118,5 +125,39 @@ fn status(text: &mut String, status: &Value) {
     }
     if !rest.is_empty() {
         section(text, "status", &Value::Object(rest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_stand_under_their_names_and_notes_are_left_out() {
+        let mut text = String::new();
+        let labels = json!({"a": "1", "b": "2\u{1b}[2J\n", NOTES[0]: "{}", NOTES[1]: "{}"});
+        list(&mut text, "Labels", &pairs(&labels));
+        assert_eq!(text, "Labels:       a=1\n              b=2 [2J \n");
+        text.clear();
+        list(&mut text, "Labels", &pairs(&Value::Null));
+        assert_eq!(text, "Labels:       <none>\n");
+    }
+
+    #[test]
+    fn parts_are_yaml_under_their_name() {
+        let mut text = String::new();
+        section(&mut text, "spec", &json!({"hosts": ["a"]}));
+        section(&mut text, "type", &json!("Opaque"));
+        section(&mut text, "data", &json!({}));
+        assert_eq!(text, "Spec:\n  hosts:\n  - a\nType:         Opaque\nData:         {}\n");
+    }
+
+    #[test]
+    fn of_secrets_only_the_sizes_are_told() {
+        let data = json!({"password": "aHVudGVyMg==", "empty": ""});
+        let sizes = json!({"password": "7 bytes", "empty": "0 bytes"});
+        assert_eq!(without_secrets(&data), sizes);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::process::{Child, ChildStdout};
 
 use crate::mesh::{Run, bare, run};
@@ -74,10 +74,11 @@ async fn the_storefront_makes_its_pages_of_what_the_others_know() {
 #[tokio::test]
 async fn what_is_not_there_is_a_failure_that_names_it() {
     let catalog = start("catalog").await;
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = free.local_addr().unwrap();
-    drop(free);
-    let (there, gone) = (format!("http://{}", catalog.address), format!("http://{nobody}"));
+    // Bound, so that it is nobody else's, but not listening.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (there, gone) =
+        (format!("http://{}", catalog.address), format!("http://{}", nobody.local_addr().unwrap()));
     let reviews = start(&format!("reviews --version v2 --ratings {gone}")).await;
     let (status, body) = get(&reviews.address, "/reviews/1", "").await;
     assert!(status == 502 && body.contains(&format!("{gone}/ratings/1")), "{status} {body}");

@@ -2,8 +2,26 @@
 
 use std::path::Path;
 
+use rustix::process::Pid;
+
 /// The command lines of the processes that were told to use this directory for temporary files.
 pub(super) fn processes(temporary: &Path) -> Vec<String> {
+    found(temporary).into_iter().map(|(_, line)| line).collect()
+}
+
+/// The process of this program with this argument.
+pub(super) fn pid(temporary: &Path, program: &str, argument: &str) -> Pid {
+    let all = found(temporary);
+    let is_meant = |line: &str| {
+        let (first, rest) = line.split_once(' ').unwrap_or_default();
+        let name = first.rsplit('/').next().unwrap_or_default();
+        format!("{name} {rest}").starts_with(program) && rest.contains(argument)
+    };
+    let pid = all.iter().find(|(_, line)| is_meant(line)).map(|(pid, _)| *pid);
+    pid.and_then(Pid::from_raw).unwrap_or_else(|| panic!("no {program} {argument} in {all:?}"))
+}
+
+fn found(temporary: &Path) -> Vec<(i32, String)> {
     let wanted = format!("TMPDIR={}", temporary.display());
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
@@ -11,7 +29,8 @@ pub(super) fn processes(temporary: &Path) -> Vec<String> {
         let Ok(environment) = std::fs::read(entry.path().join("environ")) else { continue };
         if environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes()) {
             let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            found.push(String::from_utf8_lossy(&line).replace('\0', " "));
+            let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
+            found.extend(pid.map(|pid| (pid, String::from_utf8_lossy(&line).replace('\0', " "))));
         }
     }
     found

@@ -10,10 +10,26 @@ use httparse::{Header, ParserConfig, Status};
 use crate::http::head::{BodyLength, RequestHead, ResponseHead, Version};
 use crate::http::known::Known;
 
-/// The longest head, bytes (Envoy's default is 60 KiB).
-pub(crate) const MAX_HEAD: usize = 60 * 1024;
-/// The most fields in a head (Envoy's default).
-pub(crate) const MAX_FIELDS: usize = 100;
+/// The longest head that is looked at, bytes.
+pub(crate) const MAX_HEAD: usize = 64 * 1024;
+/// The most fields that are looked at.
+pub(crate) const MAX_FIELDS: usize = 128;
+
+/// How large a head may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Bytes.
+    pub(crate) bytes: usize,
+    /// Fields.
+    pub(crate) fields: usize,
+}
+
+impl Limits {
+    /// Of a request as an application makes it (Envoy's defaults).
+    pub(crate) const CALLER: Limits = Limits { bytes: 60 * 1024, fields: 100 };
+    /// Of a message that a proxy may have added to already.
+    pub(crate) const PASSED_ON: Limits = Limits { bytes: MAX_HEAD, fields: MAX_FIELDS };
+}
 
 /// Why a head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -79,12 +95,16 @@ pub(crate) struct Parsed {
 }
 
 /// Parses the head of a request. `None`: more bytes are needed.
-pub(crate) fn request(bytes: &[u8], head: &mut RequestHead) -> Result<Option<Parsed>, Malformed> {
+pub(crate) fn request(
+    bytes: &[u8],
+    limits: Limits,
+    head: &mut RequestHead,
+) -> Result<Option<Parsed>, Malformed> {
     let mut fields = [const { MaybeUninit::<Header<'_>>::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Request::new(&mut []);
     let status = parsed.parse_with_uninit_headers(bytes, &mut fields).map_err(Malformed::of)?;
-    let Status::Complete(size) = status else { return incomplete(bytes) };
-    if size > MAX_HEAD {
+    let Status::Complete(size) = status else { return incomplete(bytes, limits) };
+    if size > limits.bytes || parsed.headers.len() > limits.fields {
         return Err(Malformed::TooLarge);
     }
     let (Some(method), Some(target), Some(version)) = (parsed.method, parsed.path, parsed.version)
@@ -99,6 +119,7 @@ pub(crate) fn request(bytes: &[u8], head: &mut RequestHead) -> Result<Option<Par
     let target = target_of(method, target, head, raw)?;
     set_authority(head, raw, target)?;
     let framing = framing(&head.fields, head.version)?;
+    say_length_once(&mut head.fields, framing);
     let connection = Connection::of(&head.fields);
     head.keep_alive = connection.is_kept(head.version);
     head.upgrade = connection.upgrade && head.fields.find(Known::Upgrade).is_some();
@@ -118,7 +139,7 @@ pub(crate) fn response(
     let status = ParserConfig::default()
         .parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields)
         .map_err(Malformed::of)?;
-    let Status::Complete(size) = status else { return incomplete(bytes) };
+    let Status::Complete(size) = status else { return incomplete(bytes, Limits::PASSED_ON) };
     let (Some(code), Some(version)) = (parsed.code, parsed.version) else {
         return Err(Malformed::Syntax("the status line is not VERSION STATUS REASON"));
     };
@@ -134,6 +155,11 @@ pub(crate) fn response(
     let raw = &bytes[..size];
     head.fields.load(raw, parsed.headers.iter().map(|field| (field.name.as_bytes(), field.value)));
     let framing = framing(&head.fields, head.version)?;
+    if code < 200 || code == 204 {
+        // RFC 9110, section 8.6: these have none.
+        head.fields.remove(Known::ContentLength);
+    }
+    say_length_once(&mut head.fields, framing);
     let connection = Connection::of(&head.fields);
     let body = match framing {
         // RFC 9112, section 6.3: these never have a body, whatever their fields say.
@@ -147,8 +173,8 @@ pub(crate) fn response(
     Ok(Some(Parsed { size, body }))
 }
 
-fn incomplete(bytes: &[u8]) -> Result<Option<Parsed>, Malformed> {
-    if bytes.len() >= MAX_HEAD { Err(Malformed::TooLarge) } else { Ok(None) }
+fn incomplete(bytes: &[u8], limits: Limits) -> Result<Option<Parsed>, Malformed> {
+    if bytes.len() >= limits.bytes { Err(Malformed::TooLarge) } else { Ok(None) }
 }
 
 fn length(body: Delimiter) -> BodyLength {
@@ -221,7 +247,8 @@ fn set_authority(
     Ok(())
 }
 
-fn is_authority(byte: u8) -> bool {
+/// Whether a byte may stand in a host with its port; user names may not.
+pub(crate) fn is_authority(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']' | b'~' | b'%' | b'*')
 }
@@ -255,6 +282,16 @@ fn framing(
         length = Some(read);
     }
     Ok(length.map(Delimiter::Length))
+}
+
+/// Lengths that were said several times and alike go on once (RFC 9110, section 8.6).
+fn say_length_once(fields: &mut crate::http::head::Fields, framing: Option<Delimiter>) {
+    if let Some(Delimiter::Length(length)) = framing
+        && fields.find_all(Known::ContentLength).count() > 1
+    {
+        let text = length.to_string();
+        fields.set(Known::ContentLength, b"content-length", text.as_bytes());
+    }
 }
 
 fn decimal(text: &[u8]) -> Option<u64> {

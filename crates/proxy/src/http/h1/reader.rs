@@ -5,7 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use super::chunked::{Chunked, Step};
-use super::parse::{self, Delimiter, Malformed, Parsed};
+use super::parse::{self, Delimiter, Limits, Malformed, Parsed};
 use crate::http::body::Piece;
 use crate::http::head::{Fields, RequestHead, ResponseHead};
 use crate::io::{Buffer, Io};
@@ -43,6 +43,7 @@ pub(crate) struct Reader {
     /// How much of the waiting bytes was in vain looked at for a head.
     searched: usize,
     ended: bool,
+    limits: Limits,
 }
 
 impl Reader {
@@ -54,7 +55,14 @@ impl Reader {
             trailers: Fields::default(),
             searched: 0,
             ended: false,
+            limits: Limits::CALLER,
         }
+    }
+
+    /// Its messages come from a proxy, which may have added to them.
+    pub(crate) fn from_proxy(mut self) -> Reader {
+        self.limits = Limits::PASSED_ON;
+        self
     }
 
     /// Whether bytes wait that no message has claimed.
@@ -69,6 +77,7 @@ impl Reader {
 
     /// Takes bytes that are no message's.
     pub(crate) fn skip(&mut self, count: usize) {
+        self.searched = 0;
         self.buffer.consume(count);
     }
 
@@ -79,10 +88,14 @@ impl Reader {
 
     /// Parses the head of a request if it is there.
     pub(crate) fn take_request(&mut self, head: &mut RequestHead) -> Result<bool, ReadError> {
+        // RFC 9112, section 2.2: empty lines before a request are passed over.
+        while let [b'\r' | b'\n', ..] = self.buffer.filled() {
+            self.skip(1);
+        }
         if self.has_no_end_yet() {
             return Ok(false);
         }
-        let parsed = parse::request(self.buffer.filled(), head)?;
+        let parsed = parse::request(self.buffer.filled(), self.limits, head)?;
         Ok(self.take_head(parsed))
     }
 
@@ -107,6 +120,7 @@ impl Reader {
         self.buffer.consume(parsed.size);
         self.searched = 0;
         self.trailers.clear();
+        self.trailers.rest();
         self.body = match parsed.body {
             Delimiter::Length(0) => Body::Ended,
             Delimiter::Length(length) => Body::Exact(length),

@@ -69,6 +69,11 @@ impl Writer {
         self.framing == Framing::Ended
     }
 
+    /// Whether the message is over and nothing of it waits.
+    pub(crate) fn is_done(&self) -> bool {
+        self.is_over() && self.out.is_empty() && !self.needs_flush
+    }
+
     /// Bytes sent so far.
     pub(crate) fn total(&self) -> u64 {
         self.total

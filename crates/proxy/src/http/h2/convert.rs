@@ -4,6 +4,7 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request,
 };
 
+use crate::http::h1::parse::is_authority;
 use crate::http::head::{BodyLength, Fields, RequestHead, ResponseHead, Version};
 use crate::http::known::Known;
 
@@ -23,6 +24,8 @@ pub(crate) fn header_map(from: &Fields) -> HeaderMap {
         if known.is_hop_by_hop() && !is_te_trailers {
             continue;
         }
+        // The only value that HTTP/2 has, and only in small letters.
+        let value = if is_te_trailers { b"trailers" } else { value };
         // Both were parsed as fields of HTTP already; what http refuses all the same is dropped.
         let name = HeaderName::from_bytes(name);
         if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
@@ -49,12 +52,14 @@ pub(crate) fn read_request(parts: &request::Parts, has_end: bool, head: &mut Req
         (None, None) => return false,
     };
     // RFC 9113, section 8.3.1: a host field must say what :authority says.
-    let agrees = host.is_none_or(|host| head.fields.text(host) == head.authority());
+    let is_alike = |host| head.fields.text(host).eq_ignore_ascii_case(head.authority());
+    let agrees = host.is_none_or(is_alike) && head.authority().iter().copied().all(is_authority);
     head.fields.remove(Known::Host);
     join_cookies(&mut head.fields);
     head.body = length(&head.fields, has_end);
     head.keep_alive = true;
-    more.is_none() && agrees && (!target.is_empty() || parts.method == Method::CONNECT)
+    let has_path = target.starts_with('/') || (target == "*" && parts.method == Method::OPTIONS);
+    more.is_none() && agrees && has_path
 }
 
 /// HTTP/2 may split the cookies into several fields, which HTTP/1.1 must not (RFC 9113, section 8.2.3).

@@ -123,13 +123,14 @@ impl Sender {
         Sender { stream: None }
     }
 
-    /// Waits until the peer takes at least one byte.
-    pub(crate) async fn room(&mut self) -> Result<(), H2Error> {
+    /// Waits until the peer takes at least one byte of so many. What is asked for is kept from the connection's other streams,
+    /// so it is never more than there is to send.
+    pub(crate) async fn room(&mut self, wanted: usize) -> Result<(), H2Error> {
         let Some(stream) = &mut self.stream else { return Ok(()) };
         if stream.capacity() > 0 {
             return Ok(());
         }
-        stream.reserve_capacity(WANTED);
+        stream.reserve_capacity(wanted.min(WANTED));
         poll_fn(|cx| {
             loop {
                 if stream.capacity() > 0 {
@@ -147,11 +148,18 @@ impl Sender {
 
     /// Takes some of the bytes, as many as the peer takes now.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<usize, H2Error> {
-        self.room().await?;
+        self.room(bytes.len()).await?;
         let Some(stream) = &mut self.stream else { return Err(closed()) };
         let taken = bytes.len().min(stream.capacity());
         stream.send_data(Bytes::copy_from_slice(&bytes[..taken]), false)?;
         Ok(taken)
+    }
+
+    /// Leaves what was asked for and not used to other streams, while there is nothing to send.
+    pub(crate) fn give_back(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.reserve_capacity(0);
+        }
     }
 
     /// Takes all of the bytes; they wait in the connection as far as the peer does not take them yet.

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Envoy's conditions for another attempt, beside numbers of statuses.
-const RETRY_ON: [&str; 20] = [
+const RETRY_ON: [&str; 17] = [
     "5xx",
     "gateway-error",
     "reset",
@@ -24,9 +24,6 @@ const RETRY_ON: [&str; 20] = [
     "resource-exhausted",
     "unavailable",
     "unknown",
-    "retriable-request-headers",
-    "empty",
-    "none",
 ];
 
 /// Warns of rules after one that takes every request.

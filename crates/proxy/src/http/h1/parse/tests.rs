@@ -4,7 +4,7 @@ use super::*;
 
 fn parse(text: &str) -> (Result<Option<Parsed>, Malformed>, RequestHead) {
     let mut head = RequestHead::default();
-    (request(text.as_bytes(), &mut head), head)
+    (request(text.as_bytes(), Limits::CALLER, &mut head), head)
 }
 
 fn status_of(text: &str) -> u16 {
@@ -101,7 +101,8 @@ fn connections_are_kept_as_version_and_options_say() {
 fn heads_are_bounded() {
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(MAX_HEAD));
     assert_eq!(status_of(&long), 431);
-    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(MAX_FIELDS + 1));
+    let many =
+        format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(Limits::CALLER.fields));
     assert_eq!(status_of(&many), 431);
 }
 
@@ -127,20 +128,20 @@ fn a_response_ends_as_rfc_9112_says() {
 proptest! {
     #[test]
     fn no_bytes_make_the_parser_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in 0usize..60) {
-        let _ = request(&bytes, &mut RequestHead::default());
+        let _ = request(&bytes, Limits::CALLER, &mut RequestHead::default());
         let _ = response(&bytes, false, &mut ResponseHead::default());
         let whole = b"POST http://a/b HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
         let mut mixed = whole[..cut.min(whole.len())].to_vec();
         mixed.extend_from_slice(&bytes);
-        let _ = request(&mixed, &mut RequestHead::default());
+        let _ = request(&mixed, Limits::CALLER, &mut RequestHead::default());
     }
 
     #[test]
     fn a_head_is_the_same_wherever_it_is_cut(cut in 0usize..52) {
         let whole = b"GET /path HTTP/1.1\r\nHost: a\r\nX-Y: z\r\nAccept: */*\r\n\r\n";
         let mut head = RequestHead::default();
-        prop_assert_eq!(request(&whole[..cut], &mut head), Ok(None));
-        prop_assert!(request(whole, &mut head).unwrap().is_some());
+        prop_assert_eq!(request(&whole[..cut], Limits::CALLER, &mut head), Ok(None));
+        prop_assert!(request(whole, Limits::CALLER, &mut head).unwrap().is_some());
         prop_assert_eq!(head.fields.find_name(b"x-y"), Some(&b"z"[..]));
     }
 }

@@ -1,0 +1,157 @@
+//! What is said of Istio's other networking kinds.
+
+use super::{object, said};
+
+#[test]
+fn other_networking_kinds() {
+    let api = "networking.istio.io/v1";
+    for (kind, spec, expected) in [
+        (
+            "VirtualService",
+            "{hosts: [a]}",
+            "spec: no rule: at least one of `http`, `tls`, `tcp` is needed",
+        ),
+        (
+            "VirtualService",
+            "{hosts: ['*'], tcp: [{route: [{destination: {host: a}}]}]}",
+            "spec.hosts[0]: `*` would take all calls of the mesh; name hosts, or `gateways` other than `mesh`",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a], gateways: [A/b/c], tcp: [{route: [{destination: {host: a}}]}]}",
+            "spec.gateways[0]: `A/b/c` is not a gateway: write `[NAMESPACE/]NAME`, or `mesh` for all sidecars",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a.b], tls: [{match: [{sniHosts: [c.b]}], route: [{destination: {host: a}}]}]}",
+            "spec.tls[0].match[0].sniHosts[0]: `c.b` is none of `spec.hosts`, nor below one of them",
+        ),
+        (
+            "VirtualService",
+            "{hosts: [a], tcp: [{match: [{destinationSubnets: [10.0.0.0/33]}], route: [{destination: {host: a}}]}]}",
+            "spec.tcp[0].match[0].destinationSubnets[0]: `10.0.0.0/33` is not an IP address or a block of them, as in `10.0.0.0/8`",
+        ),
+        ("DestinationRule", "{}", "spec.host: missing; it is required"),
+        (
+            "DestinationRule",
+            "{host: a, subsets: [{name: v1}, {name: v1}]}",
+            "spec.subsets[1].name: `v1` is the name of subset [0] already",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {loadBalancer: {simple: round_robin}}}",
+            "spec.trafficPolicy.loadBalancer.simple: `round_robin` is none of `UNSPECIFIED`, `LEAST_CONN`, `RANDOM`, `PASSTHROUGH`, `ROUND_ROBIN`, `LEAST_REQUEST`; did you mean `ROUND_ROBIN`?",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}}}",
+            "spec.trafficPolicy.loadBalancer.consistentHash: only one of `simple`, `consistentHash` can be there",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {}}}}",
+            "spec.trafficPolicy.loadBalancer.consistentHash: says nothing to choose by, so that any endpoint is called",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {outlierDetection: {maxEjectionPercent: 101}}}",
+            "spec.trafficPolicy.outlierDetection.maxEjectionPercent: 101 must lie between 0 and 100",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {tls: {mode: MUTUAL}}}",
+            "spec.trafficPolicy.tls.clientCertificate: missing; mode MUTUAL needs certificate and key, or `credentialName`",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {portLevelSettings: [{}]}}",
+            "spec.trafficPolicy.portLevelSettings[0].port: missing; it says which port is meant",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, exportTo: [B]}",
+            "spec.exportTo[0]: `B` is not a namespace, `.` (its own), `*` (all) or `~` (none)",
+        ),
+        ("Gateway", "{servers: []}", "spec.servers: empty; at least one item is needed"),
+        (
+            "Gateway",
+            "{servers: [{port: {number: 443, name: a, protocol: HTTPS}, hosts: [a]}]}",
+            "spec.servers[0].tls: missing; protocol HTTPS needs it; say at least `mode`",
+        ),
+        (
+            "Gateway",
+            "{servers: [{port: {number: 443, name: a, protocol: HTTPS}, hosts: [a], tls: {mode: SIMPLE}}]}",
+            "spec.servers[0].tls: no certificate: this mode serves one; name a secret in `credentialName`, or files in `serverCertificate` and `privateKey`",
+        ),
+        (
+            "Gateway",
+            "{servers: [{port: {number: 80, name: a, protocol: HTPP}, hosts: [a]}]}",
+            "spec.servers[0].port.protocol: `HTPP` is none of `HTTP`, `HTTPS`, `GRPC`, `GRPC-WEB`, `HTTP2`, `MONGO`, `TCP`, `TLS`, `UDP`, `REDIS`, `MYSQL`; did you mean `HTTP`?",
+        ),
+        (
+            "Gateway",
+            "{servers: [{port: {number: 80, name: a, protocol: HTTP}, hosts: [B/a]}]}",
+            "spec.servers[0].hosts[0]: `B` (before the `/`) is not a namespace, `.` or `*`",
+        ),
+        (
+            "ServiceEntry",
+            "{hosts: ['*'], ports: []}",
+            "spec.hosts[0]: `*` would stand for every host; name hosts, or at least a domain as in `*.example.com`",
+        ),
+        (
+            "ServiceEntry",
+            "{hosts: ['*.a.b'], resolution: DNS}",
+            "spec.hosts[0]: `*.a.b` cannot be looked up; name endpoints, or use resolution NONE",
+        ),
+        (
+            "ServiceEntry",
+            "{hosts: [a.b], resolution: STATIC, endpoints: [{address: c.d}]}",
+            "spec.endpoints[0].address: `c.d` is not an IP address, as resolution STATIC needs; or use resolution DNS",
+        ),
+        (
+            "ServiceEntry",
+            "{hosts: [a.b], endpoints: [{address: 1.2.3.4}], workloadSelector: {}}",
+            "spec.workloadSelector: only one of `endpoints`, `workloadSelector` can be there",
+        ),
+        (
+            "ServiceEntry",
+            "{hosts: [a.b], ports: [{number: 80, name: a}, {number: 80, name: b}]}",
+            "spec.ports[1].number: 80 is the number of port [0] already",
+        ),
+        (
+            "WorkloadEntry",
+            "{address: 1.2.3.4, ports: {http: 0}}",
+            "spec.ports.http: 0 is not a port (1 to 65535)",
+        ),
+        ("WorkloadEntry", "{}", "spec.address: missing; without it nobody can call the workload"),
+        (
+            "WorkloadEntry",
+            "{address: 1.2.3.4, locality: a//b}",
+            "spec.locality: `a//b` is not a locality: write `REGION[/ZONE[/SUBZONE]]`",
+        ),
+        (
+            "WorkloadEntry",
+            "{address: 'unix://a'}",
+            "spec.address: `unix://a`: a socket is an absolute path, or `@NAME`",
+        ),
+        (
+            "WorkloadGroup",
+            "{template: {}, probe: {httpGet: {port: 1}, exec: {command: [a]}}}",
+            "spec.probe.exec: only one of `httpGet`, `exec` can be there",
+        ),
+        (
+            "Sidecar",
+            "{egress: [{hosts: [a]}]}",
+            "spec.egress[0].hosts[0]: `a` does not say of which namespace; write `*/a`, `./a` or `NAMESPACE/a`",
+        ),
+        (
+            "Sidecar",
+            "{ingress: [{port: {protocol: HTTP}, defaultEndpoint: '1.2.3.4:80'}]}",
+            "spec.ingress[0].port.number: missing; it says which port is meant",
+        ),
+    ] {
+        let told = said(&object(api, kind, spec));
+        let expected = format!("{kind} default/a: {expected}");
+        assert!(told.iter().any(|it| it.ends_with(&expected)), "{spec}: {told:#?}");
+    }
+}
