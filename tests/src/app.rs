@@ -28,7 +28,16 @@ impl Server {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at(0, serve).await
+    }
+
+    /// Serves each connection of this port; 0 picks a free one.
+    async fn start_at<F>(port: u16, serve: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let bound = TcpListener::bind(("127.0.0.1", port)).await;
+        let listener = bound.unwrap_or_else(|error| panic!("port {port}: {error}"));
         let address = listener.local_addr().expect("a listener has an address");
         Server { address, task: tokio::spawn(accept_all(listener, serve)) }
     }

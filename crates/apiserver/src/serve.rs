@@ -19,7 +19,7 @@ use crate::shape::Shape;
 use crate::state::ApiState;
 use crate::status::Failure;
 use crate::target::Target;
-use crate::{delete, discovery, openapi, protobuf, read, watch, write};
+use crate::{delete, discovery, openapi, protobuf, read, rejected, watch, write};
 
 /// The largest body that is taken in, in bytes; as large as Kubernetes' own limit.
 pub const BODY_LIMIT: usize = 3 << 20;
@@ -46,6 +46,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/apis/{group}", get(discovery::group))
         .route("/apis/{group}/{version}", get(discovery::group_resources))
         .route("/apis/{group}/{version}/{*rest}", any(named_group))
+        .route("/meltemi/v1/rejected", get(rejected::list))
         .with_state(state.clone());
     guard(routes, state)
 }

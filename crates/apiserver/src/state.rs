@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::auth::{Anyone, Authenticator};
 use crate::host::Hosts;
+use crate::rejected::Rejections;
 
 /// The parts of the API, put together by the control plane.
 #[derive(Clone)]
@@ -20,12 +21,20 @@ pub struct ApiState {
     pub hosts: Hosts,
     /// Ends open watches when the server stops.
     pub closing: Closing,
+    /// Who knows what is set aside; without it nothing is.
+    pub rejections: Option<Arc<dyn Rejections>>,
 }
 
 impl ApiState {
     /// An API over this store, open to everybody on this machine: set `auth` to change that.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, auth: Arc::new(Anyone), hosts: Hosts::default(), closing: Closing::never() }
+        Self {
+            store,
+            auth: Arc::new(Anyone),
+            hosts: Hosts::default(),
+            closing: Closing::never(),
+            rejections: None,
+        }
     }
 
     /// The same with another gate.
@@ -46,6 +55,13 @@ impl ApiState {
     #[must_use]
     pub fn with_closing(mut self, closing: Closing) -> Self {
         self.closing = closing;
+        self
+    }
+
+    /// The same with somebody who knows what is set aside.
+    #[must_use]
+    pub fn with_rejections(mut self, rejections: impl Rejections) -> Self {
+        self.rejections = Some(Arc::new(rejections));
         self
     }
 }

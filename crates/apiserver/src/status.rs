@@ -137,6 +137,13 @@ impl Failure {
         Self::new(StatusCode::GONE, "Expired", message)
     }
 
+    /// 504: the version asked for is yet to be reached.
+    pub fn not_yet(version: u64) -> Self {
+        let message =
+            format!("Too large resource version: {version} is not in effect yet: ask again");
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)
+    }
+
     /// 500: what is stored cannot be read.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)

@@ -1,9 +1,11 @@
-//! The API server: the Kubernetes-shaped API behind its token.
+//! The API server: the Kubernetes-shaped API behind its token, and what it is told of the mesh.
 
 use std::sync::Arc;
 
 use axum::Router;
-use meltemi_apiserver::{AdminToken, ApiState, Closing, Hosts, router};
+use futures_util::future::BoxFuture;
+use meltemi_apiserver::{AdminToken, ApiState, Closing, Hosts, Rejected, Rejections, router};
+use meltemi_discovery::Publisher;
 use meltemi_store::Store;
 
 use crate::admin::ThisMachine;
@@ -16,6 +18,7 @@ pub(crate) fn routes(
     options: &Options,
     bound: &Bound,
     store: Arc<dyn Store>,
+    publisher: Arc<Publisher>,
     token: &str,
     stopping: &Stopping,
 ) -> Router {
@@ -25,9 +28,29 @@ pub(crate) fn routes(
     }
     let state = ApiState::new(store)
         .with_hosts(Hosts::new(names))
+        .with_rejections(SetAside(publisher))
         .with_closing(Closing::on(stopping.0.clone()));
     router(match options.insecure_loopback {
         true => state.with_auth(ThisMachine),
         false => state.with_auth(AdminToken::new(token)),
     })
+}
+
+/// What the published snapshot has set aside.
+struct SetAside(Arc<Publisher>);
+
+impl Rejections for SetAside {
+    fn rejected(&self, version: u64) -> BoxFuture<'_, Vec<Rejected>> {
+        Box::pin(async move {
+            self.0.reached(version).await;
+            let snapshot = self.0.snapshot();
+            let rejected = snapshot.rejected().iter().map(|(object, reason)| Rejected {
+                kind: object.kind.as_str().to_owned(),
+                namespace: object.namespace.to_string(),
+                name: object.name.to_string(),
+                reason: reason.clone(),
+            });
+            rejected.collect()
+        })
+    }
 }

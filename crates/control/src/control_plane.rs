@@ -208,7 +208,8 @@ impl ControlPlane {
             let anybody = services.serve_anybody(listener, stopping.clone());
             self.server("the plaintext xDS server", anybody);
         }
-        let routes = api::routes(options, &self.bound, store, &admin_token, stopping);
+        let seen = publisher.clone();
+        let routes = api::routes(options, &self.bound, store, seen, &admin_token, stopping);
         self.server("the API server", http_server::serve(sockets.api, routes, stopping.clone()));
         if let Some(listener) = sockets.monitoring {
             let routes = monitoring::routes(sources);

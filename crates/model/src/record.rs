@@ -19,6 +19,17 @@ pub enum ObjectKind {
     WorkloadEntry,
 }
 
+impl ObjectKind {
+    /// The kind's name, as in `ServiceEntry`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ObjectKind::Service => "Service",
+            ObjectKind::ServiceEntry => "ServiceEntry",
+            ObjectKind::WorkloadEntry => "WorkloadEntry",
+        }
+    }
+}
+
 /// A resource by kind, namespace and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Object {
@@ -39,7 +50,7 @@ impl Object {
 
 impl fmt::Display for Object {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}/{}", self.kind, self.namespace, self.name)
+        write!(f, "{} {}/{}", self.kind.as_str(), self.namespace, self.name)
     }
 }
 

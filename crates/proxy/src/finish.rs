@@ -2,4 +2,5 @@
 
 pub(crate) mod local;
 pub(crate) mod outcome;
+pub(crate) mod pass_back;
 pub(crate) mod series;

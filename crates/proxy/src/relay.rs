@@ -100,7 +100,7 @@ pub(crate) async fn relay(
         && connection.writer.is_done()
         && connection.reader.is_body_over()
     {
-        worker.pool.put(key, route.endpoint(), *connection, Instant::now());
+        worker.pool.put(key, route.endpoint(), connection, Instant::now());
     }
     end
 }

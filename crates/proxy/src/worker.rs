@@ -11,9 +11,12 @@ use tokio::sync::Notify;
 
 use crate::config::Cluster;
 use crate::finish::series::SeriesCache;
+use crate::http::head::ResponseHead;
 use crate::shared::Shared;
 use crate::upstream::pool::Pool;
 
+/// Heads that a worker keeps for the next request.
+const KEPT_HEADS: usize = 64;
 /// Authorities that a worker remembers the cluster of.
 const REMEMBERED: usize = 4096;
 
@@ -33,6 +36,7 @@ pub(crate) struct Worker {
     drain: Notify,
     load: Arc<Load>,
     remembered: RefCell<Remembered>,
+    heads: RefCell<Vec<ResponseHead>>,
 }
 
 /// What a worker has in hand, for those who give it work or wait for its end.
@@ -69,7 +73,9 @@ impl Load {
 #[derive(Default)]
 struct Remembered {
     generation: u64,
-    clusters: HashMap<Box<[u8]>, Arc<Cluster>>,
+    clusters: HashMap<Arc<[u8]>, Arc<Cluster>>,
+    /// The one that was asked for last: an application calls one service many times.
+    last: Option<(Arc<[u8]>, Arc<Cluster>)>,
 }
 
 impl Worker {
@@ -91,6 +97,7 @@ impl Worker {
             drain: Notify::new(),
             load,
             remembered: RefCell::default(),
+            heads: RefCell::default(),
         })
     }
 
@@ -125,6 +132,21 @@ impl Worker {
         Carried(&self.load.in_flight)
     }
 
+    /// An empty head with memory of an earlier one.
+    pub(crate) fn lend_head(&self) -> ResponseHead {
+        self.heads.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a head back.
+    pub(crate) fn take_back(&self, mut head: ResponseHead) {
+        let mut heads = self.heads.borrow_mut();
+        if heads.len() < KEPT_HEADS {
+            head.clear();
+            head.fields.rest();
+            heads.push(head);
+        }
+    }
+
     /// The cluster that an authority stood for, if the configuration has not changed since.
     pub(crate) fn recall(&self, authority: &[u8]) -> Option<Arc<Cluster>> {
         let generation = self.shared.mesh.current().generation;
@@ -132,9 +154,18 @@ impl Worker {
         if remembered.generation != generation {
             remembered.generation = generation;
             remembered.clusters.clear();
+            remembered.last = None;
             return None;
         }
-        remembered.clusters.get(authority).cloned()
+        if let Some((last, cluster)) = &remembered.last
+            && **last == *authority
+        {
+            return Some(cluster.clone());
+        }
+        let (name, cluster) = remembered.clusters.get_key_value(authority)?;
+        let (name, cluster) = (name.clone(), cluster.clone());
+        remembered.last = Some((name, cluster.clone()));
+        Some(cluster)
     }
 
     /// Notes a cluster for [`Worker::recall`]; `generation` is that of the snapshot in which it was found.

@@ -73,9 +73,15 @@ impl State {
 impl HttpApp {
     /// Starts an instance.
     pub async fn start(name: &str) -> Self {
+        Self::start_at(name, 0).await
+    }
+
+    /// Starts an instance on the port of one that is gone.
+    pub async fn start_at(name: &str, port: u16) -> Self {
         let state = State::new(name);
         let of_connections = state.clone();
-        let server = Server::start(move |stream| connection(of_connections.clone(), stream)).await;
+        let serve = move |stream| connection(of_connections.clone(), stream);
+        let server = Server::start_at(port, serve).await;
         HttpApp { server, state }
     }
 

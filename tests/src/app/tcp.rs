@@ -21,21 +21,26 @@ pub struct TcpApp {
 impl TcpApp {
     /// Sends back what comes, and ends its side after the client's.
     pub async fn echo() -> Self {
-        Self::start(b"").await
+        Self::start(b"", b"").await
     }
 
     /// Speaks first, as a mail server does, then sends back what comes.
     pub async fn banner(banner: &'static [u8]) -> Self {
-        Self::start(banner).await
+        Self::start(banner, b"").await
     }
 
-    async fn start(banner: &'static [u8]) -> Self {
+    /// Answers the first bytes of a connection with a text, and ends it: whatever a broken server may say.
+    pub async fn answers(text: &'static [u8]) -> Self {
+        Self::start(b"", text).await
+    }
+
+    async fn start(banner: &'static [u8], answer: &'static [u8]) -> Self {
         let seen = Arc::<Mutex<Vec<u8>>>::default();
         let (count, connections) = watch::channel(0);
         let (count, shared) = (Arc::new(count), seen.clone());
         let server = Server::start(move |stream| {
             count.send_modify(|count| *count += 1);
-            serve(shared.clone(), banner, stream)
+            serve(shared.clone(), banner, answer, stream)
         })
         .await;
         TcpApp { server, seen, connections }
@@ -62,15 +67,24 @@ impl TcpApp {
     }
 }
 
-async fn serve(seen: Arc<Mutex<Vec<u8>>>, banner: &'static [u8], mut stream: TcpStream) {
+async fn serve(
+    seen: Arc<Mutex<Vec<u8>>>,
+    banner: &'static [u8],
+    answer: &'static [u8],
+    mut stream: TcpStream,
+) {
     if stream.write_all(banner).await.is_err() {
         return;
     }
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(count @ 1..) = stream.read(&mut buffer).await {
         seen.lock().extend_from_slice(&buffer[..count]);
-        if stream.write_all(&buffer[..count]).await.is_err() {
+        let back = if answer.is_empty() { &buffer[..count] } else { answer };
+        if stream.write_all(back).await.is_err() {
             return;
+        }
+        if !answer.is_empty() {
+            break;
         }
     }
     drop(stream.shutdown().await);

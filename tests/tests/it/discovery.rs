@@ -1,6 +1,6 @@
 //! Changes on their way to many proxies.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use meltemi_tests::{HttpApp, Mesh, eventually};
 
@@ -46,7 +46,10 @@ async fn a_change_reaches_the_data_path_of_ten_proxies() {
         })
         .await;
     }
-    eprintln!("{PROXIES} proxies called the new endpoint {:?} after the change", changed.elapsed());
+    let elapsed = changed.elapsed();
+    eprintln!("{PROXIES} proxies called the new endpoint {elapsed:?} after the change");
+    // A tenth of a second is promised; a busy machine may take twenty times as much.
+    assert!(elapsed < Duration::from_secs(2), "{elapsed:?}");
     // Nobody falls back.
     for (_, calls) in &mut clients {
         assert_eq!(calls.get("http://far.example/").await.served_by(), "after");

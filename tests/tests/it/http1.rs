@@ -143,3 +143,16 @@ async fn a_request_for_an_upgrade_that_is_refused_stays_http() {
     assert_eq!(response.status, 403);
     assert_eq!(calls.get("/bytes/3").await.body.len(), 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_come_before_the_request_is_over() {
+    let mesh = Mesh::start().await;
+    let (_app, [_server, client], mut calls) = pair(&mesh).await;
+    let head = "POST /refuse HTTP/1.1\r\nhost: hello\r\ncontent-length: 50000000\r\n\r\n";
+    calls.send(head).await;
+    calls.send(vec![b'x'; 100_000]).await;
+    assert_eq!(calls.response().await.status, 417);
+    // Whether this connection goes on or not, the next one does.
+    let mut calls = client.http().await;
+    assert_eq!(calls.get("http://hello/").await.status, 200);
+}

@@ -9,4 +9,5 @@ mod folder;
 mod http;
 mod mesh;
 mod registration;
+mod rejected;
 mod restart;

@@ -18,7 +18,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, remote: Socket
     let Ok(opened) = tls::open(&worker.shared, stream, remote).await else { return };
     let caller = Caller::new(&worker.shared, &opened);
     let io = opened.io;
-    let mut reader = Reader::new(io.clone()).from_proxy();
+    let mut reader = Reader::new(io.clone()).behind_proxy();
     let inner = match opened.inner {
         Some(inner) => inner,
         None => spoken(worker, &caller, &mut reader).await,

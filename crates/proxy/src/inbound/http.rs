@@ -11,13 +11,11 @@ use crate::config::InboundPort;
 use crate::exchange::Call;
 use crate::finish::local::respond;
 use crate::finish::outcome::{Account, Outcome, finish};
+use crate::finish::pass_back::pass_back;
 use crate::http::forward;
-use crate::http::head::ResponseHead;
-use crate::http::known::Known;
 use crate::outbound::decide::inner;
-use crate::outbound::http::{gone, malformed, upstream_address};
-use crate::relay::{Counted, End, relay};
-use crate::upstream::attempt::{Answer, Missed, attempt};
+use crate::outbound::http::{gone, malformed};
+use crate::upstream::attempt::{Missed, attempt};
 use crate::upstream::replay::Replay;
 use crate::upstream::route::{Place, Route};
 use crate::worker::Worker;
@@ -58,7 +56,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
 async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) -> Outcome {
     let spoken = inner(port.protocol, call.head.version);
     let route = Route { place: Place::App(port.target_port), inner: spoken };
-    let (mut replay, mut response) = (Replay::default(), ResponseHead::default());
+    let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     let mut made = 0;
     let answer = loop {
         let is_fresh = made > 0;
@@ -82,37 +80,8 @@ async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) ->
         let outcome = respond(call, 503, failure.flags, &text, extra).await;
         return Outcome { received: replay.passed(), ..outcome };
     };
-    pass_back(worker, &route, call, answer, &mut response, replay).await
-}
-
-async fn pass_back(
-    worker: &Rc<Worker>,
-    route: &Route,
-    call: &mut Call<'_>,
-    answer: Answer,
-    response: &mut ResponseHead,
-    mut replay: Replay,
-) -> Outcome {
-    forward::response(response);
-    // Only a proxy may say so.
-    response.fields.remove(Known::NotDelivered);
     if worker.is_draining() {
         call.reply.close_after();
     }
-    let mut counted = Counted::default();
-    let end = relay(worker, route, call, answer, response, &mut replay, &mut counted).await;
-    let flags = match end {
-        End::Complete => ResponseFlags::NONE,
-        End::CallerGone => ResponseFlags::DC,
-        End::EndpointBroke => ResponseFlags::UC,
-    };
-    Outcome {
-        status: response.status,
-        flags,
-        grpc_status: counted.grpc_status,
-        received: replay.passed(),
-        sent: counted.bytes,
-        may_continue: end == End::Complete && response.status != 101,
-        upstream: upstream_address(worker, route),
-    }
+    pass_back(worker, &route, call, answer, response, replay).await
 }

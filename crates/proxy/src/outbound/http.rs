@@ -12,12 +12,11 @@ use crate::config::{Cluster, Endpoint};
 use crate::exchange::Call;
 use crate::finish::local::{is_not_delivered, respond};
 use crate::finish::outcome::{Account, Outcome, finish};
+use crate::finish::pass_back::pass_back;
 use crate::finish::series::Kind;
 use crate::http::forward;
 use crate::http::h1::parse::Malformed;
 use crate::http::head::ResponseHead;
-use crate::http::known::Known;
-use crate::relay::{Counted, End, relay};
 use crate::upstream::attempt::{Answer, Failure, Missed, attempt};
 use crate::upstream::replay::Replay;
 use crate::upstream::route::{Place, Route};
@@ -95,7 +94,7 @@ async fn to_service(
 ) -> Outcome {
     let policy = RetryPolicy::default();
     let spoken = inner(cluster.protocol, call.head.version);
-    let (mut replay, mut response) = (Replay::default(), ResponseHead::default());
+    let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     let mut tried = Vec::new();
     served.cluster = Some(cluster.clone());
     for made in 1.. {
@@ -137,7 +136,7 @@ async fn to_service(
             }
             continue;
         }
-        return conclude(worker, &route, call, attempted, &mut response, replay, made).await;
+        return conclude(worker, &route, call, attempted, response, replay, made).await;
     }
     // The loop ends by a return alone: attempts are bounded by the policy.
     Outcome::of(503, ResponseFlags::URX)
@@ -156,7 +155,7 @@ fn put_aside(worker: &Worker, route: &Route, answer: Answer, response: &Response
         && connection.writer.is_done()
         && connection.reader.discard()
     {
-        worker.pool.put(key, route.endpoint(), *connection, Instant::now());
+        worker.pool.put(key, route.endpoint(), connection, Instant::now());
     }
 }
 
@@ -166,8 +165,8 @@ async fn conclude(
     route: &Route,
     call: &mut Call<'_>,
     attempted: Result<Answer, Missed>,
-    response: &mut ResponseHead,
-    mut replay: Replay,
+    response: ResponseHead,
+    replay: Replay,
     made: u32,
 ) -> Outcome {
     let answer = match attempted {
@@ -176,37 +175,7 @@ async fn conclude(
         Err(Missed::Malformed(why)) => return malformed(call, why, &replay).await,
         Err(Missed::Endpoint(failure)) => return give_up(call, &failure, made, &replay).await,
     };
-    forward::response(response);
-    response.fields.remove(Known::NotDelivered);
-    let mut counted = Counted::default();
-    let end = relay(worker, route, call, answer, response, &mut replay, &mut counted).await;
-    let flags = match end {
-        End::Complete => ResponseFlags::NONE,
-        End::CallerGone => ResponseFlags::DC,
-        End::EndpointBroke => ResponseFlags::UC,
-    };
-    Outcome {
-        status: response.status,
-        flags,
-        grpc_status: counted.grpc_status,
-        received: replay.passed(),
-        sent: counted.bytes,
-        may_continue: end == End::Complete && response.status != 101,
-        upstream: upstream_address(worker, route),
-    }
-}
-
-/// Written in log lines only, so made only where there are some.
-pub(crate) fn upstream_address(worker: &Worker, route: &Route) -> Option<Arc<str>> {
-    worker.shared.access_log?;
-    Some(match &route.place {
-        Place::Endpoint(_, endpoint) => {
-            let port = endpoint.tls.as_ref().map_or(endpoint.port, |tls| tls.port);
-            format!("{}:{port}", endpoint.address).into()
-        }
-        Place::App(port) => format!("127.0.0.1:{port}").into(),
-        Place::Outside(host, port) => format!("{host}:{port}").into(),
-    })
+    pass_back(worker, route, call, answer, response, replay).await
 }
 
 /// The outcome when the caller went away before the answer began.
@@ -243,7 +212,7 @@ async fn to_outside(
 ) -> Outcome {
     let spoken = inner(meltemi_names::Protocol::Auto, call.head.version);
     let route = Route { place: Place::Outside(host, port), inner: spoken };
-    let (mut replay, mut response) = (Replay::default(), ResponseHead::default());
+    let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     let attempted = attempt(worker, &route, true, call, &mut replay, &mut response).await;
-    conclude(worker, &route, call, attempted, &mut response, replay, 1).await
+    conclude(worker, &route, call, attempted, response, replay, 1).await
 }

@@ -112,7 +112,7 @@ async fn over_http1(
             let connected = connect(worker, route)
                 .await
                 .map_err(|error| Failure::not_delivered(ResponseFlags::UF, error))?;
-            let mut connection = Connection::new(connected.io, Instant::now());
+            let mut connection = Box::new(Connection::new(connected.io, Instant::now()));
             connection.writer.out().extend_from_slice(connected.preface);
             connection
         }
@@ -123,7 +123,7 @@ async fn over_http1(
     match answer_http1(&mut connection, call, replay, response).await {
         Ok(()) => {
             connection.heed(response);
-            Ok(Answer::H1(Box::new(connection)))
+            Ok(Answer::H1(connection))
         }
         Err(Http1Failure::Caller(missed)) => Err(missed),
         Err(Http1Failure::Endpoint(detail)) => {

@@ -34,10 +34,12 @@ pub(crate) struct Pool {
     groups: RefCell<HashMap<Key, Group>>,
 }
 
+#[allow(clippy::vec_box, reason = "a connection is boxed once for its life, not per request")]
 struct Group {
     /// Whom it leads to; `None` for the application.
     endpoint: Option<Arc<Endpoint>>,
-    idle: Vec<Connection>,
+    /// Boxed as they are carried, so that a request moves a pointer.
+    idle: Vec<Box<Connection>>,
     /// The longest that a connection of this group may idle.
     limit: Duration,
     /// How often in a row the peer was seen to close after about the same time.
@@ -102,7 +104,7 @@ impl Group {
 impl Pool {
     /// A connection of HTTP/1.1 that idles, the one used last. `is_careful`: for a request that cannot be sent again; the
     /// kernel is asked whether the peer has closed just now.
-    pub(crate) fn take(&self, key: Key, now: Instant, is_careful: bool) -> Option<Connection> {
+    pub(crate) fn take(&self, key: Key, now: Instant, is_careful: bool) -> Option<Box<Connection>> {
         let mut groups = self.groups.borrow_mut();
         let group = groups.get_mut(&key)?;
         let mut longest = None;
@@ -125,7 +127,7 @@ impl Pool {
         &self,
         key: Key,
         endpoint: Option<&Arc<Endpoint>>,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         now: Instant,
     ) {
         if endpoint.is_some_and(|endpoint| endpoint.is_gone()) || !connection.rest(now) {
@@ -185,7 +187,7 @@ impl Pool {
                 }
             }
             // The oldest goes to the front again, as the one used last is taken first.
-            group.idle.sort_by_key(Connection::idle_since);
+            group.idle.sort_by_key(|connection| connection.idle_since());
             group.http2.retain(Shared::is_alive);
             group.learn(longest, now);
             group.forgive(now);

@@ -60,7 +60,7 @@ impl Reader {
     }
 
     /// Its messages come from a proxy, which may have added to them.
-    pub(crate) fn from_proxy(mut self) -> Reader {
+    pub(crate) fn behind_proxy(mut self) -> Reader {
         self.limits = Limits::PASSED_ON;
         self
     }
