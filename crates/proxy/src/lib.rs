@@ -7,6 +7,7 @@
 mod data_path;
 mod exchange;
 mod finish;
+mod hash;
 mod http;
 mod inbound;
 mod io;

@@ -6,6 +6,7 @@
 //! | `/status/N` | status N |
 //! | `/bytes/N`, `/stream/N` | N bytes, with a length or in chunks |
 //! | `/trailers` | a chunked body with the trailer `x-checked: yes` |
+//! | `/drip` | a first chunk at once, a last one after the release |
 //! | `/hold` | nothing until [`HttpApp::release`] or `/release` |
 //! | `/refuse` | 417, without the body having been read |
 //! | `/upgrade` | 101 to a WebSocket that sends back what comes |
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
@@ -67,6 +68,11 @@ impl State {
             sent: AtomicU64::new(0),
             released: watch::Sender::new(false),
         })
+    }
+
+    async fn release(&self) {
+        // The sender lives as long as the state.
+        drop(self.released.subscribe().wait_for(|released| *released).await);
     }
 }
 
@@ -179,10 +185,9 @@ async fn route(state: &Arc<State>, path: &str, request: Request<Incoming>) -> Re
             state.released.send_replace(true);
             full("released\n")
         }
+        (Some("drip"), _) => drip(state.clone()),
         (Some("hold"), _) => {
-            let mut released = state.released.subscribe();
-            // The sender lives as long as the state.
-            drop(released.wait_for(|released| *released).await);
+            state.release().await;
             full("held\n")
         }
         _ => {
@@ -256,6 +261,16 @@ fn chunked(state: Arc<State>, length: usize) -> Response<Body> {
         (next > 0).then_some((Ok(frame), (state, left - next)))
     });
     Response::new(BodyExt::boxed(StreamBody::new(chunks)))
+}
+
+fn drip(state: Arc<State>) -> Response<Body> {
+    let data = |text: &'static str| Ok(Frame::data(Bytes::from_static(text.as_bytes())));
+    let first = stream::iter([data("first\n")]);
+    let last = stream::once(async move {
+        state.release().await;
+        data("last\n")
+    });
+    Response::new(BodyExt::boxed(StreamBody::new(first.chain(last))))
 }
 
 fn with_trailers() -> Response<Body> {

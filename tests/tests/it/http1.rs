@@ -1,7 +1,7 @@
 //! HTTP/1.1 through two sidecars, seen and steered byte by byte.
 
-use meltemi_tests::{Http1, HttpApp, Mesh, Sidecar, free_port};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use meltemi_tests::{Http1, HttpApp, Mesh, Sidecar, eventually, free_port, within};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
 /// One instance, and a client with a local address for it; the requests there are in origin form.
 async fn pair(mesh: &Mesh) -> (HttpApp, [Sidecar; 2], Http1) {
@@ -155,4 +155,38 @@ async fn an_answer_may_come_before_the_request_is_over() {
     // Whether this connection goes on or not, the next one does.
     let mut calls = client.http().await;
     assert_eq!(calls.get("http://hello/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_body_arrives_before_the_rest_is_there() {
+    let mesh = Mesh::start().await;
+    let (app, _sidecars, mut calls) = pair(&mesh).await;
+    calls.send("GET /drip HTTP/1.1\r\nhost: hello\r\nconnection: close\r\n\r\n").await;
+    let mut line = String::new();
+    while line != "first\r\n" && line != "first\n" {
+        line.clear();
+        within("the first part", calls.stream().read_line(&mut line)).await.unwrap();
+    }
+    app.release();
+    let mut rest = String::new();
+    within("the rest", calls.stream().read_to_string(&mut rest)).await.unwrap();
+    assert!(rest.contains("last\n") && rest.ends_with("0\r\n\r\n"), "{rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_application_is_told_that_its_caller_has_gone() {
+    let mesh = Mesh::start().await;
+    let (app, _sidecars, mut calls) = pair(&mesh).await;
+    calls.send("GET /hold HTTP/1.1\r\nhost: hello\r\n\r\n").await;
+    in_flight(&app, 1).await;
+    drop(calls);
+    in_flight(&app, 0).await;
+}
+
+async fn in_flight(app: &HttpApp, expected: u64) {
+    eventually(&format!("{expected} requests in flight"), async || match app.in_flight() {
+        count if count == expected => Ok(()),
+        count => Err(count.to_string()),
+    })
+    .await;
 }

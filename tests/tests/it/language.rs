@@ -111,7 +111,7 @@ async fn tcp_applications_speak_first_or_send_back() {
 async fn processes_are_ended_by_their_ids_and_keep_their_logs() {
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", "echo ready; echo told >&2; read line < /dev/zero"]);
+    command.args(["-c", "echo told >&2; echo ready; exec sleep 600"]);
     let mut process = Process::start("shell", command, directory.path());
     assert_eq!(process.line().await.as_deref(), Some("ready"));
     assert!(process.status().is_none());

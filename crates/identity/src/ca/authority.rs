@@ -263,10 +263,9 @@ fn is_missing(error: &AuthorityError) -> bool {
 /// hide it, and the old one would be trusted as long as its certificate lives.
 fn refuse_exposed_keys(dir: &Path) -> Result<(), AuthorityError> {
     for path in [dir.join(ROOT_KEY), dir.join(CA_KEY)] {
-        match private_file::read_secret(&path) {
-            Err(exposed @ FileError::Exposed { .. }) => return Err(exposed.into()),
-            // What else is wrong with it is found where it is used.
-            Ok(_) | Err(_) => {}
+        // What else is wrong with it is found where it is used.
+        if let Err(exposed @ FileError::Exposed { .. }) = private_file::read_secret(&path) {
+            return Err(exposed.into());
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::hash::BuildQuick;
 use meltemi_telemetry::{
     HttpLabels, HttpSeries, Metrics, PeerLabels, Reporter, RequestProtocol, ResponseFlags,
 };
@@ -41,7 +42,7 @@ pub(crate) struct SeriesKey {
 /// Series by what tells them apart within this worker.
 #[derive(Debug, Default)]
 pub(crate) struct SeriesCache {
-    http: HashMap<SeriesKey, Arc<HttpSeries>>,
+    http: HashMap<SeriesKey, Arc<HttpSeries>, BuildQuick>,
     last: Option<(SeriesKey, Arc<HttpSeries>)>,
 }
 

@@ -15,6 +15,7 @@ use super::h1::Connection;
 use super::h2::Shared;
 use super::route::Key;
 use crate::config::Endpoint;
+use crate::hash::BuildQuick;
 
 /// How long a connection to another proxy of ours may idle: it waits an hour itself.
 const IDLE_MESH: Duration = Duration::from_secs(600);
@@ -31,7 +32,7 @@ const MAX_IDLE: usize = 1024;
 /// The pools of one worker.
 #[derive(Default)]
 pub(crate) struct Pool {
-    groups: RefCell<HashMap<Key, Group>>,
+    groups: RefCell<HashMap<Key, Group, BuildQuick>>,
 }
 
 #[allow(clippy::vec_box, reason = "a connection is boxed once for its life, not per request")]
