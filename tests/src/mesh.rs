@@ -29,6 +29,8 @@ pub struct Mesh {
     directory: TempDir,
     control: Mutex<Option<Process>>,
     addresses: Addresses,
+    /// Further flags of the control plane.
+    flags: Vec<String>,
     /// Numbers the sidecars, for the names of their files.
     count: Mutex<usize>,
 }
@@ -89,7 +91,8 @@ impl Mesh {
         let free = [(); 5].map(|()| "127.0.0.1:0".to_owned());
         let (control, addresses) = start_control(directory.path(), &free, flags).await;
         let control = Mutex::new(Some(control));
-        Mesh { directory, control, addresses, count: Mutex::default() }
+        let flags = flags.iter().map(|it| (*it).to_owned()).collect();
+        Mesh { directory, control, addresses, flags, count: Mutex::default() }
     }
 
     /// Where the control plane listens.
@@ -122,7 +125,8 @@ impl Mesh {
     /// If it does not get ready.
     pub async fn restart_control(&self) {
         let same = self.addresses.all().map(|it| it.to_string());
-        let (control, _) = start_control(self.directory.path(), &same, &[]).await;
+        let flags: Vec<_> = self.flags.iter().map(String::as_str).collect();
+        let (control, _) = start_control(self.directory.path(), &same, &flags).await;
         *self.control.lock() = Some(control);
     }
 

@@ -11,6 +11,7 @@ mod exit;
 mod input;
 mod log;
 mod output;
+mod rejected;
 mod resource;
 mod selection;
 mod sidecar;

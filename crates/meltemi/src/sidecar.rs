@@ -82,7 +82,7 @@ pub struct Args {
     /// File with a join token (`meltemi token create`)
     #[arg(long, env = "MELTEMI_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// File with the mesh's root certificates, PEM
+    /// File with the mesh's root certificates, PEM (`meltemi token create --trust-bundle-out`)
     #[arg(long, env = "MELTEMI_TRUST_BUNDLE", value_name = "FILE")]
     trust_bundle: Option<PathBuf>,
     /// Trust domain of a mesh on other machines

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 use super::Server;
 
@@ -15,7 +14,6 @@ use super::Server;
 pub struct TcpApp {
     server: Server,
     seen: Arc<Mutex<Vec<u8>>>,
-    connections: watch::Receiver<usize>,
 }
 
 impl TcpApp {
@@ -36,14 +34,9 @@ impl TcpApp {
 
     async fn start(banner: &'static [u8], answer: &'static [u8]) -> Self {
         let seen = Arc::<Mutex<Vec<u8>>>::default();
-        let (count, connections) = watch::channel(0);
-        let (count, shared) = (Arc::new(count), seen.clone());
-        let server = Server::start(move |stream| {
-            count.send_modify(|count| *count += 1);
-            serve(shared.clone(), banner, answer, stream)
-        })
-        .await;
-        TcpApp { server, seen, connections }
+        let shared = seen.clone();
+        let serve = move |stream| serve(shared.clone(), banner, answer, stream);
+        TcpApp { server: Server::start(serve).await, seen }
     }
 
     /// Its port.
@@ -59,11 +52,6 @@ impl TcpApp {
     /// All bytes that came, over all connections.
     pub fn seen(&self) -> Vec<u8> {
         self.seen.lock().clone()
-    }
-
-    /// How many connections came.
-    pub fn connections(&self) -> usize {
-        *self.connections.borrow()
     }
 }
 

@@ -140,14 +140,6 @@ impl Http1 {
     pub fn into_stream(self) -> BufReader<TcpStream> {
         self.stream
     }
-
-    /// The local end's address.
-    ///
-    /// # Panics
-    /// If there is none any longer.
-    pub fn local(&self) -> SocketAddr {
-        self.stream.get_ref().local_addr().expect("a connection has a local address")
-    }
 }
 
 /// The head of a request; `own` is the host of a target in origin form.

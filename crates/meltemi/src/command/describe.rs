@@ -10,6 +10,7 @@ use crate::client::{Client, JSON};
 use crate::connection;
 use crate::exit::Failure;
 use crate::output;
+use crate::rejected::Rejected;
 use crate::resource::{Resource, Resources};
 use crate::selection::{Namespace, select};
 
@@ -57,8 +58,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
                 Err(error) => return Err(error.into()),
             }
         }
+        let rejected = Rejected::fetch(&mut client, &objects.iter().collect::<Vec<_>>()).await?;
         for object in &objects {
-            described.push(describe(&mut client, &resources, resource, object).await?);
+            let told = describe(&mut client, &resources, resource, object, &rejected).await?;
+            described.push(told);
         }
     }
     if described.is_empty() && !missing {
@@ -73,8 +76,11 @@ async fn describe(
     resources: &Resources,
     resource: &Resource,
     object: &Value,
+    rejected: &Option<Vec<Rejected>>,
 ) -> Result<String, Failure> {
-    let mut text = text::describe(resource, object);
+    let rejected = rejected.iter().flatten().find(|it| it.is(&resource.kind, object));
+    let warning = rejected.map(|it| format!("set aside: {}", it.reason));
+    let mut text = text::describe(resource, object, warning.as_deref());
     if resource.group.is_empty() && resource.plural == "services" {
         text.push_str(&endpoints::of_service(client, resources, object).await?);
     }

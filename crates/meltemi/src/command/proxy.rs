@@ -9,7 +9,7 @@ Example:
   meltemi proxy --service hello --port 8001 --name hello-1
   # where systemd or a container runtime starts the application: on another machine than the control plane's
   meltemi proxy --service hello --port 8001 --name hello-1 --address 10.0.0.7 \\
-    --control https://mesh.example.com:15012 --token-file hello.token --trust-bundle root-cert.pem";
+    --control https://mesh.example.com:15012 --token-file hello.token --trust-bundle mesh.pem";
 
 /// Run a sidecar alone, beside an application that is started elsewhere.
 #[derive(Debug, clap::Args)]

@@ -18,6 +18,9 @@ Example:
   meltemi run -- curl http://hello/
   # the same without a proxy setting
   meltemi run --upstream hello:8001=127.0.0.1:19001 -- curl http://127.0.0.1:19001/
+  # as a member of a mesh on other machines, with the files that `meltemi token create` makes there
+  meltemi run --control https://HOST:15012 --token-file hello.token --trust-bundle mesh.pem --address THIS-MACHINE \\
+    --service hello --port 8001 -- python3 -m http.server 8001
 
 The command finds HTTP_PROXY, http_proxy and MELTEMI_SIDECAR_{WORKLOAD,OUTBOUND,INBOUND,ADMIN,METRICS,HEALTH} in its
 environment. `run` ends with the command's exit code. SIGTERM and Ctrl-C first take the workload out of the mesh and let

@@ -9,6 +9,7 @@ use crate::command::describe::is_ready;
 use crate::connection::{self, Known};
 use crate::exit::Failure;
 use crate::output;
+use crate::rejected::Rejected;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -61,6 +62,8 @@ struct Report {
     registered_workloads: Option<u64>,
     /// Resources that are set aside because they cannot be used.
     rejected_resources: Option<u64>,
+    /// The same, one by one; unknown where the control plane does not say.
+    rejected: Option<Vec<Rejected>>,
     services: Option<usize>,
     workloads: Option<Workloads>,
 }
@@ -107,14 +110,18 @@ async fn ask(known: &Known, report: &mut Report) -> Result<(), ClientError> {
     report.ready = is_positive(client.text("/readyz").await)?;
     let services = client.get(SERVICES, JSON).await?;
     report.services = Some(items(&services).len());
-    let entries = client.get(WORKLOADS, JSON).await?;
-    let entries = items(&entries);
+    let list = client.get(WORKLOADS, JSON).await?;
+    let entries = items(&list);
     let ready = entries.iter().filter(|entry| is_ready(entry)).count();
     report.workloads = Some(Workloads { total: entries.len(), ready });
     if let Some(monitoring) = &known.monitoring {
         let mut client = Client::new(monitoring.clone(), None);
         report.ready &= is_positive(client.text("/healthz/ready").await)?;
         figures(&client.text("/metrics").await?, report);
+    }
+    if let Some(rejected) = Rejected::fetch(&mut client, &[&list]).await? {
+        report.rejected_resources = Some(rejected.len() as u64);
+        report.rejected = Some(rejected);
     }
     Ok(())
 }
@@ -174,14 +181,26 @@ fn text(report: &Report) -> String {
         ("Services", report.services.map_or_else(unknown, |services| services.to_string())),
         ("Workloads", workloads),
     ];
-    if report.rejected_resources.is_some_and(|rejected| rejected > 0) {
-        let rejected = count(report.rejected_resources);
-        lines.push((
-            "Set aside",
-            format!("{rejected} resources: the log of `meltemi control` says why"),
-        ));
+    if let Some(rejected) = report.rejected_resources.filter(|rejected| *rejected > 0) {
+        lines.push(("Set aside", set_aside(rejected, report.rejected.is_some())));
     }
-    lines.into_iter().map(|(name, value)| format!("{:<15}{value}\n", format!("{name}:"))).collect()
+    let lines =
+        lines.into_iter().map(|(name, value)| format!("{:<15}{value}\n", format!("{name}:")));
+    lines.chain(report.rejected.iter().flatten().map(rejection)).collect()
+}
+
+fn set_aside(count: u64, is_listed: bool) -> String {
+    let noun = if count == 1 { "resource" } else { "resources" };
+    let why = if is_listed { "" } else { ": the log of `meltemi control` says why" };
+    format!("{count} {noun}{why}")
+}
+
+/// A line on a resource that is set aside. What users wrote must not drive a terminal.
+fn rejection(rejected: &Rejected) -> String {
+    let Rejected { kind, namespace, name, reason } = rejected;
+    let told = format!("{kind} {namespace}/{name}: {reason}");
+    let told: String = told.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+    format!("  {told}\n")
 }
 
 #[cfg(test)]
@@ -210,7 +229,15 @@ mod tests {
         let shown = text(&report);
         assert!(shown.contains("Control plane: http://a:1 ready\n"), "{shown}");
         assert!(shown.contains("Proxies:       3 connected\n"), "{shown}");
-        assert!(shown.contains("1 resources"), "{shown}");
+        assert!(shown.contains("Set aside:     1 resource: the log"), "{shown}");
+        report.rejected = Some(vec![Rejected {
+            kind: "ServiceEntry".to_owned(),
+            namespace: "default".to_owned(),
+            name: "a".to_owned(),
+            reason: "host\u{1b}[2J x".to_owned(),
+        }]);
+        let listed = "Set aside:     1 resource\n  ServiceEntry default/a: host [2J x\n";
+        assert!(text(&report).ends_with(listed), "{}", text(&report));
         figures("not metrics at all {", &mut report);
         assert_eq!(report.connected_proxies, Some(3));
     }

@@ -1,5 +1,6 @@
 //! `meltemi token`: join tokens, with which workloads on other machines enter the mesh.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use meltemi_control::{TokenFailure, local_join_token};
@@ -11,11 +12,12 @@ use crate::{output, state};
 
 const EXAMPLE: &str = "\
 Example:
-  # on the control plane's machine
-  meltemi token create --namespace shop --service-account reviews --ttl 1h > reviews.token
-  # on another machine, with a copy of ca/root-cert.pem from the state directory
-  meltemi run --control https://mesh.example.com:15012 --trust-bundle root-cert.pem \\
-    --token-file reviews.token --namespace shop --service-account reviews \\
+  # on the control plane's machine, which listens for others: meltemi control --secure-xds 0.0.0.0:15012
+  meltemi token create --namespace shop --service-account reviews --ttl 1h \\
+    --trust-bundle-out mesh.pem > reviews.token
+  # on another machine, with both files; mesh.pem may be seen by all, reviews.token by nobody else
+  meltemi run --control https://HOST:15012 --token-file reviews.token --trust-bundle mesh.pem \\
+    --namespace shop --service-account reviews --address THIS-MACHINE \\
     --service reviews --port 8001 -- ./reviews";
 
 /// Make join tokens for workloads on other machines.
@@ -44,6 +46,10 @@ struct Create {
     /// How long the token is good for a first certificate: a number with s, m, h or d
     #[arg(long, default_value = "1h", value_parser = ttl, value_name = "TIME")]
     ttl: Duration,
+    /// File to write the mesh's root certificates to (PEM), by which the workload knows its control plane: what
+    /// `--trust-bundle` of `run` takes. The control plane must be running
+    #[arg(long, value_name = "FILE")]
+    trust_bundle_out: Option<PathBuf>,
     /// The bare token, or a JSON object with it
     #[arg(long, short = 'o', value_enum, default_value = "text")]
     output: Form,
@@ -66,11 +72,15 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 
 fn create(args: &Create) -> Result<(), Failure> {
     let Create { namespace, service_account, ttl, .. } = args;
-    let token = local_join_token(&args.state.path()?, namespace, service_account, *ttl);
+    let state_dir = args.state.path()?;
+    let token = local_join_token(&state_dir, namespace, service_account, *ttl);
     let token = token.map_err(|error| match error {
         TokenFailure::Token(error) => Failure::Usage(error.to_string()),
         error => Failure::Failed(error.to_string()),
     })?;
+    if let Some(path) = &args.trust_bundle_out {
+        write(path, &state::control_file(&state_dir)?.trust_bundle)?;
+    }
     output::line(&match args.output {
         Form::Text => token,
         Form::Json => json!({
@@ -80,6 +90,14 @@ fn create(args: &Create) -> Result<(), Failure> {
             "expires_in_s": ttl.as_secs(),
         })
         .to_string(),
+    })
+}
+
+/// Writes the certificates. They are public: whoever has them can tell the mesh's members from others, no more.
+fn write(path: &Path, bundle: &str) -> Result<(), Failure> {
+    std::fs::write(path, bundle).map_err(|error| {
+        let path = path.display();
+        Failure::Failed(format!("cannot write --trust-bundle-out {path}: {error}"))
     })
 }
 

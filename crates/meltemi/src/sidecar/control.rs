@@ -47,8 +47,8 @@ pub(super) fn find(args: &Args, state_dir: &Path) -> Result<Arc<dyn ControlPlane
         load_token(path).map_err(Failure::Failed)?;
     }
     if source.target.is_some() && source.bundle.is_none() && source.local().is_err() {
-        let message = "--control needs --trust-bundle FILE: the mesh's root certificate, `ca/root-cert.pem` in the state \
-                       directory on the control plane's machine";
+        let message = "--control needs --trust-bundle FILE: the mesh's root certificates, which `meltemi token create \
+                       --trust-bundle-out FILE` writes on the control plane's machine";
         return Err(Failure::Usage(message.into()));
     }
     if source.target.is_some() && source.token.is_none() && source.local().is_err() {

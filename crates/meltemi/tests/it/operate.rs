@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -15,13 +16,18 @@ use crate::mesh::{Mesh, Run, bare, run, service};
 struct Control {
     home: tempfile::TempDir,
     child: Child,
+    secure_xds: String,
 }
+
+const ON_FREE_PORTS: &str =
+    "control --output json --api :0 --xds :0 --secure-xds :0 --dns :0 --monitoring :0";
+/// How long a command may take that must end.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Control {
     async fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
-        let ports = "--api :0 --xds :0 --secure-xds :0 --dns :0 --monitoring :0";
-        let mut command = bare(&format!("control --output json {ports}"));
+        let mut command = bare(ON_FREE_PORTS);
         let mut child = command
             .env("MELTEMI_STATE_DIR", home.path().join("state"))
             .stdin(Stdio::null())
@@ -31,8 +37,8 @@ impl Control {
         let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
         let line = lines.next_line().await.unwrap().expect("it says when it is ready");
         let told: Value = serde_json::from_str(&line).unwrap();
-        assert!(told["api"].is_string(), "{told}");
-        Self { home, child }
+        let secure_xds = told["secure_xds"].as_str().unwrap().to_owned();
+        Self { home, child, secure_xds }
     }
 
     fn command(&self, line: &str) -> Command {
@@ -96,6 +102,75 @@ async fn a_control_plane_that_was_stopped_is_not_looked_for() {
     assert_eq!((&report["reachable"], &report["api"]), (&false.into(), &Value::Null));
     assert!(report["error"].as_str().unwrap().contains("no control plane"), "{report}");
     assert_eq!(done.fails(1), "");
+}
+
+#[tokio::test]
+async fn what_is_set_aside_is_told_by_describe_and_status() {
+    let control = Control::start().await;
+    let entry = |name: &str, host: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}}}
+spec:
+  hosts: [{host}]
+  location: MESH_EXTERNAL
+  resolution: DNS
+  ports: [{{number: 443, name: tls, protocol: TLS}}]
+---
+"
+        )
+    };
+    let both = entry("first", "api.example.com") + &entry("second", "api.example.com");
+    control.run("apply -f -", &both).await.succeeds();
+    let warning = "Warning:      set aside: host api.example.com is ServiceEntry default/first's";
+    let text = control.run("describe serviceentry second", "").await.succeeds();
+    assert!(text.contains(warning), "{text}");
+    let text = control.run("describe serviceentry first", "").await.succeeds();
+    assert!(!text.contains("Warning:"), "{text}");
+    let line = "1 resource\n  ServiceEntry default/second: host api.example.com is";
+    let text = control.run("status", "").await.succeeds();
+    assert!(text.contains(line), "{text}");
+    let report = control.run("status -o json", "").await.succeeds();
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(report["rejected"][0]["name"], "second", "{report}");
+    assert_eq!(report["rejected_resources"], 1, "{report}");
+}
+
+#[tokio::test]
+async fn a_key_of_the_ca_that_others_can_read_is_refused() {
+    let mut control = Control::start().await;
+    control.stop(Signal::TERM).await;
+    let key = control.home.path().join("state/ca/ca-key.pem");
+    let before = std::fs::read(&key).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ended = tokio::time::timeout(PATIENCE, control.run(ON_FREE_PORTS, "")).await;
+    let error = ended.expect("it does not start").fails(1);
+    let remedy = format!("chmod 600 {}", key.display());
+    assert!(error.contains("mode 0644") && error.contains(&remedy), "{error}");
+    assert_eq!(std::fs::read(&key).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_token_and_the_trust_bundle_are_all_that_another_machine_needs() {
+    let mut control = Control::start().await;
+    let create = "token create --service-account web --trust-bundle-out mesh.pem";
+    let token = control.run(create, "").await.succeeds();
+    std::fs::write(control.home.path().join("web.token"), token).unwrap();
+    let join = format!(
+        "run --state-dir elsewhere --control https://{} --token-file web.token --trust-bundle mesh.pem \
+         --service-account web --outbound :0 --inbound :0 --admin :0 --metrics :0 --health :0 -- /bin/true",
+        control.secure_xds
+    );
+    let joined = tokio::time::timeout(PATIENCE, control.run(&join, "")).await;
+    let joined = joined.expect("it joins in time");
+    assert_eq!(joined.code, Some(0), "{}", joined.err);
+
+    let error = control.run("token create --trust-bundle-out no/such/dir", "").await.fails(1);
+    assert!(error.contains("--trust-bundle-out no/such/dir"), "{error}");
+    control.stop(Signal::TERM).await;
+    let error = control.run(create, "").await.fails(1);
+    assert!(error.contains("no control plane runs"), "{error}");
 }
 
 #[tokio::test]

@@ -222,6 +222,9 @@ async fn pause(
     patience: Option<Duration>,
 ) -> Result<(), Broken> {
     sink.flush().await.map_err(|_| Broken::Sink)?;
+    if let Source::H1(reader) = source {
+        reader.hurry();
+    }
     if let Sink::H2(sender) = sink {
         sender.give_back();
     }

@@ -12,9 +12,12 @@ const TOLD: [&str; 4] = ["apiVersion", "kind", "metadata", "status"];
 /// Annotations that only repeat the object.
 const NOTES: [&str; 2] = ["meltemi.io/applied", "kubectl.kubernetes.io/last-applied-configuration"];
 
-/// Everything that the object says of itself.
-pub(super) fn describe(resource: &Resource, object: &Value) -> String {
+/// Everything that the object says of itself, and above that what the mesh has against it.
+pub(super) fn describe(resource: &Resource, object: &Value, warning: Option<&str>) -> String {
     let mut text = head(resource, object);
+    if let Some(warning) = warning {
+        field(&mut text, "Warning", warning);
+    }
     for (name, part) in object.as_object().into_iter().flatten() {
         if TOLD.contains(&name.as_str()) {
             continue;

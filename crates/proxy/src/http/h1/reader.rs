@@ -44,6 +44,8 @@ pub(crate) struct Reader {
     searched: usize,
     ended: bool,
     limits: Limits,
+    /// Whether the peer was told already that the first part of the current message has come.
+    hurried: bool,
 }
 
 impl Reader {
@@ -56,6 +58,7 @@ impl Reader {
             searched: 0,
             ended: false,
             limits: Limits::CALLER,
+            hurried: false,
         }
     }
 
@@ -119,6 +122,7 @@ impl Reader {
         let Some(parsed) = parsed else { return false };
         self.buffer.consume(parsed.size);
         self.searched = 0;
+        self.hurried = false;
         self.trailers.clear();
         self.trailers.rest();
         self.body = match parsed.body {
@@ -225,6 +229,13 @@ impl Reader {
             }
             Body::Chunked(chunked) => chunked.took(count),
             Body::UntilClose | Body::Ended => {}
+        }
+    }
+
+    /// To be called before the rest of a body is waited for: has what has come acknowledged, once a message.
+    pub(crate) fn hurry(&mut self) {
+        if !std::mem::replace(&mut self.hurried, true) {
+            self.io.acknowledge();
         }
     }
 
