@@ -68,6 +68,38 @@ impl Kind {
         self.facts().namespaced
     }
 
+    /// Whether this version acts on its objects. Those of other kinds are checked and stored, and change nothing: whoever
+    /// writes one must be told, above all where it is a policy that forbids something.
+    pub fn has_effect(self) -> bool {
+        match self {
+            Kind::Namespace
+            | Kind::ServiceAccount
+            | Kind::Secret
+            | Kind::ConfigMap
+            | Kind::Service
+            | Kind::ServiceEntry
+            | Kind::WorkloadEntry => true,
+            Kind::Gateway
+            | Kind::VirtualService
+            | Kind::DestinationRule
+            | Kind::WorkloadGroup
+            | Kind::Sidecar
+            | Kind::ProxyConfig
+            | Kind::EnvoyFilter
+            | Kind::GatewayClass
+            | Kind::ReferenceGrant
+            | Kind::KubernetesGateway
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
+            | Kind::TcpRoute
+            | Kind::TlsRoute
+            | Kind::PeerAuthentication
+            | Kind::AuthorizationPolicy
+            | Kind::RequestAuthentication
+            | Kind::Telemetry => false,
+        }
+    }
+
     /// The kind of this group and plural word.
     pub fn from_plural(group: &str, plural: &str) -> Option<Kind> {
         Kind::all().iter().copied().find(|kind| kind.group() == group && kind.plural() == plural)

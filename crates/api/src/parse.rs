@@ -73,6 +73,20 @@ impl Parsed {
         &self.resource.metadata().name
     }
 
+    /// A warning, if this version does not act on objects of its kind.
+    pub fn without_effect(&self) -> Option<Finding> {
+        (!self.kind().has_effect()).then(|| Finding {
+            severity: Severity::Warning,
+            file: self.file.clone(),
+            line: self.line,
+            column: 1,
+            object: describe(&self.value),
+            path: String::new(),
+            message: "accepted and stored, but this version does not act on it".to_owned(),
+            suggestion: None,
+        })
+    }
+
     /// Findings about this object, with their places.
     pub(crate) fn findings(&self, report: Report) -> Vec<Finding> {
         located(report, &self.value, &self.node, &self.file)

@@ -10,7 +10,10 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
+use rustix::termios::tcsetpgrp;
 use tokio::process::Command;
 
 pub use environment::Environment;
@@ -25,7 +28,8 @@ pub const EXEC: &str = "exec-child";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// A process group of its own: signals reach what the command has started as well, and Ctrl-C on the terminal reaches
-    /// `run` alone, which takes the workload out of the mesh before it passes the signal on.
+    /// `run` alone, which takes the workload out of the mesh before it passes the signal on. A command that asks for the
+    /// terminal gets it, and its keys with it.
     Own,
     /// The group of `run`: a command of a client that reads the terminal must belong to the terminal's group.
     Shared,
@@ -98,6 +102,26 @@ impl Child {
             Group::Own => kill_process_group(pid, signal),
             Group::Shared => kill_process(pid, signal),
         };
+    }
+
+    /// Gives it the terminal, if the kernel has stopped it for asking: a shell of a service would stand still for ever.
+    /// To be called when a child has changed its state.
+    pub fn lend_terminal(&self) {
+        let (Group::Own, Some(leader)) = (self.group, self.pid()) else { return };
+        // Only a stop is taken note of here: the end is `ended`'s to see.
+        let stops = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        let Ok(Some(status)) = waitid(WaitId::Pid(leader), stops) else { return };
+        let asks = [Signal::TTIN, Signal::TTOU].map(Signal::as_raw);
+        if !status.stopping_signal().is_some_and(|number| asks.contains(&number)) {
+            return;
+        }
+        match tcsetpgrp(io::stdin(), leader) {
+            Ok(()) => self.signal(Signal::CONT),
+            Err(error) => tracing::warn!(
+                %error,
+                "the command wants the terminal and cannot have it: give it another standard input"
+            ),
+        }
     }
 
     /// Asks it to end, and kills it where that takes longer than `grace`. Gives its exit code.

@@ -106,6 +106,11 @@ pub fn check(sources: &[Source], namespace: &Namespace) -> Result<Accepted, Vec<
     if foreign.is_empty() { Ok(accepted) } else { Err(foreign) }
 }
 
+/// Warnings of the objects that change nothing in this version.
+pub fn without_effect(objects: &[meltemi_api::Parsed]) -> Vec<Finding> {
+    objects.iter().filter_map(meltemi_api::Parsed::without_effect).collect()
+}
+
 /// The object names another namespace than the command line: one of the two is a mistake.
 fn foreign(object: &meltemi_api::Parsed, given: &str) -> Option<Finding> {
     let own = object.namespace().filter(|own| *own != given)?;
@@ -142,7 +147,8 @@ pub fn accept(
     Ok(accepted)
 }
 
-fn tell(findings: &[Finding]) {
+/// Tells people of findings.
+pub fn tell(findings: &[Finding]) {
     for finding in findings {
         output::complain(&finding.to_string());
     }

@@ -26,7 +26,7 @@ const MAIN_KINDS: [(&str, &str); 11] = [
 pub struct Resource {
     /// Empty for the core group.
     pub group: String,
-    /// The version that the server prefers.
+    /// The version that the server prefers among those in which it serves the kind.
     pub version: String,
     /// As in `VirtualService`.
     pub kind: String,
@@ -117,12 +117,15 @@ impl Resources {
         let groups = client.get("/apis", JSON).await?;
         for group in groups["groups"].as_array().into_iter().flatten() {
             let name = group["name"].as_str().unwrap_or_default();
-            let version = group["preferredVersion"]["version"].as_str().unwrap_or_default();
-            if name.is_empty() || version.is_empty() {
-                continue;
+            // The preferred first. Not every kind of a group is served in each of its versions.
+            for version in group["versions"].as_array().into_iter().flatten() {
+                let version = version["version"].as_str().unwrap_or_default();
+                if name.is_empty() || version.is_empty() {
+                    continue;
+                }
+                let path = format!("/apis/{}/{}", escape(name), escape(version));
+                read(&client.get(&path, JSON).await?, name, version, &mut all);
             }
-            let path = format!("/apis/{}/{}", escape(name), escape(version));
-            read(&client.get(&path, JSON).await?, name, version, &mut all);
         }
         Ok(Self::new(all))
     }
@@ -186,6 +189,15 @@ impl Resources {
         self.0.iter().find(|resource| resource.group == group && resource.plural == plural)
     }
 
+    /// The plural, with the group where the plural alone means another kind.
+    fn shortest_name(&self, resource: &Resource) -> String {
+        let first = self.0.iter().find(|other| other.plural == resource.plural);
+        match first == Some(resource) {
+            true => resource.plural.clone(),
+            false => resource.full_name(),
+        }
+    }
+
     fn unknown(&self, word: &str, lower: &str) -> String {
         let near = self
             .0
@@ -198,8 +210,7 @@ impl Resources {
                 format!("the control plane serves no kind {word:?}: did you mean {own:?}?")
             }
             None => {
-                let mut plurals: Vec<&str> = self.0.iter().map(|it| it.plural.as_str()).collect();
-                plurals.dedup();
+                let plurals: Vec<String> = self.0.iter().map(|it| self.shortest_name(it)).collect();
                 format!(
                     "the control plane serves no kind {word:?}: use one of {}",
                     plurals.join(", ")
@@ -209,7 +220,8 @@ impl Resources {
     }
 }
 
-/// Reads an `APIResourceList`; parts of a kind such as `services/status` are no kinds.
+/// Reads an `APIResourceList`; parts of a kind such as `services/status` are no kinds. What is known already in another
+/// version is passed over.
 fn read(list: &Value, group: &str, version: &str, into: &mut Vec<Resource>) {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -224,7 +236,8 @@ fn read(list: &Value, group: &str, version: &str, into: &mut Vec<Resource>) {
     }
     let listed = list["resources"].as_array().into_iter().flatten();
     for listed in listed.filter_map(|value| Listed::deserialize(value).ok()) {
-        if listed.name.contains('/') {
+        let is_known = |it: &Resource| it.group == group && it.plural == listed.name;
+        if listed.name.contains('/') || into.iter().any(is_known) {
             continue;
         }
         into.push(Resource {

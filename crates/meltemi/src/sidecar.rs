@@ -96,7 +96,7 @@ pub struct Args {
     /// Threads that carry traffic; one for each processor if not given
     #[arg(long, env = "MELTEMI_WORKERS", value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// Whether each request is logged, on standard error
+    /// Whether each request is logged, on standard output
     #[arg(
         long,
         env = "MELTEMI_ACCESS_LOG",

@@ -39,7 +39,7 @@ use crate::shared::{Local, Shared, alpn_plan};
 use bind::Bound;
 use home::Home;
 use join::Joining;
-use readiness::Signs;
+use readiness::{NOT_CONNECTED, Signs};
 use register::Registration;
 use renew::Renewal;
 
@@ -129,6 +129,7 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
         drop(judged.send_replace(Err(format!("waiting for the control plane: {reason}"))));
     };
     let (svid, bundle) = joining.identity(&home.identity(), waiting).await?;
+    drop(judged.send_replace(Err(NOT_CONNECTED.to_owned())));
     let identity = Identity::new(svid, bundle, alpn_plan())?;
     let channel = renew::secure_channel(&identity, options.control.clone())?;
     let surroundings = Surroundings::real(Some(home.identity()));

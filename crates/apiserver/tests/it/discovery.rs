@@ -77,3 +77,31 @@ async fn openapi_documents_hold_together() {
     }
     assert_eq!(server.get("/openapi/v3/apis/nothing/v1").await.0, StatusCode::NOT_FOUND);
 }
+
+#[tokio::test]
+async fn a_kind_is_served_in_each_of_its_own_versions() {
+    let server = Server::start().await;
+    let group = "gateway.networking.k8s.io";
+    let spec = json!({"from": [{"group": group, "kind": "TCPRoute", "namespace": "shop"}], "to": [{"group": "", "kind": "Service"}]});
+    let route = json!({"rules": [{"backendRefs": [{"name": "a", "port": 80}]}]});
+    for (plural, kind, versions, spec) in [
+        ("referencegrants", "ReferenceGrant", &["v1beta1", "v1", "v1alpha2"][..], spec),
+        ("tcproutes", "TCPRoute", &["v1alpha2", "v1"], route),
+    ] {
+        for version in versions {
+            let (_, list) = server.get(&format!("/apis/{group}/{version}")).await;
+            let resources = list["resources"].as_array().unwrap();
+            assert!(resources.iter().any(|it| it["name"] == plural), "{plural} {version}");
+            let path = format!("/apis/{group}/{version}/namespaces/default/{plural}");
+            let object = json!({"apiVersion": format!("{group}/{version}"), "kind": kind, "metadata": {"name": version}, "spec": spec});
+            let made = server.create(&path, &object).await;
+            assert_eq!(made["apiVersion"], object["apiVersion"]);
+            for other in versions {
+                let path = format!("/apis/{group}/{other}/namespaces/default/{plural}/{version}");
+                let (status, read) = server.get(&path).await;
+                assert_eq!(status, StatusCode::OK, "{path}");
+                assert_eq!(read["apiVersion"], format!("{group}/{other}"));
+            }
+        }
+    }
+}

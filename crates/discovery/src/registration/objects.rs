@@ -16,6 +16,8 @@ const INBOUND_PORT: &str = "meltemi.io/inbound-port";
 const MANAGED_BY: &str = "meltemi.io/managed-by";
 /// The mark's value.
 const REGISTRATION: &str = "registration";
+/// The spec that a registration has given a service: one that has another by now is the user's.
+const REGISTERED_SPEC: &str = "meltemi.io/registered-spec";
 /// The name of a workload's first port.
 const MAIN: &str = "main";
 /// The condition that says whether a workload may be called.
@@ -88,7 +90,7 @@ pub(super) fn managed_service(
     now: &str,
 ) -> Option<Value> {
     let mut ports = match before {
-        Some(service) if service["metadata"]["labels"][MANAGED_BY] != REGISTRATION => return None,
+        Some(service) if !is_managed(service) => return None,
         Some(service) => service["spec"]["ports"].as_array().cloned().unwrap_or_default(),
         None => Vec::new(),
     };
@@ -101,14 +103,25 @@ pub(super) fn managed_service(
     if before.is_some() && ports.len() == known {
         return None;
     }
+    let spec = json!({"ports": ports, "selector": {"app": workload.service}});
     let mut metadata = metadata(&workload.service, &workload.namespace, before, now);
     metadata["labels"] = json!({MANAGED_BY: REGISTRATION, "app": workload.service});
+    metadata["annotations"] = json!({REGISTERED_SPEC: spec.to_string()});
     Some(json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata,
-        "spec": {"ports": ports, "selector": {"app": workload.service}},
+        "spec": spec,
     }))
+}
+
+/// Whether a service is as a registration wrote it. The label alone does not say so: it outlives a write of the user's
+/// that takes it neither up nor away.
+fn is_managed(service: &Value) -> bool {
+    let metadata = &service["metadata"];
+    let written = metadata["annotations"][REGISTERED_SPEC].as_str().unwrap_or_default();
+    metadata["labels"][MANAGED_BY] == REGISTRATION
+        && serde_json::from_str::<Value>(written).is_ok_and(|spec| spec == service["spec"])
 }
 
 /// A namespace.
@@ -237,6 +250,9 @@ mod tests {
         assert_eq!(ports(&second), ["http:80:main", "http-8001:8001:main", "http-8002:8002:main"]);
         assert_eq!(second["metadata"]["uid"], first["metadata"]["uid"]);
         assert_eq!(second["metadata"]["creationTimestamp"], "then");
+        let mut applied = second.clone();
+        applied["spec"]["ports"] = json!([{"name": "http", "port": 80, "targetPort": "main"}]);
+        assert_eq!(managed_service(&workload(&[(8003, "http")]), Some(&applied), "now"), None);
         let own = json!({"metadata": {"name": "hello"}, "spec": {"ports": []}});
         assert_eq!(managed_service(&workload(&[(8002, "http")]), Some(&own), "now"), None);
     }

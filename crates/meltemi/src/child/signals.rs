@@ -12,6 +12,8 @@ pub enum Asked {
     Stop(i32),
     /// Something of the command's own.
     Pass(Signal),
+    /// To look after the command: it has ended, or was stopped.
+    Look,
 }
 
 /// The signals of this process, taken from the moment of [`Signals::listen`].
@@ -24,6 +26,7 @@ pub struct Signals {
     user_1: unix::Signal,
     user_2: unix::Signal,
     window: unix::Signal,
+    child: unix::Signal,
 }
 
 impl Signals {
@@ -41,6 +44,7 @@ impl Signals {
             user_1: on(SignalKind::user_defined1())?,
             user_2: on(SignalKind::user_defined2())?,
             window: on(SignalKind::window_change())?,
+            child: on(SignalKind::child())?,
         })
     }
 
@@ -54,6 +58,7 @@ impl Signals {
             _ = self.user_1.recv() => Asked::Pass(Signal::USR1),
             _ = self.user_2.recv() => Asked::Pass(Signal::USR2),
             _ = self.window.recv() => Asked::Pass(Signal::WINCH),
+            _ = self.child.recv() => Asked::Look,
         }
     }
 

@@ -86,6 +86,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     args.namespace.check()?;
     let sources = args.input.read().await?;
     let accepted = input::accept(&sources, &args.namespace, "nothing was applied")?;
+    input::tell(&input::without_effect(&accepted.objects));
     let mut client = args.connection.client()?;
     let resources = Resources::fetch(&mut client).await?;
     warn::tell(&mut client, &resources, &accepted.objects).await?;

@@ -105,6 +105,7 @@ impl Beside {
                 asked = self.signals.next() => match asked {
                     Asked::Stop(_) => return Ok(None),
                     Asked::Pass(signal) => self.pass(signal),
+                    Asked::Look => self.child.lend_terminal(),
                 },
                 () = self.quit.notified() => return Ok(None),
             }
@@ -141,6 +142,7 @@ impl Beside {
                         return None;
                     }
                     Asked::Pass(signal) => self.pass(signal),
+                    Asked::Look => self.child.lend_terminal(),
                 },
             }
         }

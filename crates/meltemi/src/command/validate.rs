@@ -41,7 +41,11 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     args.namespace.check()?;
     let sources = args.input.read().await?;
     let (resources, findings) = match input::check(&sources, &args.namespace) {
-        Ok(accepted) => (accepted.objects.len(), accepted.warnings),
+        Ok(accepted) => {
+            let mut warnings = accepted.warnings;
+            warnings.extend(input::without_effect(&accepted.objects));
+            (accepted.objects.len(), warnings)
+        }
         Err(findings) => (0, findings),
     };
     let errors = findings.iter().filter(|finding| Finding::is_error(finding)).count();
@@ -52,7 +56,10 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             output::print(&format!("{report:#}\n"))?;
         }
         Format::Text => {
-            let lines = findings.iter().map(|finding| format!("{finding}\n"));
+            let (errors, warnings): (Vec<_>, Vec<_>) =
+                findings.into_iter().partition(Finding::is_error);
+            input::tell(&warnings);
+            let lines = errors.iter().map(|finding| format!("{finding}\n"));
             output::print(&lines.collect::<String>())?;
         }
     }

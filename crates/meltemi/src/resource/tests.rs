@@ -70,7 +70,9 @@ fn an_unknown_word_brings_a_suggestion() {
         other => panic!("{other:?}"),
     };
     assert!(message("servces").ends_with("did you mean \"services\"?"), "{}", message("servces"));
-    assert!(message("bananas").contains("use one of services, namespaces, gateways"));
+    assert!(message("bananas").ends_with(
+        "use one of services, namespaces, gateways, virtualservices, gateways.gateway.networking.k8s.io"
+    ));
     assert!(message("services.istio.io").contains("serves no kind"));
 }
 

@@ -146,13 +146,15 @@ async fn what_is_referred_to_but_nowhere_is_warned_of() {
     assert_eq!(run.code, Some(0), "{run:#?}");
     assert_eq!(run.out, "virtualservice.networking.istio.io/hello created\n");
     let place = "-:11:15: warning: VirtualService default/hello: ";
-    assert!(run.err.starts_with(place), "{run:#?}");
+    assert!(run.err.contains(place), "{run:#?}");
     assert!(run.err.contains("there is no service `hello`"), "{run:#?}");
 
     // In the same input, or on the server already: nothing dangles.
     let both = route("hello") + &service("hello", 80);
-    assert_eq!(mesh.run_with("apply -f -", &both).await.err, "");
-    assert_eq!(mesh.run_with("apply -f -", &route("hello")).await.err, "");
+    for input in [both, route("hello")] {
+        let err = mesh.run_with("apply -f -", &input).await.err;
+        assert!(!err.contains("there is no"), "{err}");
+    }
 
     let subset = route("hello").replace("host: hello", "host: hello\n        subset: v9");
     let run = mesh.run_with("apply -f -", &subset).await;
@@ -165,5 +167,61 @@ spec:
   subsets: [{name: v9, labels: {version: v9}}]
 ";
     mesh.apply(rule).await;
-    assert_eq!(mesh.run_with("apply -f -", &subset).await.err, "");
+    let err = mesh.run_with("apply -f -", &subset).await.err;
+    assert!(!err.contains("there is no"), "{err}");
+}
+
+#[tokio::test]
+async fn what_changes_nothing_in_this_version_is_warned_of() {
+    let mesh = Mesh::start().await;
+    let policy = "apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny}
+spec: {action: DENY, rules: [{}]}
+";
+    for line in ["apply -f -", "validate -f -"] {
+        let run = mesh.run_with(line, &(service("hello", 80) + "---\n" + policy)).await;
+        assert_eq!(run.code, Some(0), "{run:#?}");
+        assert_eq!(run.err.lines().count(), 1, "{run:#?}");
+        let told = "warning: AuthorizationPolicy default/deny: accepted and stored, but this version does not act on it\n";
+        assert!(run.err.starts_with("-:") && run.err.ends_with(told), "{run:#?}");
+    }
+}
+
+#[tokio::test]
+async fn kinds_are_known_whatever_versions_their_group_prefers() {
+    let mesh = Mesh::start().await;
+    mesh.apply(&service("a", 80)).await;
+    let objects = [
+        (
+            "gateway.networking.k8s.io",
+            "v1alpha2",
+            "TCPRoute",
+            "tcproutes",
+            "{rules: [{backendRefs: [{name: a, port: 80}]}]}",
+        ),
+        (
+            "gateway.networking.k8s.io",
+            "v1beta1",
+            "ReferenceGrant",
+            "referencegrants",
+            "{from: [{group: gateway.networking.k8s.io, kind: TCPRoute, namespace: shop}], to: [{group: '', kind: Service}]}",
+        ),
+        (ISTIO, "v1beta1", "ProxyConfig", "proxyconfigs", "{concurrency: 2}"),
+        (ISTIO, "v1alpha3", "EnvoyFilter", "envoyfilters", "{configPatches: []}"),
+    ];
+    for (group, version, kind, plural, spec) in objects {
+        let input = format!(
+            "apiVersion: {group}/{version}\nkind: {kind}\nmetadata: {{name: a}}\nspec: {spec}\n"
+        );
+        let name = format!("{}.{group}/a", kind.to_lowercase());
+        let told = mesh.run_with("apply -f -", &input).await.succeeds();
+        assert_eq!(told, format!("{name} created\n"));
+        let stored = mesh.stored(group, plural, "a").await.unwrap();
+        assert_eq!(stored["apiVersion"], format!("{group}/{version}"));
+        let listed = mesh.run(&format!("get {plural} -o name")).await.succeeds();
+        assert_eq!(listed, format!("{name}\n"));
+        let told = mesh.run_with("delete -f -", &input).await.succeeds();
+        assert!(told.contains("deleted"), "{told}");
+    }
 }

@@ -124,6 +124,23 @@ async fn without_a_control_plane_a_run_says_so_and_ends_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_command_that_reads_the_terminal_gets_it() {
+    let plane = Plane::start().await;
+    let shell = &["bash", "--norc", "--noprofile", "-i"][..];
+    let reader = &["sh", "-c", "read line; eval \"$line\"; read line; eval \"$line\""][..];
+    let flags = format!("--service hello --port {}", free_port());
+    for flags in ["", &flags] {
+        for command in [shell, reader] {
+            let run = plane.run(flags).command(command);
+            let ended = run.on_terminal("echo answer-$((40+2))\nexit 3\n").await;
+            let shown = String::from_utf8_lossy(&ended.stdout);
+            assert!(shown.contains("answer-42"), "{flags} {command:?}: {shown}");
+            assert_eq!(ended.status.code(), Some(3), "{flags} {command:?}: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn two_runs_share_a_machine_without_a_flag() {
     let plane = Plane::start().await;
     let script = ["sh", "-c", "echo up; exec sleep 600"];

@@ -15,7 +15,11 @@ async fn good_input_is_counted() {
     assert_eq!(run(bare("validate -f -"), "").await.succeeds(), "0 resources valid\n");
     let told = run(bare("validate -f - --output json"), &good).await.succeeds();
     let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(told, serde_json::json!({"valid": true, "resources": 2, "findings": []}));
+    assert_eq!((&told["valid"], &told["resources"]), (&true.into(), &2.into()));
+    let findings = told["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{told}");
+    assert_eq!(findings[0]["severity"], "warning");
+    assert_eq!(findings[0]["object"], "VirtualService default/hello");
 }
 
 #[tokio::test]

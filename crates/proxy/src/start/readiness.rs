@@ -9,6 +9,9 @@ use crate::probe::State;
 /// Whether the proxy serves; the error says why it does not, for people.
 pub type Ready = Result<(), String>;
 
+/// Why a proxy that has its certificate does not serve at first.
+pub(super) const NOT_CONNECTED: &str = "not connected to the control plane yet";
+
 /// What the judgement rests on.
 #[derive(Debug)]
 pub(super) struct Signs {
@@ -105,7 +108,7 @@ fn client(milestones: &Milestones, connection: &Connection, was_kept: bool) -> R
         Connection::Disconnected { reason, .. } if !reason.is_empty() => {
             Err(format!("the control plane is away: {reason}"))
         }
-        _ => Err("not connected to the control plane yet".into()),
+        _ => Err(NOT_CONNECTED.into()),
     }
 }
 

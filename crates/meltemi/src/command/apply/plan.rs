@@ -60,7 +60,13 @@ impl Step<'_> {
 
     /// Its place on the server.
     pub(super) fn path(&self) -> String {
-        self.resource.path(self.object.namespace(), Some(self.object.name()))
+        self.path_of(Some(self.object.name()))
+    }
+
+    /// The place of an object of this name, or of all, in the version in which the object was read.
+    pub(super) fn path_of(&self, name: Option<&str>) -> String {
+        let version = self.object.kind().storage_version();
+        self.resource.path_in(version, self.object.namespace(), name)
     }
 
     /// Applies it, or lets the server try that.
@@ -72,7 +78,7 @@ impl Step<'_> {
         let dry = if dry_run { "&dryRun=All" } else { "" };
         if self.object.name().is_empty() {
             // The server makes the name: there is nothing that it could be applied onto.
-            let path = self.resource.path(self.object.namespace(), None);
+            let path = self.path_of(None);
             return client.post(&format!("{path}?{MANAGER}{dry}"), &self.object.value).await;
         }
         let path = format!("{}?{MANAGER}{dry}", self.path());

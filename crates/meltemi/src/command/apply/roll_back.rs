@@ -35,7 +35,7 @@ async fn one(client: &mut Client, step: &Step<'_>) -> Result<Option<&'static str
         (Outcome::Created, _) => {
             let name = metadata("name");
             let name = name.as_ref().and_then(Value::as_str).unwrap_or_default();
-            let path = step.resource.path(step.object.namespace(), Some(name));
+            let path = step.path_of(Some(name));
             let preconditions =
                 json!({"uid": metadata("uid"), "resourceVersion": metadata("resourceVersion")});
             client.delete(&path, &json!({"preconditions": preconditions})).await?;

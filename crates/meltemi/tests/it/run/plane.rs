@@ -20,6 +20,16 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Any free port for each listener of a sidecar.
 const LISTENERS: [&str; 5] = ["--outbound", "--inbound", "--admin", "--metrics", "--health"];
 
+/// Types the first argument on a terminal of its own, on which the others run as a command; ends with its exit code.
+const TERMINAL: &str = "import os,pty,sys
+pid,fd=pty.fork()
+if pid==0: os.execv(sys.argv[2],sys.argv[2:])
+os.write(fd,sys.argv[1].encode())
+try:
+    while data:=os.read(fd,4096): os.write(1,data)
+except OSError: pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid,0)[1]))";
+
 fn meltemi() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_meltemi"));
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -173,6 +183,15 @@ impl Run {
     pub(crate) fn command(mut self, command: &[&str]) -> Run {
         self.command.arg("--").args(command);
         self
+    }
+
+    /// Runs it to its end on a terminal of its own, where the text has been typed. Gives what the terminal shows.
+    pub(crate) async fn on_terminal(self, typed: &str) -> Output {
+        let run = self.command.as_std();
+        let mut command = Command::new("python3");
+        command.args(["-c", TERMINAL, typed]).arg(run.get_program()).args(run.get_args());
+        command.kill_on_drop(true);
+        timeout(PATIENCE, command.output()).await.expect("it ends").unwrap()
     }
 
     /// Runs it to its end.
