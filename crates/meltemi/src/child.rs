@@ -16,6 +16,8 @@ use rustix::process::{
 use rustix::termios::tcsetpgrp;
 use tokio::process::Command;
 
+use crate::memory;
+
 pub use environment::Environment;
 pub use exec::Args as ExecArgs;
 pub use exec::run as exec;
@@ -65,7 +67,11 @@ impl Child {
         group: Group,
     ) -> io::Result<Child> {
         let mut helper = helper();
-        helper.arg("--parent").arg(std::process::id().to_string()).arg("--").args(command);
+        helper.arg("--parent").arg(std::process::id().to_string());
+        if memory::is_saving() {
+            helper.arg("--restore-huge-pages");
+        }
+        helper.arg("--").args(command);
         helper.envs(environment.variables());
         if group == Group::Own {
             helper.process_group(0);

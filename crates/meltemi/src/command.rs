@@ -76,6 +76,11 @@ impl Command {
         matches!(self, Self::Control(_) | Self::Bookshop(_))
     }
 
+    /// Whether it stands beside an application, where memory counts.
+    pub fn is_sidecar(&self) -> bool {
+        matches!(self, Self::Run(_) | Self::Proxy(_))
+    }
+
     /// What is logged where the environment does not say: a command that runs until it is stopped tells more.
     pub fn default_log(&self) -> &'static str {
         if self.runs_until_stopped() { "info" } else { "warn" }

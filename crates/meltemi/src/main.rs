@@ -10,6 +10,7 @@ mod demo;
 mod exit;
 mod input;
 mod log;
+mod memory;
 mod output;
 mod rejected;
 mod resource;
@@ -35,6 +36,9 @@ fn main() -> ExitCode {
 fn run(meltemi: Meltemi) -> Result<(), Failure> {
     let command = meltemi.command;
     log::start(command.default_log())?;
+    if command.is_sidecar() {
+        memory::save();
+    }
     let mut runtime = if command.needs_threads() {
         tokio::runtime::Builder::new_multi_thread()
     } else {

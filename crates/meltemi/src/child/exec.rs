@@ -9,7 +9,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
 
 use crate::exit::Failure;
-use crate::output;
+use crate::{memory, output};
 
 /// Flags of the hidden command.
 #[derive(Debug, clap::Args)]
@@ -20,6 +20,9 @@ pub struct Args {
     /// Waits for the end of standard input, then kills this process group.
     #[arg(long, conflicts_with = "parent")]
     guard: Option<i32>,
+    /// Gives the command the huge pages that its sidecar does without.
+    #[arg(long, conflicts_with = "guard")]
+    restore_huge_pages: bool,
     /// The command.
     #[arg(last = true)]
     command: Vec<OsString>,
@@ -51,6 +54,9 @@ fn become_command(args: &Args) -> Result<(), Failure> {
     // The parent may have ended before it could be tied to.
     if getppid().map(|pid| pid.as_raw_nonzero().get()) != args.parent {
         return Err(Failure::Code(137));
+    }
+    if args.restore_huge_pages {
+        memory::restore();
     }
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::Usage("no command is given".into()));

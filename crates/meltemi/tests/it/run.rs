@@ -42,6 +42,24 @@ async fn a_commands_exit_code_is_runs_own() {
 }
 
 #[tokio::test]
+async fn a_command_has_the_huge_pages_that_its_sidecar_does_without() {
+    let plane = Plane::start().await;
+    let huge_pages = |status: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("THP_enabled:"))
+            .map(|it| it.trim().to_owned())
+    };
+    let own = huge_pages(&std::fs::read_to_string("/proc/self/status").unwrap());
+    let ended = plane.run("").command(&["cat", "/proc/self/status"]).output().await;
+    assert_eq!(huge_pages(&String::from_utf8_lossy(&ended.stdout)), own, "{ended:?}");
+    let script = "cat /proc/$PPID/status";
+    let ended = plane.run("").command(&["sh", "-c", script]).output().await;
+    let sidecars = huge_pages(&String::from_utf8_lossy(&ended.stdout));
+    assert_eq!(sidecars.as_deref(), own.as_deref().map(|_| "0"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn signals_reach_the_command_and_sigterm_ends_it_in_order() {
     let plane = Plane::start().await;
     let script = "trap 'echo hup' HUP; trap 'echo usr1' USR1; trap 'echo term; exit 5' TERM; \
