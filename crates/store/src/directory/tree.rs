@@ -132,8 +132,9 @@ impl Tree {
         }
         self.owners =
             wanted.into_iter().map(|(key, (path, _))| (key.clone(), path.clone())).collect();
-        self.table.apply(changes);
+        // First, so that whoever is woken by a change finds the problems of the same reading.
         self.report(problems);
+        self.table.apply(changes);
     }
 
     /// Logs problems that are new, and keeps all for whoever asks.
