@@ -69,7 +69,7 @@ impl Child {
         let mut helper = helper();
         helper.arg("--parent").arg(std::process::id().to_string());
         if memory::is_saving() {
-            helper.arg("--restore-huge-pages");
+            helper.arg("--restore-huge-pages").env_remove(memory::MARK);
         }
         helper.arg("--").args(command);
         helper.envs(environment.variables());

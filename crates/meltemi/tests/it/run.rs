@@ -53,6 +53,9 @@ async fn a_command_has_the_huge_pages_that_its_sidecar_does_without() {
     let own = huge_pages(&std::fs::read_to_string("/proc/self/status").unwrap());
     let ended = plane.run("").command(&["cat", "/proc/self/status"]).output().await;
     assert_eq!(huge_pages(&String::from_utf8_lossy(&ended.stdout)), own, "{ended:?}");
+    let ended = plane.run("").command(&["env"]).output().await;
+    let environment = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(!environment.contains("HUGE_PAGES"), "{environment}");
     let script = "cat /proc/$PPID/status";
     let ended = plane.run("").command(&["sh", "-c", script]).output().await;
     let sidecars = huge_pages(&String::from_utf8_lossy(&ended.stdout));
