@@ -3,4 +3,5 @@
 pub(crate) mod captured;
 pub(crate) mod decide;
 pub(crate) mod http;
+pub(crate) mod labels;
 pub(crate) mod tcp;

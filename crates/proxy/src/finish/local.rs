@@ -4,7 +4,9 @@ use meltemi_telemetry::ResponseFlags;
 
 use super::outcome::Outcome;
 use crate::exchange::Call;
-use crate::http::head::{BodyLength, Fields, ResponseHead};
+use crate::http::h1::encode::{self, Answering};
+use crate::http::h1::{Framing, Writer};
+use crate::http::head::{BodyLength, Fields, ResponseHead, Version};
 use crate::http::known::Known;
 
 /// Answers with a status and a sentence. A gRPC caller gets it as gRPC has it: status 200 and `grpc-status`
@@ -63,6 +65,18 @@ pub(crate) async fn respond(
     let finished = call.reply.sink().finish(&Fields::default()).await;
     outcome.may_continue = finished.is_ok();
     outcome
+}
+
+/// Writes a whole answer to a connection that ends with it: to what could not be read as a request, or leads nowhere.
+pub(crate) fn write_refusal(writer: &mut Writer, status: u16, text: &str) {
+    let mut response = ResponseHead { status, ..ResponseHead::default() };
+    response.fields.push(b"content-type", b"text/plain");
+    response.fields.push(b"content-length", text.len().to_string().as_bytes());
+    response.body = BodyLength::Exact(text.len() as u64);
+    let to = Answering { version: Version::Http11, to_head: false, keep_alive: false };
+    encode::response(writer.out(), &response, to);
+    writer.out().extend_from_slice(text.as_bytes());
+    writer.begin(Framing::Ended);
 }
 
 /// Whether a response of a proxy says that the application never saw the request.

@@ -9,11 +9,12 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 use crate::exchange::{Call, Reply};
+use crate::finish::local::write_refusal;
 use crate::http::body::Source;
 use crate::http::h1::encode::Answering;
 use crate::http::h1::parse::Malformed;
-use crate::http::h1::{Framing, ReadError, Reader, Writer, encode};
-use crate::http::head::{BodyLength, RequestHead, ResponseHead, Version};
+use crate::http::h1::{ReadError, Reader, Writer};
+use crate::http::head::RequestHead;
 use crate::io::Io;
 use crate::listen::Role;
 use crate::worker::Worker;
@@ -176,14 +177,7 @@ impl Clock {
 
 /// Answers a request that could not be read, and ends the connection.
 async fn refuse(reader: Reader, mut writer: Writer, status: u16, text: &str) {
-    let mut response = ResponseHead { status, ..ResponseHead::default() };
-    response.fields.push(b"content-type", b"text/plain");
-    response.fields.push(b"content-length", text.len().to_string().as_bytes());
-    response.body = BodyLength::Exact(text.len() as u64);
-    let to = Answering { version: Version::Http11, to_head: false, keep_alive: false };
-    encode::response(writer.out(), &response, to);
-    writer.out().extend_from_slice(text.as_bytes());
-    writer.begin(Framing::Ended);
+    write_refusal(&mut writer, status, text);
     close(reader, writer).await;
 }
 

@@ -10,6 +10,7 @@ use meltemi_names::Protocol;
 use super::decide::{Decision, decide, split_authority};
 use super::tcp::{self, Goal};
 use crate::config::Cluster;
+use crate::finish::local::write_refusal;
 use crate::http::h1::{Framing, Reader, Writer};
 use crate::io::Io;
 use crate::listen::alpn::Inner;
@@ -33,15 +34,12 @@ pub(crate) async fn connect(
         true => decide(worker, authority, HTTPS_PORT).await,
         false => {
             // Only the application may ask for tunnels.
-            return drop(
-                answer(&mut writer, "405 Method Not Allowed", "CONNECT is not served here").await,
-            );
+            return refuse(&mut writer, 405, "CONNECT is not served here").await;
         }
     };
     let goal = match decision {
         Decision::Refuse(refusal) => {
-            let status = format!("{} Service Unavailable", refusal.status);
-            return drop(answer(&mut writer, &status, &refusal.text).await);
+            return refuse(&mut writer, refusal.status, &refusal.text).await;
         }
         Decision::Service(cluster) => Goal::Service(cluster),
         Decision::Outside(host, port) => Goal::Outside(host, port),
@@ -62,14 +60,10 @@ fn with_port(authority: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-async fn answer(writer: &mut Writer, status: &str, text: &str) -> std::io::Result<()> {
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
-        text.len()
-    );
-    writer.out().extend_from_slice(head.as_bytes());
-    writer.begin(Framing::Ended);
-    writer.close().await
+async fn refuse(writer: &mut Writer, status: u16, text: &str) {
+    write_refusal(writer, status, text);
+    // A caller that is gone need not hear it.
+    let _ = writer.close().await;
 }
 
 /// Serves a connection that leads to a service's port whose name is given.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meltemi_policy::retry::{Failed, RetryPolicy};
-use meltemi_telemetry::{PeerLabels, Reporter, ResponseFlags, SecurityPolicy, Word};
+use meltemi_telemetry::{Reporter, ResponseFlags};
 
 use super::decide::{Decision, decide, inner};
+use super::labels::labels;
 use crate::config::{Cluster, Endpoint};
 use crate::exchange::Call;
 use crate::finish::local::{is_not_delivered, respond};
@@ -48,7 +49,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
         reporter: Reporter::Source,
         key: served.endpoint.as_ref().map(|endpoint| endpoint.id),
     };
-    let labels = |kind| served.labels(worker, kind, call.head.authority());
+    let Served { cluster, endpoint } = &served;
+    let labels =
+        |kind: Kind| labels(worker, kind.protocol(), cluster.as_deref(), endpoint.as_deref());
     finish(worker, &account, labels, call.head, &outcome, started);
     outcome.may_continue
 }
@@ -58,30 +61,6 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
 struct Served {
     cluster: Option<Arc<Cluster>>,
     endpoint: Option<Arc<Endpoint>>,
-}
-
-impl Served {
-    fn labels(&self, worker: &Worker, kind: Kind, _authority: &[u8]) -> Arc<PeerLabels> {
-        let mut labels = PeerLabels {
-            source: worker.shared.local.party.clone(),
-            security: SecurityPolicy::Unknown,
-            protocol: kind.protocol(),
-            ..PeerLabels::default()
-        };
-        if let Some(endpoint) = &self.endpoint {
-            labels.destination = endpoint.party.clone();
-        }
-        match &self.cluster {
-            Some(cluster) => {
-                labels.service = Word::new(&cluster.host);
-                labels.service_name = Word::new(&cluster.service_name);
-                labels.service_namespace = Word::new(&cluster.service_namespace);
-            }
-            // A name that a caller made up must not become a series of its own.
-            None => labels.service_name = Word::new("PassthroughCluster"),
-        }
-        Arc::new(labels)
-    }
 }
 
 /// Tries endpoints of the cluster in turn, as the retry policy allows.

@@ -4,10 +4,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use meltemi_policy::retry::{Failed, RetryPolicy};
-use meltemi_telemetry::{
-    PeerLabels, Reporter, RequestProtocol, ResponseFlags, SecurityPolicy, TcpLabels, Word,
-};
+use meltemi_telemetry::{Reporter, RequestProtocol, ResponseFlags, TcpLabels};
 
+use super::labels::labels;
 use crate::config::{Cluster, Endpoint};
 use crate::http::h1::{Framing, Reader, Writer};
 use crate::io::Io;
@@ -39,7 +38,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, goal:
             ResponseFlags::UF
         }
     };
-    let base = labels(worker, cluster.as_deref(), endpoint.as_deref());
+    let base = labels(worker, RequestProtocol::Tcp, cluster.as_deref(), endpoint.as_deref());
     let series = worker.shared.metrics.tcp(&TcpLabels { base, reporter: Reporter::Source, flags });
     series.opened(worker.index);
     if let Ok((mut far, _)) = found {
@@ -120,29 +119,4 @@ async fn find(worker: &Rc<Worker>, goal: Goal) -> (Option<Arc<Cluster>>, Found) 
         }
     }
     (Some(cluster), Err(last))
-}
-
-fn labels(
-    worker: &Worker,
-    cluster: Option<&Cluster>,
-    endpoint: Option<&Endpoint>,
-) -> Arc<PeerLabels> {
-    let mut labels = PeerLabels {
-        source: worker.shared.local.party.clone(),
-        security: SecurityPolicy::Unknown,
-        protocol: RequestProtocol::Tcp,
-        ..PeerLabels::default()
-    };
-    if let Some(endpoint) = endpoint {
-        labels.destination = endpoint.party.clone();
-    }
-    match cluster {
-        Some(cluster) => {
-            labels.service = Word::new(&cluster.host);
-            labels.service_name = Word::new(&cluster.service_name);
-            labels.service_namespace = Word::new(&cluster.service_namespace);
-        }
-        None => labels.service_name = Word::new("PassthroughCluster"),
-    }
-    Arc::new(labels)
 }
