@@ -2,6 +2,7 @@
 //! same time.
 
 mod buffer;
+mod cork;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 pub(crate) use buffer::{Buffer, lend, take_back};
+pub(crate) use cork::Cork;
 
 /// A transport.
 #[derive(Debug)]

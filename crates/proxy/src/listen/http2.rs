@@ -1,6 +1,7 @@
 //! The serving end of an HTTP/2 connection: a task for each stream.
 
-use std::io;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -16,7 +17,7 @@ use crate::http::body::Source;
 use crate::http::h1::Reader;
 use crate::http::h2::{Receiver, Sender, convert};
 use crate::http::head::RequestHead;
-use crate::io::Io;
+use crate::io::{Cork, Io};
 use crate::listen::Role;
 use crate::worker::Worker;
 
@@ -31,7 +32,8 @@ const MAX_FIELDS: u32 = 60 * 1024;
 
 /// Serves requests until the connection ends. `reader` may hold the first bytes already.
 pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc<Role>) {
-    let io = Begun { first: reader.filled().to_vec(), at: 0, io };
+    let cork = Cork::new(io);
+    let io = Begun { first: reader.filled().to_vec(), at: 0, io: cork.clone() };
     drop(reader);
     let handshake = h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
@@ -49,7 +51,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc
     }
     loop {
         let accepted = tokio::select! {
-            accepted = connection.accept() => accepted,
+            accepted = accept(&mut connection, &cork) => accepted,
             () = drained.as_mut(), if role.is_inbound() && !is_leaving => {
                 connection.graceful_shutdown();
                 is_leaving = true;
@@ -70,6 +72,24 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc
             None => return,
         }
     }
+}
+
+type Connection = h2::server::Connection<Begun, Bytes>;
+type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
+
+/// The next request; meanwhile the connection does its work, and what it writes leaves turn by turn.
+async fn accept(connection: &mut Connection, cork: &Cork) -> Option<Accepted> {
+    poll_fn(|cx| {
+        if let Poll::Ready(accepted) = connection.poll_accept(cx) {
+            return Poll::Ready(accepted);
+        }
+        if let Poll::Ready(Err(error)) = cork.poll_turn(cx) {
+            tracing::debug!(%error, "a caller's connection takes no more");
+            return Poll::Ready(None);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 async fn one(
@@ -97,7 +117,7 @@ async fn one(
 struct Begun {
     first: Vec<u8>,
     at: usize,
-    io: Io,
+    io: Cork,
 }
 
 impl AsyncRead for Begun {
@@ -126,6 +146,18 @@ impl AsyncWrite for Begun {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

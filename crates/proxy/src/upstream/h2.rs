@@ -1,7 +1,10 @@
 //! HTTP/2 connections to an endpoint, shared by many requests.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use h2::client::SendRequest;
@@ -9,7 +12,7 @@ use h2::client::SendRequest;
 use super::connect::{ConnectError, connect};
 use super::route::Route;
 use crate::http::h1::Writer;
-use crate::io::Io;
+use crate::io::{Cork, Io};
 use crate::worker::Worker;
 
 /// What a peer may send of one stream before we have passed it on, bytes.
@@ -116,17 +119,29 @@ async fn open(worker: &Rc<Worker>, route: &Route) -> Result<Shared, OpenError> {
         writer.out().extend_from_slice(connected.preface);
         writer.flush().await?;
     }
-    let (send, connection) = h2::client::Builder::new()
+    let cork = Cork::new(io);
+    let (send, mut connection) = h2::client::Builder::new()
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_FIELDS)
         .enable_push(false)
-        .handshake(io)
+        .handshake(cork.clone())
         .await?;
     let alive = Rc::new(Cell::new(true));
     let flag = alive.clone();
     tokio::task::spawn_local(async move {
-        if let Err(error) = connection.await {
+        let ended: Result<(), OpenError> = poll_fn(|cx| {
+            let ended = Pin::new(&mut connection).poll(cx);
+            // What it wrote last, the reason of its end say, goes out as far as the peer takes it.
+            let sent = cork.poll_turn(cx);
+            match (ended, sent) {
+                (Poll::Ready(ended), _) => Poll::Ready(ended.map_err(OpenError::from)),
+                (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
+                (Poll::Pending, _) => Poll::Pending,
+            }
+        })
+        .await;
+        if let Err(error) = ended {
             tracing::debug!(%error, "an HTTP/2 connection to an endpoint ended");
         }
         flag.set(false);
