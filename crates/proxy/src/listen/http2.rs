@@ -61,9 +61,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc
         match accepted {
             Some(Ok((request, respond))) => {
                 let (worker, role) = (worker.clone(), role.clone());
-                tokio::task::spawn_local(
-                    async move { one(&worker, &role, request, respond).await },
-                );
+                // Boxed, as the runtime moves what it is given several times, and this is many kilobytes.
+                let served = Box::pin(async move { one(&worker, &role, request, respond).await });
+                tokio::task::spawn_local(served);
             }
             Some(Err(error)) => {
                 tracing::debug!(%error, "an HTTP/2 connection of a caller ended");
