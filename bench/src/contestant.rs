@@ -1,6 +1,7 @@
 //! Who is measured: the backend, and each contestant with its proxies, started before the first round and ended after
 //! the last.
 
+pub mod change;
 mod meltemi;
 mod peer;
 mod relay;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tempfile::TempDir;
 
+use self::change::Changer;
 use crate::error::BenchError;
 use crate::ports::Ports;
 use crate::process::Process;
@@ -76,6 +78,15 @@ impl Place {
     }
 }
 
+/// A program that runs Meltemi's proxies of one place: a profiler.
+#[derive(Debug)]
+pub struct Wrapper {
+    /// Which proxies.
+    pub place: Place,
+    /// The program and its arguments, to which the proxy's own are added.
+    pub words: Vec<String>,
+}
+
 /// What the contestants are to build.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
@@ -87,6 +98,33 @@ pub struct Setup {
     pub workers: usize,
     /// Endpoints.
     pub endpoints: usize,
+}
+
+/// What some scenarios need beyond that.
+#[derive(Debug, Clone, Copy)]
+pub struct Special {
+    /// Length of an answer's body.
+    pub body: usize,
+    /// Connections of the load generator.
+    pub connections: usize,
+    /// Services that a proxy knows, where that is what is measured.
+    pub services: Option<usize>,
+    /// No TLS session is resumed.
+    pub full_handshakes: bool,
+    /// The configuration changes under load.
+    pub changes: bool,
+}
+
+impl Default for Special {
+    fn default() -> Self {
+        Special {
+            body: role::backend::BODY,
+            connections: 1,
+            services: None,
+            full_handshakes: false,
+            changes: false,
+        }
+    }
 }
 
 /// One that is measured.
@@ -102,6 +140,8 @@ pub struct Contestant {
     proxies: Vec<(Place, Process)>,
     /// What is needed beside them: a control plane.
     others: Vec<Process>,
+    /// How its configuration is changed, where that is what is measured.
+    pub changer: Option<Changer>,
 }
 
 impl Contestant {
@@ -112,12 +152,19 @@ impl Contestant {
             host: HOST,
             proxies: Vec::new(),
             others: Vec::new(),
+            changer: None,
         }
     }
 
     /// The ids of all processes of all its proxies.
     pub fn pids(&self) -> Vec<u32> {
         self.proxies.iter().flat_map(|(_, process)| process.tree()).collect()
+    }
+
+    /// The id of the first proxy at a place.
+    pub fn pid_at(&self, wanted: Place) -> Option<u32> {
+        let (_, process) = self.proxies.iter().find(|(place, _)| *place == wanted)?;
+        process.tree().first().copied()
     }
 
     /// Resident memory of a path's proxies, bytes: the one beside the caller, and a mean one beside an endpoint.
@@ -167,6 +214,8 @@ pub struct Field {
     ports: Ports,
     backend: Option<Process>,
     endpoints: Vec<SocketAddr>,
+    wrapper: Option<Wrapper>,
+    special: Special,
     /// Those that were started.
     pub contestants: Vec<Contestant>,
 }
@@ -182,8 +231,20 @@ impl Field {
             ports: Ports::new(),
             backend: None,
             endpoints: Vec::new(),
+            wrapper: None,
+            special: Special::default(),
             contestants: Vec::new(),
         })
+    }
+
+    /// Has Meltemi's proxies of a place run by another program.
+    pub fn wrap(&mut self, wrapper: Wrapper) {
+        self.wrapper = Some(wrapper);
+    }
+
+    /// What the scenario needs that others do not.
+    pub fn specialise(&mut self, special: Special) {
+        self.special = special;
     }
 
     /// Where logs, configurations and certificates are.
@@ -191,14 +252,9 @@ impl Field {
         self.directory.path()
     }
 
-    /// The endpoints.
-    pub fn endpoints(&self) -> usize {
-        self.endpoints.len()
-    }
-
     /// Starts the endpoints.
     pub async fn start_backend(&mut self, setup: &Setup) -> Result<(), BenchError> {
-        let words = role::backend::Args::words(setup.endpoints, setup.wire.carried());
+        let words = role::backend::Args::words(setup.endpoints, setup.wire, self.special.body);
         let backend = Process::role("backend", &words, self.directory.path())?;
         let backend = self.backend.insert(backend);
         let said = backend.line(READY).await?;
@@ -219,7 +275,9 @@ impl Field {
             directory: self.directory.path(),
             ports: &mut self.ports,
             endpoints: &self.endpoints,
+            wrapper: self.wrapper.as_ref(),
             setup,
+            special: self.special,
         };
         let skipped = match kind {
             Kind::Direct => {
@@ -258,7 +316,9 @@ struct Starting<'a> {
     directory: &'a Path,
     ports: &'a mut Ports,
     endpoints: &'a [SocketAddr],
+    wrapper: Option<&'a Wrapper>,
     setup: &'a Setup,
+    special: Special,
 }
 
 impl Starting<'_> {

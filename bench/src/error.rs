@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitStatus;
 
+use crate::guard::GuardError;
+
 /// Why a benchmark did not come to an end.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
@@ -55,6 +57,9 @@ pub enum BenchError {
         "none of the contestants that were asked for is installed: see the notes above and bench/README.md"
     )]
     Nobody,
+    /// The guard's own.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// Ctrl-C.
     #[error("interrupted")]
     Interrupted,

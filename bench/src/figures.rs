@@ -1,77 +1,12 @@
 //! What was measured: the samples of each contestant by figure.
 
+mod figure;
+
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
+pub use self::figure::Figure;
 use crate::contestant::Kind;
 use crate::statistics::{Spread, ratio};
-
-/// A figure; in the order in which they are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Figure {
-    /// CPU time of all proxies in the path for a request, at saturation.
-    CpuUsPerRequest,
-    /// The same at the fixed rate.
-    CpuUsPerRequestAtRate,
-    /// CPU time of all proxies in the path for a MiB.
-    CpuUsPerMib,
-    /// Requests that pass in a second.
-    RequestsPerSecond,
-    /// MiB that pass in a second.
-    MibPerSecond,
-    /// Latency at the fixed rate.
-    P50Ms,
-    /// Latency at the fixed rate.
-    P99Ms,
-    /// Latency at the fixed rate.
-    P999Ms,
-    /// The proxies' part of that: what they add over no proxy in the same round.
-    P50AddedMs,
-    /// The proxies' part of that.
-    P99AddedMs,
-    /// Resident memory of the path's proxies after load.
-    MemoryMib,
-    /// Resident memory of the caller's proxy that carries nothing yet.
-    IdleMib,
-    /// The same with idle connections.
-    HeldMib,
-    /// What an idle connection adds to that.
-    KibPerConnection,
-    /// System calls of all proxies in the path for a request.
-    SyscallsPerRequest,
-}
-
-impl Figure {
-    /// The head of its column, and digits behind the point.
-    pub fn head(self) -> (&'static str, usize) {
-        match self {
-            Figure::CpuUsPerRequest => ("CPU us/req", 1),
-            Figure::CpuUsPerRequestAtRate => ("CPU us/req at rate", 1),
-            Figure::CpuUsPerMib => ("CPU us/MiB", 0),
-            Figure::RequestsPerSecond => ("req/s", 0),
-            Figure::MibPerSecond => ("MiB/s", 0),
-            Figure::P50Ms => ("p50 ms", 2),
-            Figure::P99Ms => ("p99 ms", 2),
-            Figure::P999Ms => ("p99.9 ms", 2),
-            Figure::P50AddedMs => ("p50 added ms", 2),
-            Figure::P99AddedMs => ("p99 added ms", 2),
-            Figure::MemoryMib => ("memory MiB", 1),
-            Figure::IdleMib => ("idle MiB", 1),
-            Figure::HeldMib => ("with connections MiB", 1),
-            Figure::KibPerConnection => ("KiB/connection", 1),
-            Figure::SyscallsPerRequest => ("syscalls/req", 1),
-        }
-    }
-
-    /// Whether it is what a contestant itself costs, and less of it is better: so that Meltemi's can be divided by the
-    /// others'.
-    pub fn is_price(self) -> bool {
-        use Figure::{MibPerSecond, P50Ms, P99Ms, P999Ms, RequestsPerSecond};
-        !matches!(self, RequestsPerSecond | MibPerSecond | P50Ms | P99Ms | P999Ms)
-    }
-}
 
 /// A contestant's samples, one of each figure a round.
 #[derive(Debug)]

@@ -2,15 +2,18 @@
 //! request costs in each.
 //!
 //! The way of a run: [`options`] reads the command line, [`contestant`] starts every proxy under test beside the
-//! [`role::backend`], [`measure`] loads them round by round, [`figures`] and [`report`] make of the samples what is
-//! printed. Load generator, backend and relay are processes of this same binary, see [`role`].
+//! [`role::backend`], [`measure`] loads them round by round, [`figures`], [`report`] and [`plot`] make of the samples
+//! what is printed and drawn. Load generator, backend and relay are processes of this same binary, see [`role`]. The [`guard`] against
+//! regressions has a command line of its own.
 
 mod certificates;
 mod contestant;
 mod error;
 mod figures;
+mod guard;
 mod measure;
 mod options;
+mod plot;
 mod ports;
 mod probe;
 mod proc;
@@ -32,7 +35,10 @@ use crate::options::Options;
 fn main() -> ExitCode {
     let outcome = match std::env::args_os().nth(1) {
         Some(word) if word == role::WORD => role::run(std::env::args_os().skip(1)),
-        _ => bench(Options::parse()),
+        Some(word) if word == guard::WORD => {
+            guard::run(&guard::Options::parse_from(std::env::args_os().skip(1)))
+        }
+        _ => bench(Options::read()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,13 +55,20 @@ fn bench(options: Options) -> Result<(), BenchError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(BenchError::system("start the runtime"))?;
     runtime.block_on(async {
-        let mut field = contestant::Field::new()?;
-        let outcome = tokio::select! {
-            outcome = measure::run(&options, &mut field) => outcome,
-            () = stopped() => Err(BenchError::Interrupted),
-        };
-        field.stop().await;
-        report::print(&options, &outcome?)
+        let mut measured = Vec::new();
+        for section in options.sections() {
+            let mut field = contestant::Field::new()?;
+            let outcome = tokio::select! {
+                outcome = measure::run(&options, &section, &mut field) => outcome,
+                () = stopped() => Err(BenchError::Interrupted),
+            };
+            field.stop().await;
+            measured.push((section, outcome?));
+        }
+        if let Some(file) = &options.plot {
+            plot::write(file, &options, &measured)?;
+        }
+        report::print(&options, &measured)
     })
 }
 

@@ -1,25 +1,30 @@
-//! The rounds: each contestant in turn, one after the other, as often as was asked for.
+//! The rounds of a section: each contestant in turn, one after the other, as often as was asked for.
+
+mod churn;
+mod memory;
 
 use std::time::Duration;
 
-use crate::contestant::{Contestant, Field, Kind, Setup};
+use crate::contestant::{Contestant, Field, Kind, Setup, Special};
 use crate::error::BenchError;
 use crate::figures::{Figure, Figures, Samples};
-use crate::options::Options;
+use crate::options::{Options, Section};
 use crate::process::Process;
 use crate::role::load::{Ask, MEASURING, Seen};
-use crate::scenario::{Carried, Scenario};
+use crate::scenario::{Scenario, Wire};
 use crate::{probe, proc, syscalls};
 
 /// How much longer than it should the load may take.
 const SLACK: Duration = Duration::from_secs(20);
-/// Opening many idle connections through a slow proxy takes a while.
-const HOLD: Duration = Duration::from_secs(120);
 /// Bytes.
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// Starts everybody, and measures.
-pub async fn run(options: &Options, field: &mut Field) -> Result<Figures, BenchError> {
+pub async fn run(
+    options: &Options,
+    section: &Section,
+    field: &mut Field,
+) -> Result<Figures, BenchError> {
     let scenario = options.scenario;
     let setup = Setup {
         topology: scenario.topology(),
@@ -27,12 +32,16 @@ pub async fn run(options: &Options, field: &mut Field) -> Result<Figures, BenchE
         workers: options.workers(),
         endpoints: options.endpoints as usize,
     };
+    field.specialise(Special {
+        body: options.body,
+        connections: section.connections,
+        services: section.services,
+        full_handshakes: !scenario.resumes(),
+        changes: scenario == Scenario::Churn,
+    });
     let mut figures = Figures::default();
     field.start_backend(&setup).await?;
-    for kind in options.contestants() {
-        if scenario == Scenario::Idle && kind == Kind::Direct {
-            continue;
-        }
+    for kind in options.contestants().into_iter().filter(|kind| scenario.has(*kind)) {
         if let Some(reason) = field.enter(kind, &setup).await? {
             let note = format!("{} is skipped: {reason}", kind.name());
             eprintln!("note: {note}");
@@ -40,26 +49,28 @@ pub async fn run(options: &Options, field: &mut Field) -> Result<Figures, BenchE
             continue;
         }
         figures.samples.push(Samples::new(kind));
-        let endpoints = field.endpoints();
         if let Some(contestant) = field.contestants.last_mut() {
-            probe::ready(contestant, scenario.wire(), endpoints).await?;
+            match scenario {
+                Scenario::Services => probe::listening(contestant).await?,
+                _ => probe::ready(contestant, setup.wire, setup.endpoints).await?,
+            }
         }
     }
     if field.contestants.iter().all(|it| it.kind == Kind::Direct) {
         return Err(BenchError::Nobody);
     }
-    rounds(options, field, &mut figures).await?;
+    rounds(options, section, field, &mut figures).await?;
     figures.add_latencies();
     Ok(figures)
 }
 
 async fn rounds(
     options: &Options,
+    section: &Section,
     field: &mut Field,
     figures: &mut Figures,
 ) -> Result<(), BenchError> {
-    // Memory does not go back to what it was, so there is one round of that.
-    let rounds = if options.scenario == Scenario::Idle { 1 } else { options.rounds };
+    let rounds = if options.scenario.is_memory() { 1 } else { options.rounds };
     let directory = field.directory().to_owned();
     for round in 1..=rounds {
         for (contestant, samples) in field.contestants.iter_mut().zip(&mut figures.samples) {
@@ -68,12 +79,14 @@ async fn rounds(
                 targets: contestant.targets.clone(),
                 host: contestant.host.to_owned(),
                 wire: options.scenario.wire(),
-                connections: options.connections(),
+                connections: section.connections,
                 streams: options.streams as usize,
             };
             let mut turn = Turn { options, contestant, samples, ask, directory: &directory };
             match options.scenario {
                 Scenario::Idle => turn.idle().await?,
+                Scenario::Services => turn.services(section.services.unwrap_or(1)).await?,
+                Scenario::Churn => turn.churn().await?,
                 _ => turn.load().await?,
             }
             contestant.check()?;
@@ -94,22 +107,20 @@ struct Turn<'a> {
 impl Turn<'_> {
     async fn load(&mut self) -> Result<(), BenchError> {
         let (seen, cpu) = self.window(None).await?;
-        if self.ask.wire.carried() == Carried::Tcp {
+        let is_bulk = self.ask.wire == Wire::Tcp;
+        if is_bulk || self.options.is_bulky() {
             let mib = seen.bytes as f64 / MIB;
             self.samples.push(Figure::MibPerSecond, mib / seen.seconds);
             self.price(Figure::CpuUsPerMib, cpu, mib);
-        } else {
+        }
+        if !is_bulk {
             self.samples.push(Figure::RequestsPerSecond, seen.requests as f64 / seen.seconds);
             self.price(Figure::CpuUsPerRequest, cpu, seen.requests as f64);
         }
         if let Some(rate) = self.options.rate() {
             let (seen, cpu) = self.window(Some(rate)).await?;
             self.price(Figure::CpuUsPerRequestAtRate, cpu, seen.requests as f64);
-            for (figure, microseconds) in
-                [(Figure::P50Ms, seen.p50), (Figure::P99Ms, seen.p99), (Figure::P999Ms, seen.p999)]
-            {
-                self.samples.push(figure, microseconds / 1000.0);
-            }
+            self.latencies(&seen, [Figure::P50Ms, Figure::P99Ms, Figure::P999Ms]);
         }
         if self.contestant.kind == Kind::Direct {
             return Ok(());
@@ -130,6 +141,12 @@ impl Turn<'_> {
         }
     }
 
+    fn latencies(&mut self, seen: &Seen, figures: [Figure; 3]) {
+        for (figure, microseconds) in figures.into_iter().zip([seen.p50, seen.p99, seen.p999]) {
+            self.samples.push(figure, microseconds / 1000.0);
+        }
+    }
+
     /// Loads for a window. Gives what the load saw, and the CPU time of the proxies meanwhile.
     async fn window(&mut self, rate: Option<u32>) -> Result<(Seen, Duration), BenchError> {
         let Options { warm_up, seconds, .. } = *self.options;
@@ -146,21 +163,6 @@ impl Turn<'_> {
             self.samples.error.clone_from(&seen.error);
         }
         Ok((seen, cpu))
-    }
-
-    /// Memory before anything was carried but what the probe did, and with idle connections.
-    async fn idle(&mut self) -> Result<(), BenchError> {
-        let idle = self.contestant.front_memory() as f64;
-        let mut load = Process::role("hold", &self.ask.hold(), self.directory)?;
-        expect_measuring(&mut load, HOLD).await?;
-        let held = self.contestant.front_memory() as f64;
-        load.terminate();
-        load.ended().await;
-        let connections = self.ask.connections as f64;
-        self.samples.push(Figure::IdleMib, idle / MIB);
-        self.samples.push(Figure::HeldMib, held / MIB);
-        self.samples.push(Figure::KibPerConnection, (held - idle) / 1024.0 / connections);
-        Ok(())
     }
 }
 

@@ -1,17 +1,29 @@
 //! The command line.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, ValueEnum};
 
 use crate::contestant::Kind;
+use crate::role::backend::BODY;
 use crate::scenario::Scenario;
 
 const EXAMPLES: &str = "\
 Examples:
   cargo run --release -p meltemi-bench -- pair-http1
+  cargo run --release -p meltemi-bench -- pair-http1 --connections 1,16,64,512 --plot pair.svg
+  cargo run --release -p meltemi-bench -- pair-http1 --body 100k
   cargo run --release -p meltemi-bench -- connect --against nginx,haproxy --rounds 5
-  ENVOY=/opt/envoy/bin/envoy cargo run --release -p meltemi-bench -- pair-http1 --against envoy --output json";
+  ENVOY=/opt/envoy/bin/envoy cargo run --release -p meltemi-bench -- services --against envoy --output json
+
+The guard against regressions has a command line of its own: meltemi-bench guard --help";
+
+/// From here on a body's bytes cost more than its request, and a rate that suits a kilobyte would be too much.
+const BULKY: usize = 16 << 10;
+/// The longest body, bytes: each of the backend's endpoints keeps two.
+const MAX_BODY: usize = 64 << 20;
 
 /// Measures what a request costs in Meltemi and in its peers, side by side on this machine's loopback.
 #[derive(Debug, Parser)]
@@ -41,9 +53,19 @@ pub struct Options {
     /// Load before each window that is not measured
     #[arg(long, default_value = "0.7", value_parser = seconds, value_name = "S")]
     pub warm_up: Duration,
-    /// Connections of the load generator; idle ones in `idle`. The scenario's own number if not given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub connections: Option<u32>,
+    /// Connections of the load generator; idle ones in `idle`. A list gives a section for each number. The scenario's own
+    /// number if not given
+    #[arg(long, value_delimiter = ',', value_name = "N,...", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub connections: Vec<u32>,
+    /// Length of an answer's body over HTTP, as 1k, 100k or 10m
+    #[arg(long, default_value = "1k", value_parser = length, value_name = "SIZE")]
+    pub body: usize,
+    /// In `services`: how many of them; a section for each number
+    #[arg(long, value_delimiter = ',', default_value = "1,1000", value_name = "N,...", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub services: Vec<u32>,
+    /// In `churn`: changes of the configuration in a second
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "N")]
+    pub changes: u32,
     /// Streams on each HTTP/2 connection
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
     pub streams: u32,
@@ -62,6 +84,18 @@ pub struct Options {
     /// How to print
     #[arg(long, short = 'o', value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Output,
+    /// Also draw the figures, into this file
+    #[arg(long, value_name = "FILE.svg")]
+    pub plot: Option<PathBuf>,
+}
+
+/// One table of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Section {
+    /// Connections of the load generator.
+    pub connections: usize,
+    /// Services that the proxy knows, where that is what is measured.
+    pub services: Option<usize>,
 }
 
 /// A proxy to be held against.
@@ -107,14 +141,59 @@ impl Options {
         kinds
     }
 
-    /// Connections of the load generator.
-    pub fn connections(&self) -> usize {
-        self.connections.map_or(self.scenario.connections(), |it| it as usize)
+    /// The command line; ends the process where it is wrong.
+    pub fn read() -> Options {
+        let options = Options::parse();
+        if let Err(reason) = options.check() {
+            Options::command().error(ErrorKind::ArgumentConflict, reason).exit();
+        }
+        options
     }
 
-    /// The rate at which latency is taken.
+    /// What clap cannot know: which flag belongs to which scenario.
+    fn check(&self) -> Result<(), String> {
+        let scenario = self.scenario.to_possible_value();
+        let scenario = scenario.as_ref().map_or("it", |it| it.get_name());
+        if self.body != BODY && !self.scenario.has_body() {
+            return Err(format!(
+                "`{scenario}` has no bodies of another length: leave --body out, or take pair-http1, pair-h2, \
+                 connect or proxy-http1"
+            ));
+        }
+        if self.scenario == Scenario::Services && !self.connections.is_empty() {
+            return Err(format!(
+                "`{scenario}` has no load: leave --connections out, see --services"
+            ));
+        }
+        Ok(())
+    }
+
+    /// The sections, in the order in which they are measured.
+    pub fn sections(&self) -> Vec<Section> {
+        let own = [self.scenario.connections()];
+        if self.scenario == Scenario::Services {
+            let of = |services: &u32| Section {
+                connections: own[0] as usize,
+                services: Some(*services as usize),
+            };
+            return self.services.iter().map(of).collect();
+        }
+        let given = if self.connections.is_empty() { &own[..] } else { &self.connections };
+        given.iter().map(|it| Section { connections: *it as usize, services: None }).collect()
+    }
+
+    /// Whether bodies are long enough for their bytes to be the price.
+    pub fn is_bulky(&self) -> bool {
+        self.body > BULKY
+    }
+
+    /// The rate at which latency is taken; none by itself where bodies are long.
     pub fn rate(&self) -> Option<u32> {
-        self.scenario.rate().map(|own| self.rate.unwrap_or(own))
+        let own = self.scenario.rate()?;
+        match self.rate {
+            Some(rate) => Some(rate),
+            None => (!self.is_bulky()).then_some(own),
+        }
     }
 
     /// Worker threads or processes of each proxy.
@@ -122,6 +201,20 @@ impl Options {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.workers.map_or_else(cores, |it| it as usize)
     }
+}
+
+/// A number of bytes, with k or m behind it for 1024 or 1024 * 1024.
+fn length(text: &str) -> Result<usize, String> {
+    let small = text.to_ascii_lowercase();
+    let (digits, factor) = match (small.strip_suffix('k'), small.strip_suffix('m')) {
+        (Some(digits), _) => (digits, 1 << 10),
+        (_, Some(digits)) => (digits, 1 << 20),
+        _ => (&small[..], 1),
+    };
+    let bytes = digits.parse::<usize>().ok().and_then(|it| it.checked_mul(factor));
+    bytes.filter(|it| (BODY..=MAX_BODY).contains(it)).ok_or_else(|| {
+        format!("`{text}` is not a length: expected bytes, 1k to 64m, as 100k or 10m")
+    })
 }
 
 /// Seconds, bounded: a benchmark ends.
@@ -133,26 +226,4 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn seconds_are_bounded() {
-        assert_eq!(seconds("3"), Ok(Duration::from_secs(3)));
-        assert_eq!(seconds("0.5s"), Ok(Duration::from_millis(500)));
-        for text in ["0", "601", "-1", "x", "", "inf", "NaN"] {
-            assert!(seconds(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn contestants_are_those_that_were_asked_for_each_once() {
-        let read = |text: &str| Options::parse_from(text.split(' ')).contestants();
-        let all =
-            [Kind::Direct, Kind::Relay, Kind::Meltemi, Kind::Envoy, Kind::Nginx, Kind::Haproxy];
-        assert_eq!(read("bench pair-http1"), all);
-        let some = read("bench connect --against nginx,nginx --without-meltemi");
-        assert_eq!(some, [Kind::Direct, Kind::Relay, Kind::Nginx]);
-        assert_eq!(read("bench idle --against none"), all[..3]);
-    }
-}
+mod tests;

@@ -13,7 +13,8 @@ use crate::error::BenchError;
 use crate::role::backend::BODY;
 use crate::role::load::connection::connect;
 use crate::role::load::http1::{Http1, request};
-use crate::role::load::http2;
+use crate::role::load::http2::{self, Chat};
+use crate::role::load::tcp;
 use crate::scenario::{Carried, Wire};
 
 /// How long a contestant may take to be ready.
@@ -58,10 +59,29 @@ pub async fn ready(
     Err(contestant.not_ready(&what))
 }
 
+/// Waits until something listens: where a request would change what is measured.
+pub async fn listening(contestant: &mut Contestant) -> Result<(), BenchError> {
+    let began = Instant::now();
+    for target in contestant.targets.clone() {
+        while let Err(error) = connect(target).await {
+            contestant.check()?;
+            if began.elapsed() > PATIENCE {
+                return Err(contestant.not_ready(&format!("{target} in {PATIENCE:?}: {error}")));
+            }
+            sleep(PAUSE).await;
+        }
+    }
+    Ok(())
+}
+
 /// One request over a connection of its own; gives the endpoint that answered.
 async fn once(target: SocketAddr, host: &str, wire: Wire) -> io::Result<Option<usize>> {
     let mut stream = connect(target).await?;
     let (body, endpoint) = match wire.carried() {
+        Carried::Tcp if wire == Wire::TcpShort => {
+            drop(stream);
+            return tcp::exchange(target).await.map(|()| None);
+        }
         Carried::Tcp => {
             stream.write_all(b"x").await?;
             stream.read_u8().await?;
@@ -76,13 +96,13 @@ async fn once(target: SocketAddr, host: &str, wire: Wire) -> io::Result<Option<u
             let handshake = h2::client::handshake(stream).await;
             let (sender, connection) = handshake.map_err(io::Error::other)?;
             let answer = tokio::select! {
-                answer = http2::exchange(sender, host, wire) => answer?,
+                answer = over_http2(sender, host, wire) => answer?,
                 ended = connection => {
                     ended.map_err(io::Error::other)?;
                     return Err(io::Error::other("the connection ended without an answer"));
                 }
             };
-            (answer.body, answer.endpoint)
+            answer
         }
     };
     if body < BODY {
@@ -91,4 +111,18 @@ async fn once(target: SocketAddr, host: &str, wire: Wire) -> io::Result<Option<u
     let endpoint =
         endpoint.ok_or_else(|| io::Error::other("an answer that is not an endpoint's"))?;
     Ok(Some(endpoint))
+}
+
+/// One call; gives the answer's length and its endpoint.
+async fn over_http2(
+    sender: h2::client::SendRequest<bytes::Bytes>,
+    host: &str,
+    wire: Wire,
+) -> io::Result<(usize, Option<usize>)> {
+    if wire == Wire::GrpcStream {
+        let mut chat = Chat::open(sender, host).await?;
+        return Ok((chat.exchange().await?, chat.endpoint()));
+    }
+    let answer = http2::exchange(sender, host, wire).await?;
+    Ok((answer.body, answer.endpoint))
 }

@@ -6,30 +6,38 @@ use serde_json::{Map, Value, json};
 
 use crate::error::BenchError;
 use crate::figures::{Figure, Figures, Samples};
-use crate::options::{Options, Output};
+use crate::options::{Options, Output, Section};
+use crate::role::backend::BODY;
+use crate::scenario::{Scenario, Unit};
 use crate::statistics::Spread;
 
 /// Prints it.
-pub fn print(options: &Options, figures: &Figures) -> Result<(), BenchError> {
+pub fn print(options: &Options, measured: &[(Section, Figures)]) -> Result<(), BenchError> {
     let text = match options.output {
-        Output::Table => table(options, figures),
-        Output::Json => format!("{:#}\n", value(options, figures)),
+        Output::Table => tables(options, measured),
+        Output::Json => format!("{:#}\n", value(options, measured)),
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(BenchError::system("print the figures"))
 }
 
-fn table(options: &Options, figures: &Figures) -> String {
-    let present = figures.present();
+fn tables(options: &Options, measured: &[(Section, Figures)]) -> String {
+    let tables = measured.iter().map(|(section, figures)| table(options, section, figures));
+    tables.collect::<Vec<_>>().join("\n\n")
+}
+
+fn table(options: &Options, section: &Section, figures: &Figures) -> String {
+    let (present, unit) = (figures.present(), options.scenario.unit());
     let mut rows = vec![vec![String::new()]];
-    rows[0].extend(present.iter().map(|figure| figure.head().0.to_owned()));
+    rows[0].extend(present.iter().map(|figure| figure.head(unit).0));
     for samples in &figures.samples {
         let mut row = vec![samples.kind.name().to_owned()];
-        let cell = |figure: &Figure| samples.spread(*figure).map(|it| spread(it, figure.head().1));
+        let cell =
+            |figure: &Figure| samples.spread(*figure).map(|it| spread(it, figure.head(unit).1));
         row.extend(present.iter().map(|figure| cell(figure).unwrap_or_else(|| "-".to_owned())));
         rows.push(row);
     }
-    let mut text = format!("{}\n\n{}", heading(options), align(&rows));
-    let ratios = ratio_rows(figures, &present);
+    let mut text = format!("{}\n\n{}", heading(options, section), align(&rows));
+    let ratios = ratio_rows(figures, &present, unit);
     if ratios.len() > 1 {
         text += &format!("\nmeltemi divided by (the median of the rounds):\n\n{}", align(&ratios));
     }
@@ -42,37 +50,59 @@ fn table(options: &Options, figures: &Figures) -> String {
     text
 }
 
-fn heading(options: &Options) -> String {
-    let rate = options.rate().map(|it| format!(", latency at {it} requests/s")).unwrap_or_default();
+/// What was measured, and how.
+pub fn heading(options: &Options, section: &Section) -> String {
+    let rate = options.rate().map(|it| format!(", latency at {it} a second")).unwrap_or_default();
+    let changes = match options.scenario {
+        Scenario::Churn => format!(", {} changes a second", options.changes),
+        _ => String::new(),
+    };
+    let body = match options.scenario.has_body() && options.body != BODY {
+        true => format!(", {} bytes an answer", options.body),
+        false => String::new(),
+    };
+    let rounds = match options.scenario.is_memory() {
+        true => "one round".to_owned(),
+        false => format!("{} rounds of {:.1} s", options.rounds, options.seconds.as_secs_f64()),
+    };
     format!(
-        "{}: {} connections, {} endpoints, {} workers a proxy, {} rounds of {:.1} s{rate}; median [least, greatest]",
+        "{}: {}{body}, {} endpoints, {} workers a proxy, {rounds}{rate}{changes}; median [least, greatest]",
         name(options),
-        options.connections(),
+        subject(section),
         options.endpoints,
         options.workers(),
-        options.rounds,
-        options.seconds.as_secs_f64(),
     )
 }
 
-fn name(options: &Options) -> String {
+/// What tells a section from the others.
+pub fn subject(section: &Section) -> String {
+    let (count, word) = match section.services {
+        Some(services) => (services, "service"),
+        None => (section.connections, "connection"),
+    };
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The scenario's word.
+pub fn name(options: &Options) -> String {
     use clap::ValueEnum as _;
     let value = options.scenario.to_possible_value();
     value.map(|it| it.get_name().to_owned()).unwrap_or_default()
 }
 
-fn spread(Spread { median, min, max }: Spread, digits: usize) -> String {
+/// A median, and how far the samples lie apart if they do.
+pub fn spread(Spread { median, min, max }: Spread, digits: usize) -> String {
     if min == max {
         return format!("{median:.digits$}");
     }
     format!("{median:.digits$} [{min:.digits$}, {max:.digits$}]")
 }
 
-fn ratio_rows(figures: &Figures, present: &[Figure]) -> Vec<Vec<String>> {
+fn ratio_rows(figures: &Figures, present: &[Figure], unit: Unit) -> Vec<Vec<String>> {
     let priced: Vec<_> = present.iter().map(|figure| (figure, figures.ratios(*figure))).collect();
     let priced: Vec<_> = priced.into_iter().filter(|(_, ratios)| !ratios.is_empty()).collect();
     let mut rows = vec![vec![String::new()]];
-    rows[0].extend(priced.iter().map(|(figure, _)| figure.head().0.to_owned()));
+    rows[0].extend(priced.iter().map(|(figure, _)| figure.head(unit).0));
     for samples in &figures.samples {
         let cell = |ratios: &Vec<(_, Spread)>| {
             let found = ratios.iter().find(|(kind, _)| *kind == samples.kind);
@@ -113,7 +143,23 @@ fn align(rows: &[Vec<String>]) -> String {
     text
 }
 
-fn value(options: &Options, figures: &Figures) -> Value {
+fn value(options: &Options, measured: &[(Section, Figures)]) -> Value {
+    let sections: Vec<Value> =
+        measured.iter().map(|(section, figures)| section_value(section, figures)).collect();
+    json!({
+        "scenario": name(options),
+        "unit": options.scenario.unit().long,
+        "body": options.scenario.has_body().then_some(options.body),
+        "endpoints": options.endpoints,
+        "workers": options.workers(),
+        "rounds": options.rounds,
+        "seconds": options.seconds.as_secs_f64(),
+        "rate": options.rate(),
+        "sections": sections,
+    })
+}
+
+fn section_value(section: &Section, figures: &Figures) -> Value {
     let present = figures.present();
     let key = |figure: &Figure| match json!(figure) {
         Value::String(key) => key,
@@ -135,13 +181,8 @@ fn value(options: &Options, figures: &Figures) -> Value {
         (!ratios.is_empty()).then(|| (key(figure), Value::Object(ratios)))
     });
     json!({
-        "scenario": name(options),
-        "connections": options.connections(),
-        "endpoints": options.endpoints,
-        "workers": options.workers(),
-        "rounds": options.rounds,
-        "seconds": options.seconds.as_secs_f64(),
-        "rate": options.rate(),
+        "connections": section.services.is_none().then_some(section.connections),
+        "services": section.services,
         "contestants": contestants.collect::<Vec<_>>(),
         "meltemi_over": ratios.collect::<Map<String, Value>>(),
         "notes": figures.notes,
@@ -149,48 +190,4 @@ fn value(options: &Options, figures: &Figures) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-    use crate::contestant::Kind;
-
-    fn figures() -> Figures {
-        let mut ours = Samples::new(Kind::Meltemi);
-        let mut theirs = Samples::new(Kind::Nginx);
-        for round in 1..=3 {
-            ours.push(Figure::CpuUsPerRequest, f64::from(round));
-            theirs.push(Figure::CpuUsPerRequest, f64::from(4 * round));
-        }
-        theirs.errors = 2;
-        theirs.error = Some("HTTP/1.1 502 Bad Gateway".into());
-        Figures { samples: vec![ours, theirs], notes: vec!["envoy is skipped: gone".into()] }
-    }
-
-    #[test]
-    fn a_table_has_medians_ratios_errors_and_notes() {
-        let options = Options::parse_from(["bench", "connect"]);
-        let text = table(&options, &figures());
-        for part in [
-            "connect: 32 connections, 3 endpoints",
-            "meltemi   2.0 [1.0, 3.0]\n",
-            "nginx    8.0 [4.0, 12.0]\n",
-            "nginx        0.25\n",
-            "nginx: 2 requests failed, the first: HTTP/1.1 502 Bad Gateway\n",
-            "note: envoy is skipped: gone\n",
-        ] {
-            assert!(text.contains(part), "{part:?} in {text}");
-        }
-    }
-
-    #[test]
-    fn json_has_the_same() {
-        let options = Options::parse_from(["bench", "pair-http1", "--connections=5"]);
-        let value = value(&options, &figures());
-        assert_eq!(value["scenario"], "pair-http1");
-        assert_eq!((&value["connections"], &value["rate"]), (&json!(5), &json!(3400)));
-        assert_eq!(value["contestants"][1]["figures"]["cpu_us_per_request"]["max"], 12.0);
-        assert_eq!(value["meltemi_over"]["cpu_us_per_request"]["nginx"]["median"], 0.25);
-        assert_eq!(value["contestants"][1]["errors"], 2);
-    }
-}
+mod tests;

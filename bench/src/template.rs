@@ -1,10 +1,31 @@
-//! Fills the peers' configurations in: `{{name}}` is replaced, and a line that names an endpoint stands once for each.
+//! Fills the peers' configurations in: `{{name}}` is replaced, a line that names an endpoint stands once for each, and
+//! what stands between the lines `{{#services}}` and `{{/services}}` once for each service.
 
 use std::net::SocketAddr;
 
 /// What stands for one endpoint: `{{endpoint}}` is its address, `{{endpoint_port}}` its port, `{{endpoint_number}}` its
 /// place from 1.
 const ENDPOINT: &str = "{{endpoint";
+
+/// Where what is repeated for each service begins, and ends.
+const SERVICES: (&str, &str) = ("{{#services}}", "{{/services}}");
+/// A service's number, from 1.
+const SERVICE: &str = "{{service}}";
+
+/// Repeats what is there for each service.
+pub fn repeat(template: &str, services: usize) -> String {
+    let mut repeated = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once(SERVICES.0) {
+        let (block, after) = after.split_once(SERVICES.1).unwrap_or((after, ""));
+        // The words stand in lines of their own, whose indentation and end go with them.
+        repeated.push_str(before.trim_end_matches(' '));
+        let block = block.trim_start_matches('\n').trim_end_matches(' ');
+        (1..=services).for_each(|it| repeated += &block.replace(SERVICE, &it.to_string()));
+        rest = after.trim_start_matches('\n');
+    }
+    repeated + rest
+}
 
 /// Fills a configuration in.
 ///
@@ -55,6 +76,15 @@ mod tests {
             "listen 127.0.0.1:9; # 127.0.0.1:9\n server s1 127.0.0.1:1 /d\n server s2 127.0.0.1:2 /d\nend\n"
         );
         assert_eq!(fill("{{endpoint_port}}", &[], &endpoints).unwrap(), "1\n2\n");
+    }
+
+    #[test]
+    fn blocks_are_repeated_for_each_service() {
+        let template = "a\n  {{#services}}\n  s{{service}}: {{endpoint}}\n  {{/services}}\nb\n{{#services}}\n{{service}}\n{{/services}}\n";
+        let expected = "a\n  s1: {{endpoint}}\n  s2: {{endpoint}}\nb\n1\n2\n";
+        assert_eq!(repeat(template, 2), expected);
+        assert_eq!(repeat(template, 0), "a\nb\n");
+        assert_eq!(repeat("plain {{x}}\n", 3), "plain {{x}}\n");
     }
 
     #[test]

@@ -7,24 +7,43 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{Place, READY, Starting};
+use super::change::{Api, Changer};
+use super::{Place, READY, Special, Starting};
 use crate::error::BenchError;
 use crate::process::Process;
 use crate::scenario::{Topology, Wire};
-use crate::template::fill;
+use crate::template::{fill, repeat};
 
 /// Any free port.
 const ANY: &str = "127.0.0.1:0";
 /// The port of the service, as the files in `bench/peers/meltemi` have it.
 const PORT: u16 = 9080;
+/// How much longer a proxy may take that another program runs.
+const SLOWED: u32 = 4;
+/// The host of the endpoints that have no sidecar.
+const EXTERNAL: &str = "bench.example.com";
+/// The directory of the control plane's state, and the other commands' way to it.
+const STATE: &str = "meltemi";
 /// How long `meltemi apply` may take.
 const APPLY: Duration = Duration::from_secs(30);
+
+/// Names of the service where no session may be resumed: four times as many as those whose sessions a client remembers.
+const NAMES: usize = 64;
 
 /// What a sidecar prints when it is up, as far as it is needed here.
 #[derive(Debug, Deserialize)]
 struct Up {
+    outbound: SocketAddr,
+    admin: SocketAddr,
     #[serde(default)]
     upstreams: BTreeMap<String, SocketAddr>,
+}
+
+/// What `control.json` says, as far as it is needed here.
+#[derive(Deserialize)]
+struct Control {
+    api: SocketAddr,
+    token: String,
 }
 
 pub(super) async fn start(starting: &mut Starting<'_>) -> Result<Option<String>, BenchError> {
@@ -33,20 +52,15 @@ pub(super) async fn start(starting: &mut Starting<'_>) -> Result<Option<String>,
             "there is no `meltemi` beside this binary: cargo build --release -p meltemi".to_owned(),
         ));
     };
-    let state = format!("--state-dir={}", starting.directory.join("meltemi").display());
+    let state = format!("--state-dir={}", starting.directory.join(STATE).display());
     start_control(starting, &program, &state).await?;
     apply(starting, &program, &state).await?;
-    let mut front = ("bench", Place::Client);
-    match starting.setup.topology {
-        Topology::Single => front = ("bench.example.com", Place::Single),
-        Topology::Pair => {
-            for (number, endpoint) in starting.endpoints.iter().enumerate() {
-                start_server(starting, &program, &state, number + 1, *endpoint).await?;
-            }
+    if starting.setup.topology == Topology::Pair {
+        for (number, endpoint) in starting.endpoints.iter().enumerate() {
+            start_server(starting, &program, &state, number + 1, *endpoint).await?;
         }
     }
-    let (host, place) = front;
-    start_front(starting, &program, &state, host, place).await?;
+    start_front(starting, &program, &state).await?;
     Ok(None)
 }
 
@@ -61,8 +75,8 @@ fn protocol(wire: Wire) -> (&'static str, &'static str) {
     match wire {
         Wire::Http1 | Wire::Http1Close => ("http", "HTTP"),
         Wire::H2 => ("http2", "HTTP2"),
-        Wire::Grpc => ("grpc", "GRPC"),
-        Wire::Tcp => ("tcp", "TCP"),
+        Wire::Grpc | Wire::GrpcStream => ("grpc", "GRPC"),
+        Wire::Tcp | Wire::TcpShort => ("tcp", "TCP"),
     }
 }
 
@@ -82,17 +96,23 @@ async fn start_control(
 }
 
 async fn apply(starting: &Starting<'_>, program: &Path, state: &str) -> Result<(), BenchError> {
-    let template = match starting.setup.topology {
-        Topology::Pair => include_str!("../../peers/meltemi/pair.yaml"),
-        Topology::Single => include_str!("../../peers/meltemi/single.yaml"),
+    let template = match (starting.special, starting.setup.topology) {
+        (Special { services: Some(_), .. }, _) => include_str!("../../peers/meltemi/services.yaml"),
+        (Special { full_handshakes: true, .. }, _) => {
+            include_str!("../../peers/meltemi/names.yaml")
+        }
+        (_, Topology::Pair) => include_str!("../../peers/meltemi/pair.yaml"),
+        (_, Topology::Single) => include_str!("../../peers/meltemi/single.yaml"),
     };
+    let template = repeat(template, starting.special.services.unwrap_or(NAMES));
     let (name, protocol) = protocol(starting.setup.wire);
     let values = [("port_name", name.to_owned()), ("port_protocol", protocol.to_owned())];
-    let text = fill(template, &values, starting.endpoints).map_err(|said| BenchError::Unclear {
-        name: "meltemi-apply".to_owned(),
-        reason: "the file names a value that there is not".to_owned(),
-        said,
-    })?;
+    let text =
+        fill(&template, &values, starting.endpoints).map_err(|said| BenchError::Unclear {
+            name: "meltemi-apply".to_owned(),
+            reason: "the file names a value that there is not".to_owned(),
+            said,
+        })?;
     let file = starting.directory.join("meltemi-bench.yaml");
     std::fs::write(&file, text).map_err(BenchError::system(format!("write {}", file.display())))?;
     let words = ["apply".to_owned(), format!("--filename={}", file.display()), state.to_owned()];
@@ -131,21 +151,58 @@ async fn start_front(
     starting: &mut Starting<'_>,
     program: &Path,
     state: &str,
-    host: &'static str,
-    place: Place,
 ) -> Result<(), BenchError> {
     let mut words = proxy(starting, state, "client");
     words.push("--service-account=client".to_owned());
-    words.push(format!("--upstream={host}:{PORT}={ANY}"));
+    let (place, hosts) = front(starting);
+    words.extend(hosts.iter().map(|host| format!("--upstream={host}:{PORT}={ANY}")));
     let (said, up) = up(starting, program, place, &words).await?;
-    let listen = up.upstreams.values().next().ok_or_else(|| BenchError::Unclear {
-        name: "meltemi-client".to_owned(),
-        reason: "no upstream's address is in it".to_owned(),
-        said,
-    })?;
-    starting.contestant.targets = vec![*listen];
-    starting.contestant.host = host;
+    starting.contestant.targets = up.upstreams.values().copied().collect();
+    if hosts.is_empty() {
+        starting.contestant.targets.push(up.outbound);
+    }
+    if starting.contestant.targets.is_empty() {
+        return Err(BenchError::Unclear {
+            name: "meltemi-client".to_owned(),
+            reason: "no upstream's address is in it".to_owned(),
+            said,
+        });
+    }
+    if place == Place::Single {
+        starting.contestant.host = EXTERNAL;
+    }
+    if starting.special.changes {
+        starting.contestant.changer = Some(changer(starting, up.admin)?);
+    }
     Ok(())
+}
+
+/// Where the caller's proxy stands, and the hosts that it has a local address for. Without any it is asked as an HTTP
+/// proxy.
+fn front(starting: &Starting<'_>) -> (Place, Vec<String>) {
+    match (starting.special, starting.setup.topology) {
+        (Special { services: Some(_), .. }, _) => (Place::Single, Vec::new()),
+        (Special { full_handshakes: true, .. }, _) => {
+            (Place::Client, (1..=NAMES).map(|it| format!("bench-{it}")).collect())
+        }
+        (_, Topology::Pair) => (Place::Client, vec!["bench".to_owned()]),
+        (_, Topology::Single) => (Place::Single, vec![EXTERNAL.to_owned()]),
+    }
+}
+
+fn changer(starting: &Starting<'_>, admin: SocketAddr) -> Result<Changer, BenchError> {
+    let path = starting.directory.join(STATE).join("control.json");
+    let text = std::fs::read_to_string(&path);
+    let text = text.map_err(BenchError::system(format!("read {}", path.display())))?;
+    let Control { api, token } =
+        serde_json::from_str(&text).map_err(|error| BenchError::Unclear {
+            name: "meltemi-control".to_owned(),
+            reason: error.to_string(),
+            // It has the token in it.
+            said: path.display().to_string(),
+        })?;
+    let workloads = starting.endpoints.len() as u64;
+    Ok(Changer::Meltemi(Api { address: api, token, workloads, admin }))
 }
 
 /// Starts a sidecar and waits until it tells where it listens.
@@ -156,8 +213,17 @@ async fn up(
     words: &[String],
 ) -> Result<(String, Up), BenchError> {
     let name = starting.name(place);
-    let mut process = Process::start(&name, program, words, starting.directory)?;
-    let said = process.line(READY).await;
+    let wrapper = starting.wrapper.filter(|it| it.place == place);
+    let (mut process, patience) = match wrapper.and_then(|it| it.words.split_first()) {
+        None => (Process::start(&name, program, words, starting.directory)?, READY),
+        Some((outer, its)) => {
+            let mut all = its.to_vec();
+            all.push(program.display().to_string());
+            all.extend_from_slice(words);
+            (Process::start(&name, outer, &all, starting.directory)?, SLOWED * READY)
+        }
+    };
+    let said = process.line(patience).await;
     // Also one that failed has to be ended.
     starting.push(place, process);
     let said = said?;

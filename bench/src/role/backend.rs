@@ -1,26 +1,25 @@
-//! The endpoints behind the proxies: one process, one listener an endpoint, answers of a kilobyte made beforehand.
+//! The endpoints behind the proxies: one process, one listener an endpoint, answers made beforehand.
 
+mod bytes;
 mod http1;
 mod http2;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 
-pub use http2::grpc_message;
+pub use http2::{CHAT, grpc_message};
 
 use crate::error::BenchError;
-use crate::scenario::Carried;
+use crate::scenario::Wire;
 
-/// Length of an answer's body.
+/// Length of an answer's body where no other is asked for, and of a gRPC message.
 pub const BODY: usize = 1024;
 /// How HTTP/2 begins.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
-/// Length of one write of the byte source.
-const CHUNK: usize = 64 * 1024;
 
 /// The endpoints.
 #[derive(Debug, clap::Args)]
@@ -28,19 +27,23 @@ pub struct Args {
     /// How many endpoints
     #[arg(long)]
     endpoints: usize,
-    /// Send bytes as long as they are taken, instead of answering HTTP
+    /// What callers speak
+    #[arg(long, value_enum)]
+    wire: Wire,
+    /// Length of an answer's body
     #[arg(long)]
-    bytes: bool,
+    body: usize,
 }
 
 impl Args {
     /// As arguments of the child.
-    pub fn words(endpoints: usize, carried: Carried) -> Vec<String> {
-        let mut words = vec!["backend".to_owned(), format!("--endpoints={endpoints}")];
-        if carried == Carried::Tcp {
-            words.push("--bytes".to_owned());
-        }
-        words
+    pub fn words(endpoints: usize, wire: Wire, body: usize) -> Vec<String> {
+        vec![
+            "backend".to_owned(),
+            format!("--endpoints={endpoints}"),
+            format!("--wire={}", wire.word()),
+            format!("--body={body}"),
+        ]
     }
 }
 
@@ -54,7 +57,8 @@ pub fn run(args: Args) -> Result<(), BenchError> {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await;
             let listener = listener.map_err(BenchError::system("listen"))?;
             addresses.push(listener.local_addr().map_err(BenchError::system("listen"))?);
-            spawn_local(accept(listener, Rc::new(Answer::of(number)), args.bytes));
+            let answer = Rc::new(Answer::of(number, args.body));
+            spawn_local(accept(listener, answer, args.wire));
         }
         println!("{}", line(&addresses));
         std::future::pending().await
@@ -71,32 +75,38 @@ fn line(addresses: &[SocketAddr]) -> String {
 struct Answer {
     /// Which it is, from 1.
     number: usize,
+    /// Length of its body.
+    body: usize,
     kept: Vec<u8>,
     last: Vec<u8>,
 }
 
 impl Answer {
-    fn of(number: usize) -> Answer {
+    fn of(number: usize, length: usize) -> Answer {
         let bytes = |more: &str| {
-            let body = "x".repeat(BODY);
+            let body = "x".repeat(length);
             let head = format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nserver: backend\r\nx-endpoint: {number}\r\n\
-                 content-length: {BODY}\r\n{more}\r\n"
+                 content-length: {length}\r\n{more}\r\n"
             );
             (head + &body).into_bytes()
         };
-        Answer { number, kept: bytes(""), last: bytes("connection: close\r\n") }
+        Answer { number, body: length, kept: bytes(""), last: bytes("connection: close\r\n") }
     }
 }
 
-async fn accept(listener: TcpListener, answer: Rc<Answer>, bytes: bool) {
+async fn accept(listener: TcpListener, answer: Rc<Answer>, wire: Wire) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let answer = answer.clone();
                 // A connection that breaks is the caller's to count.
                 spawn_local(async move {
-                    let _ = if bytes { source(stream).await } else { serve(stream, &answer).await };
+                    let _ = match wire {
+                        Wire::Tcp => bytes::source(stream).await,
+                        Wire::TcpShort => bytes::echo(stream).await,
+                        _ => serve(stream, &answer).await,
+                    };
                 });
             }
             Err(error) => {
@@ -122,16 +132,4 @@ async fn serve(mut stream: TcpStream, answer: &Answer) -> std::io::Result<()> {
         return http2::serve(stream, buffer, answer).await;
     }
     http1::serve(stream, buffer, answer).await
-}
-
-/// Writes what is taken, from the first byte that is read on: a proxy that waits for the client to speak first is not
-/// put at a disadvantage.
-async fn source(mut stream: TcpStream) -> std::io::Result<()> {
-    if stream.read_u8().await.is_err() {
-        return Ok(());
-    }
-    let chunk = vec![b'x'; CHUNK];
-    loop {
-        stream.write_all(&chunk).await?;
-    }
 }

@@ -6,7 +6,7 @@ mod hold;
 pub mod http1;
 pub mod http2;
 mod pace;
-mod tcp;
+pub mod tcp;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -133,7 +133,7 @@ pub fn run(args: &Args) -> Result<(), BenchError> {
             Some(rate) => Pace::open(rate).map_err(BenchError::system("make a timer"))?,
             None => Pace::closed(),
         };
-        let load = Rc::new(Load { pace, window: RefCell::default(), on: Cell::new(false) });
+        let load = Rc::new(Load::new(pace));
         for number in 0..args.connections {
             let target = args.target[number % args.target.len()];
             spawn_local(connection::keep(load.clone(), args.clone(), target));
@@ -157,9 +157,15 @@ struct Load {
     pace: Pace,
     window: RefCell<Window>,
     on: Cell<bool>,
+    /// Which target is next, where all connections take them in turn.
+    turn: Cell<usize>,
 }
 
 impl Load {
+    fn new(pace: Pace) -> Self {
+        Load { pace, window: RefCell::default(), on: Cell::new(false), turn: Cell::new(0) }
+    }
+
     /// Counts a good answer of so many bytes to a request that was due at a time.
     fn answered(&self, due: Instant, bytes: usize) {
         if self.on.get() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -35,6 +36,9 @@ pub struct Args {
     /// Directory of the certificates
     #[arg(long, default_value = ".")]
     certificates: PathBuf,
+    /// Resume no TLS session
+    #[arg(long)]
+    full_handshakes: bool,
 }
 
 /// Which side speaks mutual TLS.
@@ -141,12 +145,15 @@ impl Relay {
             }
             Tls::Made => {
                 let (chain, key) = files.own(Side::Client)?;
-                let config = ClientConfig::builder_with_provider(provider())
+                let mut config = ClientConfig::builder_with_provider(provider())
                     .with_protocol_versions(&[&rustls::version::TLS13])
                     .map_err(tls)?
                     .with_root_certificates(files.roots()?)
                     .with_client_auth_cert(chain, key)
                     .map_err(tls)?;
+                if args.full_handshakes {
+                    config.resumption = Resumption::disabled();
+                }
                 let name =
                     ServerName::try_from(NAME).map_err(|it| BenchError::Tls(it.to_string()))?;
                 relay.connector = Some((TlsConnector::from(Arc::new(config)), name));

@@ -1,4 +1,5 @@
-//! HTTP/2 of an endpoint: a kilobyte to each GET, and to each gRPC call a message of a kilobyte with its status.
+//! HTTP/2 of an endpoint: the body to each GET; to each gRPC call a message of a kilobyte with its status, or one for
+//! each that comes.
 
 use std::io;
 use std::pin::Pin;
@@ -13,6 +14,9 @@ use tokio::task::spawn_local;
 
 use super::{Answer, BODY};
 
+/// The method whose calls stay open, and answer each message with one.
+pub const CHAT: &str = "/bench.Items/Chat";
+
 /// Serves a connection of which `read` was read already.
 pub(super) async fn serve(stream: TcpStream, read: Vec<u8>, answer: &Answer) -> io::Result<()> {
     let io = Replayed { read, at: 0, stream };
@@ -20,7 +24,7 @@ pub(super) async fn serve(stream: TcpStream, read: Vec<u8>, answer: &Answer) -> 
     builder.max_concurrent_streams(1000).initial_connection_window_size(1 << 20);
     let mut connection = builder.handshake::<_, Bytes>(io).await.map_err(io::Error::other)?;
     let number = answer.number;
-    let plain = Bytes::from(vec![b'x'; BODY]);
+    let plain = Bytes::from(vec![b'x'; answer.body]);
     let message = Bytes::from(grpc_message());
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = accepted.map_err(io::Error::other)?;
@@ -28,10 +32,14 @@ pub(super) async fn serve(stream: TcpStream, read: Vec<u8>, answer: &Answer) -> 
             .headers()
             .get("content-type")
             .is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"));
+        let is_chat = is_grpc && request.uri().path() == CHAT;
         let body = if is_grpc { message.clone() } else { plain.clone() };
         // What is left of a request whose caller is gone is dropped with it.
         spawn_local(async move {
-            let _ = respond_to(request, respond, number, body, is_grpc).await;
+            let _ = match is_chat {
+                true => chat(request, respond, number, body).await,
+                false => respond_to(request, respond, number, body, is_grpc).await,
+            };
         });
     }
     Ok(())
@@ -63,6 +71,34 @@ async fn respond_to(
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
     stream.send_trailers(trailers)
+}
+
+/// Answers each message with one, until the caller ends the call.
+async fn chat(
+    request: Request<h2::RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    number: usize,
+    message: Bytes,
+) -> Result<(), h2::Error> {
+    let mut response = Response::new(());
+    response.headers_mut().insert("x-endpoint", HeaderValue::from(number));
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+    let mut down = respond.send_response(response, false)?;
+    let mut up = request.into_body();
+    let mut read = 0;
+    while let Some(data) = up.data().await {
+        let length = data?.len();
+        up.flow_control().release_capacity(length)?;
+        read += length;
+        // Messages are of one length, so that where one ends can be counted.
+        while read >= message.len() {
+            read -= message.len();
+            down.send_data(message.clone(), false)?;
+        }
+    }
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", HeaderValue::from_static("0"));
+    down.send_trailers(trailers)
 }
 
 /// A message of a kilobyte behind the five bytes that say so: not compressed, and its length.

@@ -20,8 +20,9 @@ pub(super) async fn keep(load: Rc<Load>, args: Args, target: SocketAddr) {
         let outcome = match args.wire {
             Wire::Http1 => http1(&load, &args, target).await,
             Wire::Http1Close => http1_close(&load, &args, target).await,
-            Wire::H2 | Wire::Grpc => http2::run(&load, &args, target).await,
+            Wire::H2 | Wire::Grpc | Wire::GrpcStream => http2::run(&load, &args, target).await,
             Wire::Tcp => tcp::run(&load, target).await,
+            Wire::TcpShort => tcp::short(&load, &args.target).await,
         };
         if let Err(error) = outcome {
             load.failed(error);

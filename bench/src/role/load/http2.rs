@@ -1,5 +1,7 @@
 //! HTTP/2 and gRPC of the load generator: some streams at a time on one connection.
 
+mod chat;
+
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,29 +11,31 @@ use h2::client::SendRequest;
 use http::Request;
 use tokio::task::JoinSet;
 
+pub use self::chat::Chat;
 use super::connection::connect;
 use super::{Args, Load};
 use crate::role::backend::grpc_message;
 use crate::scenario::Wire;
 
+/// What the other side may send before it is told that some was read, bytes.
+const WINDOW: u32 = 1 << 20;
+
 /// Loads over a connection until it ends or a request on it fails.
 pub(super) async fn run(load: &Rc<Load>, args: &Args, target: SocketAddr) -> io::Result<()> {
     let stream = connect(target).await?;
     let mut builder = h2::client::Builder::new();
-    builder.initial_connection_window_size(1 << 20).enable_push(false);
+    builder.initial_connection_window_size(WINDOW).initial_window_size(WINDOW).enable_push(false);
     let handshake = builder.handshake::<_, Bytes>(stream).await;
     let (sender, connection) = handshake.map_err(io::Error::other)?;
     let mut tasks = JoinSet::new();
     for _ in 0..args.streams {
         let (load, args, sender) = (load.clone(), args.clone(), sender.clone());
         tasks.spawn_local(async move {
-            loop {
-                let due = load.pace.next().await;
-                match exchange(sender.clone(), &args.host, args.wire).await {
-                    Ok(answer) => load.answered(due, answer.body),
-                    Err(error) => return error,
-                }
-            }
+            let outcome = match args.wire {
+                Wire::GrpcStream => chat(&load, &args, sender).await,
+                _ => calls(&load, &args, sender).await,
+            };
+            outcome.err().unwrap_or_else(|| io::Error::other("a stream ended"))
         });
     }
     tokio::select! {
@@ -39,6 +43,24 @@ pub(super) async fn run(load: &Rc<Load>, args: &Args, target: SocketAddr) -> io:
         Some(failed) = tasks.join_next() => {
             Err(failed.unwrap_or_else(io::Error::other))
         }
+    }
+}
+
+async fn calls(load: &Load, args: &Args, sender: SendRequest<Bytes>) -> io::Result<()> {
+    loop {
+        let due = load.pace.next().await;
+        let answer = exchange(sender.clone(), &args.host, args.wire).await?;
+        load.answered(due, answer.body);
+    }
+}
+
+/// One call for good, and in it a message there and a message back.
+async fn chat(load: &Load, args: &Args, sender: SendRequest<Bytes>) -> io::Result<()> {
+    let mut chat = Chat::open(sender, &args.host).await?;
+    loop {
+        let due = load.pace.next().await;
+        let bytes = chat.exchange().await?;
+        load.answered(due, bytes);
     }
 }
 

@@ -36,6 +36,9 @@ impl Pace {
     pub(super) fn open(rate: u32) -> io::Result<Pace> {
         let due = Rc::new(Due::default());
         let interval = Duration::from_secs(1) / rate;
+        // Before the timer is set: else each of its ticks would come a little before what it is for is due, and all requests
+        // would be sent a whole tick late.
+        let began = Instant::now();
         // The runtime's own timers know whole milliseconds only.
         #[expect(
             deprecated,
@@ -44,7 +47,7 @@ impl Pace {
         let timer = AsyncFd::new(timer(interval)?)?;
         let queue = due.clone();
         spawn_local(async move {
-            let mut next = Instant::now() + interval;
+            let mut next = began + interval;
             loop {
                 let Ok(mut ready) = timer.readable().await else { return };
                 // Only the clearing of the timer matters: the schedule is the clock's.
@@ -108,6 +111,22 @@ mod tests {
                     assert_eq!(two[1] - two[0], Duration::from_micros(500));
                 }
                 assert!(times[1] < resumed, "what was due meanwhile keeps its time");
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn what_is_due_is_not_kept_until_the_next_tick() {
+        tokio::task::LocalSet::new()
+            .run_until(async {
+                let pace = Pace::open(50).unwrap();
+                // One that the machine did not delay is enough.
+                for _ in 0..20 {
+                    if pace.next().await.elapsed() < Duration::from_millis(10) {
+                        return;
+                    }
+                }
+                panic!("each was half a tick late at least");
             })
             .await;
     }
