@@ -69,10 +69,7 @@ impl Parts {
         let (store, released) = store::open(&options.store, state_dir).await?;
         ensure_namespaces(&*store).await?;
         let publisher = Arc::new(Publisher::default());
-        let settings = Settings {
-            trust_domain: options.trust_domain.clone(),
-            suffix: options.domain_suffix.clone(),
-        };
+        let settings = Settings::new(options.trust_domain.clone(), &options.domain_suffix);
         let mut follower = Follower::new(store.clone(), publisher.clone(), settings);
         // Before the first proxy is answered: after a restart nobody may miss what was there before.
         let version = follower.list().await?;

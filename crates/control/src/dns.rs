@@ -1,6 +1,7 @@
 //! The registry as the name server sees it: always the snapshot of the moment.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use meltemi_discovery::Publisher;
@@ -49,8 +50,9 @@ struct Namespaces {
 
 impl Names for Registered {
     fn find(&self, name: &str) -> Option<Answer> {
-        // Whoever asks over the network has no namespace of its own.
-        self.publisher.snapshot().find(name, DEFAULT_NAMESPACE).map(|service| answer(service))
+        // Whoever asks over the network has no namespace of its own, so that everybody sees every service.
+        let snapshot = self.publisher.snapshot();
+        snapshot.find_registered(name, DEFAULT_NAMESPACE).map(|service| answer(service))
     }
 
     fn has_namespace(&self, namespace: &str) -> bool {
@@ -74,17 +76,35 @@ fn answer(service: &model::Service) -> Answer {
             _ => Transport::Tcp,
         },
     });
+    let addresses = addresses(service);
     Answer {
         host: service.host.clone(),
         external: service.external,
         resolution: match service.resolution {
+            _ if !addresses.is_empty() => Resolution::Static,
             model::Resolution::Static => Resolution::Static,
-            model::Resolution::Dns => Resolution::Dns,
-            model::Resolution::None => Resolution::None,
+            model::Resolution::Dns | model::Resolution::DnsRoundRobin => Resolution::Dns,
+            model::Resolution::None | model::Resolution::DynamicDns => Resolution::None,
         },
         ports: ports.collect(),
-        endpoints: service.endpoints.values().map(|it| endpoint(it)).collect(),
+        endpoints: match addresses.is_empty() {
+            true => service.endpoints.values().map(|it| endpoint(it)).collect(),
+            false => addresses,
+        },
     }
+}
+
+/// The addresses that stand for all of a service, where clients are to call these in place of its endpoints'.
+fn addresses(service: &model::Service) -> Vec<Endpoint> {
+    let public = service.addresses.iter().filter(|_| service.has_public_addresses);
+    let ips = public.filter_map(|address| address.parse().ok());
+    let endpoint = |ip: IpAddr| Endpoint {
+        workload: ip.to_string().replace(['.', ':'], "-").into(),
+        address: Address::Ip(ip),
+        ports: Vec::new(),
+        weight: 1,
+    };
+    ips.map(endpoint).collect()
 }
 
 fn endpoint(endpoint: &model::Endpoint) -> Endpoint {

@@ -19,7 +19,7 @@ pub(crate) struct Follower {
     store: Arc<dyn Store>,
     publisher: Arc<Publisher>,
     model: Model,
-    suffix: String,
+    settings: Settings,
     shown: Arc<Snapshot>,
 }
 
@@ -29,9 +29,8 @@ impl Follower {
         publisher: Arc<Publisher>,
         settings: Settings,
     ) -> Self {
-        let suffix = settings.suffix.clone();
-        let model = Model::new(settings);
-        Follower { store, publisher, model, suffix, shown: Arc::default() }
+        let model = Model::new(settings.clone());
+        Follower { store, publisher, model, settings, shown: Arc::default() }
     }
 
     /// Takes in the store as it stands: everything that is there, and nothing that is not. Answers with its version.
@@ -104,7 +103,7 @@ impl Follower {
 
     fn put(&self, object: Object, value: &[u8]) -> Change {
         match serde_json::from_slice(value) {
-            Ok(resource) => read::change(object, &resource, &self.suffix),
+            Ok(resource) => read::change(object, &resource, &self.settings),
             Err(error) => Change::Refuse(object, format!("it is not JSON: {error}")),
         }
     }
@@ -149,7 +148,7 @@ fn report_rejected(before: &Snapshot, after: &Snapshot) {
         if before.rejected().get(object) != Some(reason) {
             tracing::warn!(
                 resource = %object, reason,
-                "a resource is set aside; what it was before stays in effect"
+                "a resource, or a part of it, is set aside; what cannot be read leaves in effect what it was before"
             );
         }
     }

@@ -48,14 +48,15 @@ impl DiscoveryService {
 
     fn admit(&self, peer: Option<&Peer>) -> Result<Client, Status> {
         if self.access == Access::Anybody {
-            return Ok(Client { identity: None, namespace: DEFAULT_NAMESPACE.into() });
+            return Ok(Client { namespace: DEFAULT_NAMESPACE.into(), ..Client::default() });
         }
         let identity = peer.and_then(|peer| peer.identity.clone()).ok_or_else(|| {
             Status::unauthenticated(
                 "discovery needs a client certificate: get one from the certificate service first",
             )
         })?;
-        Ok(Client { namespace: identity.namespace().into(), identity: Some(identity) })
+        let namespace = identity.namespace().into();
+        Ok(Client { namespace, identity: Some(identity), ..Client::default() })
     }
 }
 

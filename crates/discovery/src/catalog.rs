@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
-use meltemi_model::{Affected, Shards, Snapshot};
+use meltemi_model::{Affected, Shards, Snapshot, Viewer};
 use prost::Message;
 
 use crate::encode::native;
@@ -48,9 +48,9 @@ impl Catalog {
         &self.snapshot
     }
 
-    /// The service that a workload of `namespace` means by a name.
-    pub fn service(&self, asked: &str, namespace: &str) -> Option<&Encoded> {
-        let service = self.snapshot.find(asked, namespace)?;
+    /// The service that a viewer means by a name.
+    pub fn service(&self, asked: &str, viewer: &Viewer<'_>) -> Option<&Encoded> {
+        let service = self.snapshot.find(asked, viewer)?;
         Some(&self.hosts.get(service.host.as_str())?.service)
     }
 
@@ -72,8 +72,9 @@ impl Catalog {
     /// The catalog of the next snapshot: only what is affected is encoded.
     pub(crate) fn advance(&self, snapshot: Arc<Snapshot>, affected: &Affected) -> Catalog {
         let mut next = Catalog { snapshot, ..self.clone() };
+        let mut rules = native::rules::Rules::default();
         for host in &affected.services {
-            next.encode_service(host.as_str());
+            next.encode_service(host.as_str(), &mut rules);
         }
         for change in &affected.endpoints {
             next.encode_endpoint(change.host.as_str(), &change.workload);
@@ -91,13 +92,13 @@ impl Catalog {
         next
     }
 
-    fn encode_service(&mut self, host: &str) {
+    fn encode_service(&mut self, host: &str, rules: &mut native::rules::Rules) {
         let Some(service) = self.snapshot.service(host) else {
             self.hosts.remove(host);
             return;
         };
         let endpoints = self.hosts.get(host).map(|it| it.endpoints.clone()).unwrap_or_default();
-        let service = Encoded::new(&native::service::message(service));
+        let service = Encoded::new(&native::service::message(service, rules));
         self.hosts.insert(host.into(), Hosted { service, endpoints });
     }
 
@@ -125,3 +126,6 @@ pub(crate) fn workload_name(namespace: &str, name: &str) -> String {
 pub(crate) fn endpoint_name(host: &str, workload: &str) -> String {
     format!("{host}/{workload}")
 }
+
+#[cfg(test)]
+mod tests;

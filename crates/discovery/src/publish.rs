@@ -16,7 +16,7 @@ const BACKLOG: usize = 256;
 /// What changed, in names as clients may have asked for them; the same for all sessions.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// Names of services, short ones too.
+    /// Names of services, short ones and addresses too.
     pub services: Vec<String>,
     /// Wildcard hosts: every name that they cover is to be looked at.
     pub wildcards: Vec<Host>,
@@ -54,7 +54,7 @@ impl Publisher {
         {
             let _turn = self.turn.lock();
             let before = self.catalog.load_full();
-            let published = names(&snapshot, affected);
+            let published = names(before.snapshot(), &snapshot, affected);
             self.catalog.store(Arc::new(before.advance(snapshot, affected)));
             if !affected.is_empty() {
                 // Without sessions there is nobody to tell.
@@ -90,10 +90,15 @@ impl Publisher {
     }
 }
 
-fn names(after: &Snapshot, affected: &Affected) -> Published {
+fn names(before: &Snapshot, after: &Snapshot, affected: &Affected) -> Published {
     let mut published = Published::default();
     for host in &affected.services {
         published.services.extend(after.names_of(host));
+        for snapshot in [before, after] {
+            // It may be asked for by its addresses too.
+            let addresses = snapshot.service(host.as_str()).map(|it| it.addresses.clone());
+            published.services.extend(addresses.iter().flat_map(|it| it.iter()).cloned());
+        }
         if host.is_wildcard() {
             published.wildcards.push(host.clone());
         }

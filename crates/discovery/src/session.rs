@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use meltemi_model::{Sidecar, Viewer};
 use meltemi_names::SpiffeId;
 use meltemi_wire::delta::server::{Found, Session, Source};
 use meltemi_wire::type_url;
@@ -25,20 +26,33 @@ const MAX_PENDING: usize = 16_384;
 pub(crate) struct Client {
     /// Who its certificate names; `None` in plaintext.
     pub(crate) identity: Option<Arc<SpiffeId>>,
-    /// The namespace in which short names are looked up.
+    /// The namespace in which short names are looked up, and to which services must be exported.
     pub(crate) namespace: String,
+    /// The workload that it says to be, if that is one of its namespace: which `Sidecar` is for it.
+    pub(crate) workload: String,
+}
+
+impl Client {
+    /// The `Sidecar` that is for the client.
+    fn sidecar(&self, catalog: &Catalog) -> Option<Arc<Sidecar>> {
+        catalog.snapshot().sidecar(&self.namespace, &self.workload).cloned()
+    }
 }
 
 /// What a client may see of the catalog.
 struct View<'a> {
     catalog: &'a Catalog,
     client: &'a Client,
+    sidecar: Option<&'a Sidecar>,
 }
 
 impl Source for View<'_> {
     fn find(&self, kind: &str, name: &str) -> Option<Found<'_>> {
         let encoded = match kind {
-            type_url::SERVICE => self.catalog.service(name, &self.client.namespace),
+            type_url::SERVICE => {
+                let namespace = &self.client.namespace;
+                self.catalog.service(name, &Viewer { namespace, sidecar: self.sidecar })
+            }
             type_url::ENDPOINT => {
                 let (host, workload) = name.rsplit_once('/')?;
                 self.catalog.endpoint(host, workload)
@@ -134,6 +148,7 @@ impl Stream {
             waiting: VecDeque::new(),
             waits: Vec::new(),
             introduced: false,
+            sidecar: None,
             _entered: self.entered,
         };
         serving.run(requests, self.responses, let_go, changes).await;
@@ -149,6 +164,8 @@ struct Serving {
     waiting: VecDeque<DeltaDiscoveryResponse>,
     waits: Vec<Wait>,
     introduced: bool,
+    /// The `Sidecar` by which the client was answered last.
+    sidecar: Option<Arc<Sidecar>>,
     _entered: Entered,
 }
 
@@ -184,6 +201,8 @@ impl Serving {
                         while let Ok(published) = changes.try_recv() {
                             self.pending.note(&published, &self.state);
                         }
+                        let catalog = self.publisher.catalog();
+                        self.look_at_sidecar(&catalog);
                     }
                     Err(broadcast::error::RecvError::Lagged(_)) => self.pending.everything = true,
                     Err(broadcast::error::RecvError::Closed) => return,
@@ -194,12 +213,8 @@ impl Serving {
     }
 
     fn take_in(&mut self, request: DeltaDiscoveryRequest) {
-        if !std::mem::replace(&mut self.introduced, true) && self.client.identity.is_none() {
-            // In plaintext the node's word decides how short names are read, which gives no right to anything.
-            let node = request.node.as_ref().and_then(|node| workload_of_node(&node.id));
-            if let Some((_, namespace)) = node {
-                self.client.namespace = namespace.into();
-            }
+        if !std::mem::replace(&mut self.introduced, true) {
+            self.introduce(&request);
         }
         let asked = self.state.request(request);
         if let Some(reason) = &asked.refused {
@@ -210,7 +225,9 @@ impl Serving {
             tracing::warn!(dropped = asked.over_limit, "a client has too many subscriptions");
         }
         let catalog = self.publisher.catalog();
-        let view = View { catalog: &catalog, client: &self.client };
+        self.look_at_sidecar(&catalog);
+        let view =
+            View { catalog: &catalog, client: &self.client, sidecar: self.sidecar.as_deref() };
         if let Some(answer) = self.state.answer(&asked, &view) {
             Metrics::count(&self.metrics.answers);
             self.waiting.push_back(answer);
@@ -218,11 +235,40 @@ impl Serving {
         self.settle();
     }
 
+    /// Notes what the client says of itself.
+    fn introduce(&mut self, request: &DeltaDiscoveryRequest) {
+        let node = request.node.as_ref().and_then(|node| workload_of_node(&node.id));
+        let Some((workload, namespace)) = node else { return };
+        if self.client.identity.is_none() {
+            // In plaintext the node's word decides how short names are read, which gives no right to anything.
+            self.client.namespace = namespace.into();
+        }
+        if self.client.namespace == namespace {
+            self.client.workload = workload.into();
+        }
+    }
+
+    /// Finds the `Sidecar` that is for the client now. With another one than before the client may see other services.
+    fn look_at_sidecar(&mut self, catalog: &Catalog) {
+        let now = self.client.sidecar(catalog);
+        let is_same = match (&self.sidecar, &now) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_same {
+            self.sidecar = now;
+            self.pending = Pending { everything: true, ..Pending::default() };
+        }
+    }
+
     /// Makes responses of what is pending; nothing is sent for what the client holds already.
     fn push(&mut self) {
-        let pending = std::mem::take(&mut self.pending);
         let catalog = self.publisher.catalog();
-        let view = View { catalog: &catalog, client: &self.client };
+        self.look_at_sidecar(&catalog);
+        let pending = std::mem::take(&mut self.pending);
+        let view =
+            View { catalog: &catalog, client: &self.client, sidecar: self.sidecar.as_deref() };
         // A new service goes before its endpoints, a removed endpoint before anything else.
         let kinds = [
             (type_url::ENDPOINT, &pending.endpoints),

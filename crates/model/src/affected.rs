@@ -25,11 +25,16 @@ pub struct Affected {
     pub endpoints: BTreeSet<EndpointChange>,
     /// Workloads whose own view is new, different or gone: namespace and name.
     pub workloads: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// Whether a `Sidecar` is new, different or gone, so that viewers may see other services than before.
+    pub sidecars: bool,
 }
 
 impl Affected {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
-        self.services.is_empty() && self.endpoints.is_empty() && self.workloads.is_empty()
+        self.services.is_empty()
+            && self.endpoints.is_empty()
+            && self.workloads.is_empty()
+            && !self.sidecars
     }
 }

@@ -4,23 +4,40 @@
 //! recomputes what they touch: the [`Snapshot`]s that it hands out share everything that did not change, and
 //! [`Affected`] names what did.
 
+mod addresses;
 mod affected;
+mod destinations;
 mod endpoint;
+mod export;
+mod hosts;
 mod model;
 pub mod read;
 pub mod record;
 mod refusals;
+mod routes;
 mod selectors;
 mod service;
+mod settings;
 mod shards;
+mod sidecar;
 mod snapshot;
+mod viewer;
 mod workload;
 
 pub use affected::{Affected, EndpointChange};
+pub use destinations::DestinationRuleRecord;
 pub use endpoint::Endpoint;
-pub use model::{Change, Model, Settings};
+pub use export::ExportTo;
+pub use model::{Change, Model};
 pub use record::{Object, Record};
-pub use service::{Resolution, Service, ServicePort};
+pub use routes::VirtualServiceRecord;
+pub use service::{Resolution, Rules, Service, ServicePort};
+pub use settings::{DefaultExportTo, Settings};
 pub use shards::Shards;
+pub use sidecar::{
+    EgressHost, EgressNamespace, EgressProxy, IngressListener, OutboundMode, Sidecar,
+    SidecarRecord, Sidecars,
+};
 pub use snapshot::Snapshot;
+pub use viewer::Viewer;
 pub use workload::{InboundPort, Workload};

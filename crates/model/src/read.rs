@@ -1,17 +1,24 @@
 //! From resources to records: one module a kind. What cannot be used is refused with a reason.
 
+mod destination_rule;
 mod service;
 mod service_entry;
+mod sidecar;
+mod time;
+mod virtual_service;
 mod workload_entry;
 
 use std::collections::BTreeMap;
 
+use meltemi_api::Resource;
+use meltemi_api::values::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::model::Change;
 use crate::record::{Object, ObjectKind, Record};
+use crate::settings::Settings;
 
 /// The kind of a resource that has an effect on the model, by API group and plural word.
 pub fn kind(group: &str, plural: &str) -> Option<ObjectKind> {
@@ -19,21 +26,55 @@ pub fn kind(group: &str, plural: &str) -> Option<ObjectKind> {
         ("", "services") => Some(ObjectKind::Service),
         ("networking.istio.io", "serviceentries") => Some(ObjectKind::ServiceEntry),
         ("networking.istio.io", "workloadentries") => Some(ObjectKind::WorkloadEntry),
+        ("networking.istio.io", "virtualservices") => Some(ObjectKind::VirtualService),
+        ("networking.istio.io", "destinationrules") => Some(ObjectKind::DestinationRule),
+        ("networking.istio.io", "sidecars") => Some(ObjectKind::Sidecar),
         _ => None,
     }
 }
 
-/// Reads a resource that is new or changed. `suffix` is the DNS suffix of core services.
-pub fn change(object: Object, resource: &Value, suffix: &str) -> Change {
-    let record = match object.kind {
-        ObjectKind::Service => service::read(&object, resource, suffix).map(Record::Service),
-        ObjectKind::ServiceEntry => service_entry::read(&object, resource).map(Record::Service),
-        ObjectKind::WorkloadEntry => workload_entry::read(&object, resource).map(Record::Workload),
-    };
-    match record {
+/// Reads a resource that is new or changed.
+pub fn change(object: Object, resource: &Value, settings: &Settings) -> Change {
+    match read(&object, resource, settings) {
         Ok(record) => Change::Put(object, record),
         Err(reason) => Change::Refuse(object, reason),
     }
+}
+
+fn read(object: &Object, resource: &Value, settings: &Settings) -> Result<Record, String> {
+    Ok(match object.kind {
+        ObjectKind::Service => Record::Service(service::read(object, resource, settings)?),
+        ObjectKind::ServiceEntry => {
+            Record::Service(service_entry::read(object, resource, settings)?)
+        }
+        ObjectKind::WorkloadEntry => Record::Workload(workload_entry::read(object, resource)?),
+        ObjectKind::VirtualService => {
+            Record::VirtualService(virtual_service::read(object, resource, settings)?)
+        }
+        ObjectKind::DestinationRule => {
+            Record::DestinationRule(destination_rule::read(object, resource, settings)?)
+        }
+        ObjectKind::Sidecar => Record::Sidecar(sidecar::read(object, resource, settings)?),
+    })
+}
+
+/// A resource by its type of the API, checked by all of its rules.
+fn checked(resource: &Value) -> Result<Resource, String> {
+    Resource::from_value(resource.clone()).map_err(|findings| {
+        let errors = findings.iter().filter(|finding| finding.is_error());
+        errors.map(|it| format!("{}: {}", it.path, it.message)).collect::<Vec<_>>().join("; ")
+    })
+}
+
+/// A duration of the API in milliseconds; one that is not zero never becomes zero.
+fn millis(given: Duration) -> u64 {
+    let millis = given.0.as_nanos().div_ceil(1_000_000);
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
+
+/// A number of Istio's that stands for "not said" where it is 0.
+fn count(given: i32) -> Option<u32> {
+    u32::try_from(given).ok().filter(|number| *number > 0)
 }
 
 /// The parts of metadata that have an effect.

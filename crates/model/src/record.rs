@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use meltemi_names::{Host, Protocol};
 
+use crate::destinations::DestinationRuleRecord;
+use crate::export::ExportTo;
+use crate::routes::VirtualServiceRecord;
 use crate::service::Resolution;
+use crate::sidecar::SidecarRecord;
 
 /// Which kind of resource a record was made of. The order is that of precedence where two claim the same host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +21,12 @@ pub enum ObjectKind {
     ServiceEntry,
     /// A `WorkloadEntry`.
     WorkloadEntry,
+    /// A `VirtualService`.
+    VirtualService,
+    /// A `DestinationRule`.
+    DestinationRule,
+    /// A `Sidecar`.
+    Sidecar,
 }
 
 impl ObjectKind {
@@ -26,6 +36,9 @@ impl ObjectKind {
             ObjectKind::Service => "Service",
             ObjectKind::ServiceEntry => "ServiceEntry",
             ObjectKind::WorkloadEntry => "WorkloadEntry",
+            ObjectKind::VirtualService => "VirtualService",
+            ObjectKind::DestinationRule => "DestinationRule",
+            ObjectKind::Sidecar => "Sidecar",
         }
     }
 }
@@ -55,16 +68,23 @@ impl fmt::Display for Object {
 }
 
 /// A resource that has an effect on the model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "it is taken apart as soon as it is made")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     /// Hosts that can be called.
     Service(ServiceRecord),
     /// A workload that services can select.
     Workload(WorkloadRecord),
+    /// Where calls of hosts go.
+    VirtualService(VirtualServiceRecord),
+    /// How hosts are called.
+    DestinationRule(DestinationRuleRecord),
+    /// What workloads see.
+    Sidecar(SidecarRecord),
 }
 
 /// Hosts, their ports, and where their endpoints come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServiceRecord {
     /// One for a core service, one or more for a service entry.
     pub hosts: Vec<Host>,
@@ -76,12 +96,34 @@ pub struct ServiceRecord {
     pub selector: Option<BTreeMap<String, String>>,
     /// Endpoints given in the resource itself.
     pub inline: Vec<(Arc<str>, WorkloadRecord)>,
+    /// Whether each host is its own only endpoint, to be resolved by its name.
+    pub self_named: bool,
     /// Whether it is outside of the mesh.
     pub external: bool,
     /// How endpoints' addresses are found.
     pub resolution: Resolution,
     /// When it was created (RFC 3339); of two that claim one host, the older has it.
     pub created: String,
+    /// The namespaces that see the hosts.
+    pub export_to: ExportTo,
+    /// Addresses, or blocks of them, that stand for the hosts.
+    pub addresses: Vec<String>,
+    /// Whether addresses are given to hosts that have none.
+    pub allocation: Allocation,
+    /// Names of which a server's certificate must bear one.
+    pub subject_alt_names: Vec<String>,
+}
+
+/// Whether an address is given to a host that has none, so that connections to it can be told from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Allocation {
+    /// None is given.
+    #[default]
+    Off,
+    /// One is given, and proxies know it.
+    Internal,
+    /// One is given, and DNS answers with it: what calls the host must go through a proxy that captures it.
+    Public,
 }
 
 /// A port of a service.

@@ -1,4 +1,5 @@
-//! Which resources are set aside, and why: those that could not be read, and those whose host another one has.
+//! Which resources are set aside, and why: those that could not be read, those whose host another one has, and those of
+//! which a part leads nowhere.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::record::Object;
 pub(crate) struct Refusals {
     unreadable: BTreeMap<Object, String>,
     shadowed: BTreeMap<Object, BTreeMap<Host, Object>>,
+    flawed: BTreeMap<Object, String>,
     changed: bool,
 }
 
@@ -38,21 +40,30 @@ impl Refusals {
         }
     }
 
+    /// A part of `object` has no effect, for this reason; `None` if all of it has.
+    pub(crate) fn flaw(&mut self, object: &Object, reason: Option<String>) {
+        self.changed |= self.flawed.get(object) != reason.as_ref();
+        match reason {
+            Some(reason) => drop(self.flawed.insert(object.clone(), reason)),
+            None => drop(self.flawed.remove(object)),
+        }
+    }
+
     /// All of them, if they have changed since the last call.
     pub(crate) fn take_changed(&mut self) -> Option<Arc<BTreeMap<Object, String>>> {
         if !std::mem::take(&mut self.changed) {
             return None;
         }
-        let mut all = self.unreadable.clone();
+        let mut all = self.flawed.clone();
         for (object, hosts) in &self.shadowed {
-            let reasons: Vec<String> = hosts
-                .iter()
-                .map(|(host, owner)| {
-                    format!("host {host} is {owner}'s already; rename one of them")
-                })
-                .collect();
-            all.entry(object.clone()).or_insert_with(|| reasons.join("; "));
+            let reasons = hosts.iter().map(|(host, owner)| {
+                format!("host {host} is {owner}'s already; rename one of them")
+            });
+            let reasons: Vec<String> = all.remove(object).into_iter().chain(reasons).collect();
+            all.insert(object.clone(), reasons.join("; "));
         }
+        // Of what cannot be read the rest speaks of what it was before.
+        all.extend(self.unreadable.clone());
         Some(Arc::new(all))
     }
 }

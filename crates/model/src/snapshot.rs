@@ -1,13 +1,17 @@
 //! The mesh at one moment.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use meltemi_names::{Host, service_host};
 
+use crate::hosts::patterns;
 use crate::record::Object;
 use crate::service::Service;
 use crate::shards::Shards;
+use crate::sidecar::{Sidecar, Sidecars};
+use crate::viewer::Viewer;
 use crate::workload::Workload;
 
 /// Everything that the mesh knows at one moment. Immutable; what did not change is shared with the snapshot before.
@@ -16,6 +20,11 @@ pub struct Snapshot {
     pub(crate) version: u64,
     pub(crate) suffix: Arc<str>,
     pub(crate) services: Shards<String, Arc<Service>>,
+    /// Hosts that only virtual services name.
+    pub(crate) virtual_hosts: Shards<String, Arc<Service>>,
+    /// Hosts by the addresses that stand for them.
+    pub(crate) addresses: Shards<IpAddr, Host>,
+    pub(crate) sidecars: Arc<Sidecars>,
     pub(crate) workloads: Shards<(Arc<str>, Arc<str>), Arc<Workload>>,
     pub(crate) rejected: Arc<BTreeMap<Object, String>>,
 }
@@ -26,19 +35,37 @@ impl Snapshot {
         self.version
     }
 
-    /// The service of exactly this host; a wildcard host is its own name.
+    /// The service of exactly this host, or the host that only virtual services name; a wildcard host is its own name.
     pub fn service(&self, host: &str) -> Option<&Arc<Service>> {
-        self.services.get(host)
+        self.services.get(host).or_else(|| self.virtual_hosts.get(host))
     }
 
-    /// The service that a workload of `namespace` means by a name: the exact host; else `NAME` of the own namespace,
-    /// `NAME.NAMESPACE` or `NAME.NAMESPACE.svc`; else the longest wildcard that covers it.
-    pub fn find(&self, asked: &str, namespace: &str) -> Option<&Arc<Service>> {
+    /// The service that a viewer means by a name, of those that it sees: the exact host; else `NAME` of the own namespace,
+    /// `NAME.NAMESPACE` or `NAME.NAMESPACE.svc`; else a host that only virtual services name; else the host of an address;
+    /// else the longest wildcard that covers the name.
+    pub fn find(&self, asked: &str, viewer: &Viewer<'_>) -> Option<&Arc<Service>> {
+        let name = asked.strip_suffix('.').unwrap_or(asked).to_ascii_lowercase();
+        let full_name = self.full_name(&name, viewer.namespace);
+        let names = [Some(name.as_str()), full_name.as_deref()];
+        for hosts in [&self.services, &self.virtual_hosts] {
+            let mut found = names.into_iter().flatten().filter_map(|name| hosts.get(name));
+            if let Some(service) = found.find(|service| viewer.sees(service)) {
+                return Some(service);
+            }
+        }
+        self.find_address(&name)
+            .filter(|service| viewer.sees(service))
+            .or_else(|| self.find_wildcard(&name, viewer))
+    }
+
+    /// The service of the registry that is meant by a name in a namespace, whoever may see it; none that only virtual
+    /// services name.
+    pub fn find_registered(&self, asked: &str, namespace: &str) -> Option<&Arc<Service>> {
         let name = asked.strip_suffix('.').unwrap_or(asked).to_ascii_lowercase();
         self.services
             .get(&name)
             .or_else(|| self.services.get(&self.full_name(&name, namespace)?))
-            .or_else(|| self.find_wildcard(&name))
+            .or_else(|| wildcards(&name).find_map(|wildcard| self.services.get(&wildcard)))
     }
 
     /// The names by which a service of this host may be asked for, besides wildcards; see [`Snapshot::find`].
@@ -55,12 +82,12 @@ impl Snapshot {
         names
     }
 
-    /// All services, in no order.
+    /// All services of the registry, in no order.
     pub fn services(&self) -> impl Iterator<Item = &Arc<Service>> {
         self.services.iter().map(|(_, service)| service)
     }
 
-    /// How many services there are.
+    /// How many services the registry has.
     pub fn service_count(&self) -> usize {
         self.services.len()
     }
@@ -68,6 +95,12 @@ impl Snapshot {
     /// A workload as its own sidecar sees it.
     pub fn workload(&self, namespace: &str, name: &str) -> Option<&Arc<Workload>> {
         self.workloads.get(&(Arc::from(namespace), Arc::from(name)))
+    }
+
+    /// The `Sidecar` that is for a workload; that of its namespace where there is no workload of this name.
+    pub fn sidecar(&self, namespace: &str, workload: &str) -> Option<&Arc<Sidecar>> {
+        let labels = self.workload(namespace, workload).map(|workload| &*workload.labels);
+        self.sidecars.find(namespace, labels)
     }
 
     /// Resources that were set aside, and why.
@@ -89,14 +122,21 @@ impl Snapshot {
         }
     }
 
-    fn find_wildcard(&self, name: &str) -> Option<&Arc<Service>> {
-        let mut rest = name;
-        while let Some((_, parent)) = rest.split_once('.') {
-            if let Some(found) = self.services.get(&format!("*.{parent}")) {
-                return Some(found);
-            }
-            rest = parent;
-        }
-        self.services.get("*")
+    fn find_address(&self, name: &str) -> Option<&Arc<Service>> {
+        let ip: IpAddr = name.parse().ok()?;
+        self.services.get(self.addresses.get(&ip)?.as_str())
     }
+
+    fn find_wildcard(&self, name: &str, viewer: &Viewer<'_>) -> Option<&Arc<Service>> {
+        wildcards(name).find_map(|wildcard| {
+            let hosts = [&self.services, &self.virtual_hosts].into_iter();
+            hosts.filter_map(|hosts| hosts.get(&wildcard)).find(|service| viewer.sees(service))
+        })
+    }
+}
+
+/// The wildcards that cover a name, the longest first.
+fn wildcards(name: &str) -> impl Iterator<Item = String> {
+    let patterns = patterns(name).into_iter();
+    patterns.filter(|pattern| pattern.starts_with('*'))
 }

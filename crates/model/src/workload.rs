@@ -1,11 +1,14 @@
 //! A workload as its own sidecar sees it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meltemi_names::{Host, Protocol};
 
+use crate::sidecar::Sidecar;
+
 /// The services that a workload stands for, whether it is ready or not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
     /// The name.
     pub name: Arc<str>,
@@ -15,6 +18,14 @@ pub struct Workload {
     pub service_account: Option<String>,
     /// What arrives for it, by service host and port.
     pub inbound: Vec<InboundPort>,
+    /// Its labels.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// `region/zone/subzone`.
+    pub locality: String,
+    /// The network that it stands in.
+    pub network: String,
+    /// The `Sidecar` that is for it.
+    pub sidecar: Option<Arc<Sidecar>>,
 }
 
 /// A service port that leads to the workload.

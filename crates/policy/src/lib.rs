@@ -3,4 +3,8 @@
 //! Everything here is pure: time and randomness come in as arguments.
 
 pub mod balance;
+pub mod circuit;
+pub mod destination;
+pub mod outlier;
 pub mod retry;
+pub mod route;

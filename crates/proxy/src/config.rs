@@ -15,11 +15,17 @@ mod inbound;
 mod keep;
 mod last_good;
 mod mesh;
+mod own;
+mod presence;
 mod receive;
+mod rules;
 mod snapshot;
+mod sweep;
 
-pub use cluster::Cluster;
+pub use cluster::{Active, Cluster};
 pub use endpoint::{Address, Endpoint, MutualTls};
 pub use inbound::{Inbound, InboundPort};
 pub use mesh::{Lookup, Mesh, MeshOptions};
+pub use own::Own;
+pub use presence::Presence;
 pub use snapshot::{Resolution, Service, Snapshot};

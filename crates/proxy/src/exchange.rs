@@ -39,6 +39,8 @@ pub(crate) enum Reply<'a> {
     H1 { writer: &'a mut Writer, to: Answering },
     /// A stream of HTTP/2.
     H2 { respond: SendResponse<Bytes>, sender: Sender },
+    /// Nobody waits for an answer.
+    Nobody,
 }
 
 impl Reply<'_> {
@@ -51,6 +53,7 @@ impl Reply<'_> {
                     .send_informational(convert::response(head))
                     .map_err(io::Error::other);
             }
+            Reply::Nobody => return Ok(()),
         };
         if to.version != crate::http::head::Version::Http11 {
             return Ok(());
@@ -73,6 +76,7 @@ impl Reply<'_> {
                     .map_err(|error| BodyError::H2(error.into()))?;
                 *sender = if is_all { Sender::ended() } else { Sender::new(stream) };
             }
+            Reply::Nobody => {}
         }
         Ok(())
     }
@@ -82,6 +86,7 @@ impl Reply<'_> {
         match self {
             Reply::H1 { writer, .. } => Sink::H1(writer),
             Reply::H2 { sender, .. } => Sink::H2(sender),
+            Reply::Nobody => Sink::Nowhere,
         }
     }
 
@@ -94,6 +99,7 @@ impl Reply<'_> {
                 sender.reset(reason);
                 respond.send_reset(reason);
             }
+            Reply::Nobody => {}
         }
     }
 

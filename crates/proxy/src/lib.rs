@@ -4,6 +4,7 @@
 //! `inbound` (towards the application) decides where the request goes; `upstream` makes the attempts; `relay` brings the
 //! answer back; `finish` counts it. [`config`] keeps what all of them read, [`start`] puts the whole together.
 
+mod clock;
 mod data_path;
 mod exchange;
 mod finish;

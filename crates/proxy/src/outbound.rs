@@ -1,7 +1,16 @@
 //! Towards the mesh: the application's requests and connections go to the services that they name.
 
+pub(crate) mod attempts;
 pub(crate) mod captured;
+pub(crate) mod changes;
+pub(crate) mod deadline;
 pub(crate) mod decide;
+pub(crate) mod edit;
+pub(crate) mod goal;
 pub(crate) mod http;
 pub(crate) mod labels;
+pub(crate) mod mirror;
+pub(crate) mod routed;
+pub(crate) mod sticky;
 pub(crate) mod tcp;
+pub(crate) mod view;

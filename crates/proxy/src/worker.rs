@@ -7,17 +7,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use meltemi_policy::retry::RetryPolicy;
 use tokio::sync::Notify;
 
-use crate::config::Cluster;
 use crate::finish::series::SeriesCache;
 use crate::http::head::ResponseHead;
+use crate::outbound::decide::Spot;
 use crate::shared::Shared;
 use crate::upstream::pool::Pool;
 
 /// Heads that a worker keeps for the next request.
 const KEPT_HEADS: usize = 64;
-/// Authorities that a worker remembers the cluster of.
+/// Authorities of which a worker remembers what they stand for.
 const REMEMBERED: usize = 4096;
 
 /// What one worker holds. Lives on its thread only.
@@ -35,8 +36,11 @@ pub(crate) struct Worker {
     draining: Cell<bool>,
     drain: Notify,
     load: Arc<Load>,
+    /// What holds where no rule says another.
+    pub(crate) retry: RetryPolicy,
     remembered: RefCell<Remembered>,
     heads: RefCell<Vec<ResponseHead>>,
+    dice: Cell<u64>,
 }
 
 /// What a worker has in hand, for those who give it work or wait for its end.
@@ -69,13 +73,13 @@ impl Load {
     }
 }
 
-/// Clusters by the authority that requests name, valid for one generation of the configuration.
+/// Ports of services by the authority that requests name, valid for one generation of the configuration.
 #[derive(Default)]
 struct Remembered {
     generation: u64,
-    clusters: HashMap<Arc<[u8]>, Arc<Cluster>>,
+    spots: HashMap<Rc<[u8]>, Rc<Spot>>,
     /// The one that was asked for last: an application calls one service many times.
-    last: Option<(Arc<[u8]>, Arc<Cluster>)>,
+    last: Option<(Rc<[u8]>, Rc<Spot>)>,
 }
 
 impl Worker {
@@ -96,8 +100,10 @@ impl Worker {
             draining: Cell::new(false),
             drain: Notify::new(),
             load,
+            retry: RetryPolicy::default(),
             remembered: RefCell::default(),
             heads: RefCell::default(),
+            dice: Cell::new(rand::random()),
         })
     }
 
@@ -147,37 +153,46 @@ impl Worker {
         }
     }
 
-    /// The cluster that an authority stood for, if the configuration has not changed since.
-    pub(crate) fn recall(&self, authority: &[u8]) -> Option<Arc<Cluster>> {
+    /// What an authority stood for, if the configuration has not changed since.
+    pub(crate) fn recall(&self, authority: &[u8]) -> Option<Rc<Spot>> {
         let generation = self.shared.mesh.current().generation;
         let mut remembered = self.remembered.borrow_mut();
         if remembered.generation != generation {
             remembered.generation = generation;
-            remembered.clusters.clear();
+            remembered.spots.clear();
             remembered.last = None;
             return None;
         }
-        if let Some((last, cluster)) = &remembered.last
+        if let Some((last, spot)) = &remembered.last
             && **last == *authority
         {
-            return Some(cluster.clone());
+            return Some(spot.clone());
         }
-        let (name, cluster) = remembered.clusters.get_key_value(authority)?;
-        let (name, cluster) = (name.clone(), cluster.clone());
-        remembered.last = Some((name, cluster.clone()));
-        Some(cluster)
+        let (name, spot) = remembered.spots.get_key_value(authority)?;
+        let (name, spot) = (name.clone(), spot.clone());
+        remembered.last = Some((name, spot.clone()));
+        Some(spot)
     }
 
-    /// Notes a cluster for [`Worker::recall`]; `generation` is that of the snapshot in which it was found.
-    pub(crate) fn remember(&self, generation: u64, authority: &[u8], cluster: &Arc<Cluster>) {
+    /// Notes what [`Worker::recall`] gives; `generation` is that of the snapshot in which it was found.
+    pub(crate) fn remember(&self, generation: u64, authority: &[u8], spot: &Rc<Spot>) {
         let mut remembered = self.remembered.borrow_mut();
         if remembered.generation != generation {
             return;
         }
-        if remembered.clusters.len() >= REMEMBERED {
-            remembered.clusters.clear();
+        if remembered.spots.len() >= REMEMBERED {
+            remembered.spots.clear();
         }
-        remembered.clusters.insert(authority.into(), cluster.clone());
+        remembered.spots.insert(authority.into(), spot.clone());
+    }
+
+    /// A random number, evenly spread over all 64 bits, for choices that nobody gains by guessing (Vigna's splitmix64).
+    pub(crate) fn random(&self) -> u64 {
+        let state = self.dice.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.dice.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 }
 

@@ -26,10 +26,7 @@ async fn put(store: &dyn Store, name: &str, value: &Value) -> u64 {
 
 fn follower(store: &Arc<dyn Store>) -> (Follower, Arc<Publisher>) {
     let publisher = Arc::new(Publisher::default());
-    let settings = Settings {
-        trust_domain: "cluster.local".parse().unwrap(),
-        suffix: "svc.cluster.local".into(),
-    };
+    let settings = Settings::new("cluster.local".parse().unwrap(), "svc.cluster.local");
     (Follower::new(store.clone(), publisher.clone(), settings), publisher)
 }
 

@@ -2,11 +2,15 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use http::{Method, StatusCode};
+use meltemi_wire::type_url::SERVICE;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 
 use crate::mesh::{HELLO, Mesh, registered, soon};
 
+const ENTRIES: &str = "/apis/networking.istio.io/v1/namespaces/default/serviceentries";
 const NO_ERROR: u8 = 0;
 const NO_SUCH_NAME: u8 = 3;
 
@@ -85,4 +89,45 @@ async fn answers_follow_the_registry() {
     drop(first);
     web.loses("hello-1").await;
     assert_eq!(ask(server, HELLO).await, (NO_ERROR, vec![both[1]]));
+}
+
+#[tokio::test]
+async fn a_host_has_the_addresses_that_stand_for_it() {
+    let mesh = Mesh::start().await;
+    let server = mesh.plane.addresses().dns.unwrap();
+    let entry = |name: &str, labels: Value, addresses: Value| {
+        json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {
+                "hosts": [format!("{name}.example.com")], "addresses": addresses, "resolution": "STATIC",
+                "endpoints": [{"address": "127.0.0.7"}],
+                "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}],
+            },
+        })
+    };
+    let label = "networking.istio.io/enable-autoallocate-ip";
+    let entries = [
+        entry("own", json!({}), json!(["127.0.0.8", "10.0.0.0/8"])),
+        entry("plain", json!({}), json!([])),
+        entry("given", json!({label: "true"}), json!([])),
+    ];
+    let mut web = mesh.member("web").await.subscribe("web");
+    for entry in entries {
+        let host = format!("{}.example.com", entry["metadata"]["name"].as_str().unwrap());
+        web.handle.subscribe(SERVICE, &host);
+        let (status, told) = mesh.api(Method::POST, ENTRIES, &entry).await;
+        assert_eq!(status, StatusCode::CREATED, "{told}");
+        while !web.next().await.added.iter().any(|added| added.name == host) {}
+    }
+    let own = (NO_ERROR, vec![Ipv4Addr::new(127, 0, 0, 8)]);
+    assert_eq!(ask(server, "own.example.com").await, own);
+    let endpoint = (NO_ERROR, vec![Ipv4Addr::new(127, 0, 0, 7)]);
+    assert_eq!(
+        ask(server, "plain.example.com").await,
+        endpoint,
+        "who is not captured must reach it"
+    );
+    let (code, given) = ask(server, "given.example.com").await;
+    assert_eq!((code, given.len(), &given[0].octets()[..2]), (NO_ERROR, 1, &[240, 240][..]));
 }

@@ -11,3 +11,4 @@ mod mesh;
 mod registration;
 mod rejected;
 mod restart;
+mod rules;

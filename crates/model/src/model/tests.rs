@@ -4,13 +4,24 @@ use meltemi_names::Protocol;
 use proptest::prelude::*;
 
 use super::*;
+use crate::endpoint::Endpoint;
 use crate::record::{PortRecord, TargetPort};
-use crate::service::Resolution;
+use crate::service::{Resolution, Rules, Service};
+use crate::viewer::Viewer;
+
+mod addresses;
+mod delegates;
+mod rules;
+mod sight;
 
 const SUFFIX: &str = "svc.cluster.local";
 
 fn model() -> Model {
-    Model::new(Settings { trust_domain: "cluster.local".parse().unwrap(), suffix: SUFFIX.into() })
+    Model::new(settings())
+}
+
+fn settings() -> Settings {
+    Settings::new("cluster.local".parse().unwrap(), SUFFIX)
 }
 
 fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -37,9 +48,8 @@ fn service_record(hosts: &[&str], app: Option<&str>) -> ServiceRecord {
         }],
         selector: app.map(|app| labels(&[("app", app)])),
         inline: Vec::new(),
-        external: false,
         resolution: Resolution::Static,
-        created: String::new(),
+        ..ServiceRecord::default()
     }
 }
 
@@ -182,9 +192,12 @@ fn names_are_found_as_workloads_ask_for_them() {
         ("example.com", "x", None),
         ("", "x", None),
     ] {
-        let found = snapshot.find(asked, namespace).map(|service| service.host.as_str());
+        let found =
+            snapshot.find(asked, &Viewer::of(namespace)).map(|service| service.host.as_str());
         assert_eq!(found, expected, "{asked} in {namespace}");
-        if let Some(service) = snapshot.find(asked, namespace).filter(|it| !it.host.is_wildcard()) {
+        if let Some(service) =
+            snapshot.find(asked, &Viewer::of(namespace)).filter(|it| !it.host.is_wildcard())
+        {
             let asked = asked.trim_end_matches('.').to_ascii_lowercase();
             assert!(snapshot.names_of(&service.host).contains(&asked), "{asked}");
         }
@@ -229,14 +242,26 @@ fn a_bad_object_is_reported_and_what_it_was_before_stays() {
 }
 
 /// What any order of changes must lead to: the same as loading the last state of everything at once.
-fn fingerprint(snapshot: &Snapshot) -> BTreeMap<String, (String, Vec<Endpoint>)> {
+fn fingerprint(snapshot: &Snapshot) -> BTreeMap<String, (String, String, Vec<Endpoint>)> {
+    let virtual_hosts = snapshot.virtual_hosts.iter().map(|(_, service)| service);
     snapshot
         .services()
+        .chain(virtual_hosts)
         .map(|service| {
             let endpoints = service.endpoints.values().map(|it| (**it).clone()).collect();
-            (service.host.to_string(), (service.object.to_string(), endpoints))
+            (service.host.to_string(), (service.object.to_string(), words(service), endpoints))
         })
         .collect()
+}
+
+/// What callers see of a service, its endpoints apart.
+fn words(service: &Service) -> String {
+    let Rules { virtual_services, destination_rules, leading_here } = &service.rules;
+    let led: Vec<&str> = leading_here.iter().map(|it| it.name.as_str()).collect();
+    format!(
+        "{} {} {:?} {:?} {led:?} {virtual_services:?} {destination_rules:?}",
+        service.namespace, service.is_virtual, service.addresses, service.export_to
+    )
 }
 
 fn any_change() -> impl Strategy<Value = Change> {
@@ -262,6 +287,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         (namespace(), name())
             .prop_map(|(namespace, name)| Change::Remove(workload_object(namespace, name))),
         name().prop_map(|name| Change::Remove(Object::new(ObjectKind::ServiceEntry, "n", name))),
+        rules::any_change(),
     ]
 }
 
@@ -282,7 +308,10 @@ proptest! {
                 }
             }
             let (after, affected) = model.apply(at as u64, batch);
-            for (host, (_, endpoints)) in fingerprint(&after) {
+            for (host, (_, words, endpoints)) in fingerprint(&after) {
+                if !affected.services.iter().any(|it| it.as_str() == host) {
+                    prop_assert_eq!(before.service(&host).map(|it| self::words(it)), Some(words));
+                }
                 let was = before.service(&host).map(|it| it.endpoints.values().map(|it| (**it).clone()).collect::<Vec<_>>());
                 if !affected.endpoints.iter().any(|it| it.host.as_str() == host) {
                     prop_assert_eq!(was.unwrap_or_default(), endpoints);
@@ -290,6 +319,7 @@ proptest! {
             }
             before = after;
         }
+        let last_objects: BTreeSet<Object> = last.keys().cloned().collect();
         let mut whole = self::model();
         let (whole, _) = whole.apply(0, last.into_iter().map(|(object, record)| Change::Put(object, record)));
         prop_assert_eq!(fingerprint(&before), fingerprint(&whole));
@@ -297,6 +327,8 @@ proptest! {
             prop_assert_eq!(before.workload(&workload.namespace, &workload.name), Some(workload));
         }
         prop_assert_eq!(before.workloads.len(), whole.workloads.len());
+        prop_assert_eq!(before.rejected(), whole.rejected());
+        prop_assert_eq!(model.objects(), last_objects);
     }
 }
 

@@ -9,8 +9,12 @@ use serde_json::Value;
 
 use super::workload_entry::{self, Spec as EndpointSpec};
 use super::{Metadata, part, port};
-use crate::record::{Object, PortRecord, ServiceRecord, TargetPort, WorkloadRecord};
+use crate::record::{Allocation, Object, PortRecord, ServiceRecord, TargetPort, WorkloadRecord};
 use crate::service::Resolution;
+use crate::settings::Settings;
+
+/// Whether hosts without addresses are given one (Istio's label).
+const AUTO_ALLOCATE: &str = "networking.istio.io/enable-autoallocate-ip";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -21,6 +25,9 @@ struct Spec {
     resolution: String,
     endpoints: Vec<EndpointSpec>,
     workload_selector: Option<WorkloadSelector>,
+    addresses: Vec<String>,
+    export_to: Vec<String>,
+    subject_alt_names: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -40,13 +47,19 @@ struct WorkloadSelector {
 
 /// Reads a service entry: its hosts, with the endpoints in it, those that it selects, or with DNS resolution and neither
 /// of them the host itself.
-pub(super) fn read(object: &Object, resource: &Value) -> Result<ServiceRecord, String> {
+pub(super) fn read(
+    object: &Object,
+    resource: &Value,
+    settings: &Settings,
+) -> Result<ServiceRecord, String> {
     let metadata: Metadata = part(resource, "metadata")?;
     let spec: Spec = part(resource, "spec")?;
     let resolution = match spec.resolution.as_str() {
         "" | "NONE" => Resolution::None,
         "STATIC" => Resolution::Static,
-        "DNS" | "DNS_ROUND_ROBIN" => Resolution::Dns,
+        "DNS" => Resolution::Dns,
+        "DNS_ROUND_ROBIN" => Resolution::DnsRoundRobin,
+        "DYNAMIC_DNS" => Resolution::DynamicDns,
         other => return Err(format!("spec.resolution: `{other}` is not served here")),
     };
     let hosts = spec.hosts.iter().enumerate().map(|(at, host)| {
@@ -58,8 +71,14 @@ pub(super) fn read(object: &Object, resource: &Value) -> Result<ServiceRecord, S
     }
     let selector = spec.workload_selector.map(|it| it.labels).filter(|labels| !labels.is_empty());
     let mut inline = endpoints(&object.name, spec.endpoints)?;
-    if resolution == Resolution::Dns && inline.is_empty() && selector.is_none() {
-        inline = vec![self_named(&hosts)?];
+    let is_by_name = matches!(resolution, Resolution::Dns | Resolution::DnsRoundRobin);
+    let self_named = is_by_name && inline.is_empty() && selector.is_none();
+    if self_named {
+        check_resolvable(&hosts)?;
+    }
+    if matches!(resolution, Resolution::None | Resolution::DynamicDns) {
+        // The caller says whom it means, by address or by name.
+        inline.clear();
     }
     let ports = spec.ports.iter().enumerate().map(|(at, port)| read_port(at, port));
     Ok(ServiceRecord {
@@ -67,26 +86,36 @@ pub(super) fn read(object: &Object, resource: &Value) -> Result<ServiceRecord, S
         name: None,
         ports: ports.collect::<Result<_, _>>()?,
         selector,
-        inline: if resolution == Resolution::None { Vec::new() } else { inline },
+        inline,
+        self_named,
         external: spec.location != "MESH_INTERNAL",
+        allocation: allocation(&metadata, resolution),
         resolution,
         created: metadata.creation_timestamp,
+        export_to: settings.export_to.services(&spec.export_to, &object.namespace),
+        addresses: spec.addresses,
+        subject_alt_names: spec.subject_alt_names,
     })
 }
 
-/// The endpoint of a host that is resolved as it is.
-fn self_named(hosts: &[Host]) -> Result<(Arc<str>, WorkloadRecord), String> {
-    let [host] = hosts else {
-        return Err("spec.hosts: with DNS resolution and several hosts, spec.endpoints must say what to resolve".into());
-    };
-    if host.is_wildcard() {
-        return Err(format!(
-            "spec.hosts[0]: {host} cannot be resolved; name spec.endpoints, or use resolution NONE"
-        ));
+/// With resolution NONE an address that was given tells nothing of where the caller wants to go.
+fn allocation(metadata: &Metadata, resolution: Resolution) -> Allocation {
+    match metadata.labels.get(AUTO_ALLOCATE).map(String::as_str) {
+        _ if matches!(resolution, Resolution::None | Resolution::DynamicDns) => Allocation::Off,
+        Some("false") => Allocation::Off,
+        Some("true") => Allocation::Public,
+        _ => Allocation::Internal,
     }
-    let workload =
-        WorkloadRecord { address: host.to_string(), ready: true, ..WorkloadRecord::default() };
-    Ok((host.as_str().into(), workload))
+}
+
+/// Hosts that are resolved as they are must be names.
+fn check_resolvable(hosts: &[Host]) -> Result<(), String> {
+    match hosts.iter().enumerate().find(|(_, host)| host.is_wildcard()) {
+        None => Ok(()),
+        Some((at, host)) => Err(format!(
+            "spec.hosts[{at}]: {host} cannot be resolved; name spec.endpoints, or use resolution NONE or DYNAMIC_DNS"
+        )),
+    }
 }
 
 /// Endpoints by a name that stays when others come and go: the address, numbered where it stands twice.

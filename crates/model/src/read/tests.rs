@@ -1,13 +1,26 @@
 use serde_json::json;
 
 use super::*;
-use crate::model::{Model, Settings};
+use crate::export::ExportTo;
+use crate::model::Model;
+use crate::record::{Allocation, ServiceRecord};
 use crate::service::Resolution;
+use crate::settings::DefaultExportTo;
+use crate::viewer::Viewer;
 
 const SUFFIX: &str = "svc.cluster.local";
 
+pub(super) fn settings() -> Settings {
+    Settings::new("cluster.local".parse().unwrap(), SUFFIX)
+}
+
+/// A resource of YAML, read as the follower reads it.
+pub(super) fn read_yaml(kind: ObjectKind, yaml: &str) -> Result<Record, String> {
+    read(kind, "it", &meltemi_api::parse::value(yaml).unwrap())
+}
+
 fn read(kind: ObjectKind, name: &str, resource: &Value) -> Result<Record, String> {
-    match change(Object::new(kind, "shop", name), resource, SUFFIX) {
+    match change(Object::new(kind, "shop", name), resource, &settings()) {
         Change::Put(_, record) => Ok(record),
         Change::Refuse(_, reason) => Err(reason),
         Change::Remove(_) => unreachable!("nothing is removed by reading"),
@@ -31,18 +44,16 @@ fn the_same_service_and_workload_meet_from_json_to_endpoint() {
             "labels": {"app": "hello", "security.istio.io/tlsMode": "istio"}, "locality": "eu/a"},
         "status": {"conditions": [{"type": "Healthy", "status": "True"}]},
     });
-    let settings =
-        Settings { trust_domain: "cluster.local".parse().unwrap(), suffix: SUFFIX.into() };
-    let mut model = Model::new(settings);
+    let mut model = Model::new(settings());
     let object = |kind, name| Object::new(kind, "shop", name);
     let (snapshot, _) = model.apply(
         1,
         [
-            change(object(ObjectKind::Service, "hello"), &service, SUFFIX),
-            change(object(ObjectKind::WorkloadEntry, "hello-1"), &workload, SUFFIX),
+            change(object(ObjectKind::Service, "hello"), &service, &settings()),
+            change(object(ObjectKind::WorkloadEntry, "hello-1"), &workload, &settings()),
         ],
     );
-    let service = snapshot.find("hello", "shop").unwrap();
+    let service = snapshot.find("hello", &Viewer::of("shop")).unwrap();
     let protocols: Vec<&str> = service.ports.iter().map(|port| port.protocol.as_str()).collect();
     assert_eq!(protocols, ["http", "tcp", "udp"]);
     let endpoint = &service.endpoints["hello-1"];
@@ -84,7 +95,7 @@ fn service_entries_have_the_endpoints_of_their_resolution() {
             other => panic!("{other:?}"),
         }
     };
-    let names = |record: &crate::record::ServiceRecord| {
+    let names = |record: &ServiceRecord| {
         record
             .inline
             .iter()
@@ -99,7 +110,10 @@ fn service_entries_have_the_endpoints_of_their_resolution() {
     assert_eq!(names(&fixed), ["api-10.0.0.1=10.0.0.1", "api-10.0.0.1-2=10.0.0.1"]);
     assert_eq!(fixed.ports[0].on(&fixed.inline[0].1), 8443);
     assert_eq!(fixed.ports[0].on(&fixed.inline[1].1), 1);
-    assert_eq!(names(&entry(json!({"resolution": "DNS"}))), ["api.example.com=api.example.com"]);
+    let by_name = entry(json!({"resolution": "DNS"}));
+    assert!(by_name.self_named && by_name.inline.is_empty());
+    let given = entry(json!({"resolution": "DNS", "endpoints": [{"address": "a.com"}]}));
+    assert!(!given.self_named && names(&given) == ["api-a.com=a.com"], "{given:?}");
     let selecting =
         entry(json!({"resolution": "STATIC", "workloadSelector": {"labels": {"app": "x"}}}));
     assert_eq!(selecting.selector.unwrap()["app"], "x");
@@ -141,5 +155,118 @@ fn what_cannot_be_used_is_refused_with_its_place() {
     ] {
         let reason = read(kind, "x", &resource).expect_err(&resource.to_string());
         assert!(reason.contains(part), "{reason}");
+    }
+}
+
+fn service_record(kind: ObjectKind, resource: &Value) -> ServiceRecord {
+    match read(kind, "it", resource) {
+        Ok(Record::Service(record)) => record,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn services_say_who_sees_them_and_by_which_addresses_they_go() {
+    let to = |entries: &[&str]| ExportTo::new(entries.iter().copied(), "shop");
+    let service = |annotation: Option<&str>, spec: Value| {
+        let annotations = annotation.map(|to| json!({"networking.istio.io/exportTo": to}));
+        service_record(
+            ObjectKind::Service,
+            &json!({"metadata": {"annotations": annotations.unwrap_or_else(|| json!({}))}, "spec": spec}),
+        )
+    };
+    for (annotation, expected) in [
+        (None, to(&["*"])),
+        (Some("."), to(&["shop"])),
+        (Some("other, ."), to(&["other", "shop"])),
+        (Some("~"), to(&["~"])),
+    ] {
+        assert_eq!(service(annotation, json!({})).export_to, expected, "{annotation:?}");
+    }
+    for (spec, expected) in [
+        (json!({"clusterIP": "10.96.0.1"}), vec!["10.96.0.1"]),
+        (json!({"clusterIP": "None"}), vec![]),
+        (
+            json!({"clusterIP": "10.96.0.1", "clusterIPs": ["10.96.0.1", "fd00::1"]}),
+            vec!["10.96.0.1", "fd00::1"],
+        ),
+    ] {
+        assert_eq!(service(None, spec.clone()).addresses, expected, "{spec}");
+    }
+
+    let defaults = DefaultExportTo { services: vec![".".into()], ..DefaultExportTo::default() };
+    let settings = Settings { export_to: defaults, ..settings() };
+    let object = Object::new(ObjectKind::Service, "shop", "it");
+    let Change::Put(_, Record::Service(record)) = change(object, &json!({}), &settings) else {
+        panic!("refused");
+    };
+    assert_eq!(record.export_to, to(&["shop"]), "the mesh's default holds where nothing is said");
+}
+
+#[test]
+fn every_field_of_a_service_entry_has_its_place() {
+    let entry = |labels: Value, spec: Value| {
+        let mut all = json!({"hosts": ["api.example.com"]});
+        all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        service_record(
+            ObjectKind::ServiceEntry,
+            &json!({"metadata": {"labels": labels}, "spec": all}),
+        )
+    };
+    let all = entry(
+        json!({}),
+        json!({
+            "addresses": ["10.1.0.0/16", "10.2.0.1"],
+            "ports": [{"number": 443, "name": "x", "protocol": "TLS", "targetPort": 8443}],
+            "location": "MESH_INTERNAL", "resolution": "DNS_ROUND_ROBIN",
+            "endpoints": [{"address": "a.example.com", "weight": 7, "locality": "eu/a/1", "network": "net",
+                "labels": {"version": "v1"}, "ports": {"x": 9443}, "serviceAccount": "api"}],
+            "exportTo": [".", "other"], "subjectAltNames": ["spiffe://x/y"],
+        }),
+    );
+    assert_eq!(all.resolution, Resolution::DnsRoundRobin);
+    assert_eq!(all.addresses, ["10.1.0.0/16", "10.2.0.1"]);
+    assert_eq!(all.subject_alt_names, ["spiffe://x/y"]);
+    assert_eq!(all.export_to, ExportTo::new([".", "other"], "shop"));
+    assert!(!all.external);
+    let endpoint = &all.inline[0].1;
+    assert_eq!((endpoint.weight, &*endpoint.locality, &*endpoint.network), (7, "eu/a/1", "net"));
+    assert_eq!((endpoint.labels["version"].as_str(), all.ports[0].on(endpoint)), ("v1", 9443));
+    assert_eq!(endpoint.service_account.as_deref(), Some("api"));
+
+    let label = "networking.istio.io/enable-autoallocate-ip";
+    for (labels, resolution, expected) in [
+        (json!({}), "DNS", Allocation::Internal),
+        (json!({}), "STATIC", Allocation::Internal),
+        (json!({}), "NONE", Allocation::Off),
+        (json!({}), "DYNAMIC_DNS", Allocation::Off),
+        (json!({label: "true"}), "DNS", Allocation::Public),
+        (json!({label: "true"}), "NONE", Allocation::Off),
+        (json!({label: "false"}), "DNS", Allocation::Off),
+    ] {
+        let record = entry(labels.clone(), json!({"resolution": resolution}));
+        assert_eq!(record.allocation, expected, "{labels} {resolution}");
+    }
+    let dynamic = json!({"hosts": ["*.example.com"], "resolution": "DYNAMIC_DNS"});
+    let dynamic = service_record(ObjectKind::ServiceEntry, &json!({"spec": dynamic}));
+    assert_eq!((dynamic.resolution, dynamic.inline.len()), (Resolution::DynamicDns, 0));
+}
+
+#[test]
+fn a_workload_says_where_it_stands_by_fields_or_labels() {
+    let labels = json!({"topology.istio.io/network": "near", "istio-locality": "eu.a.1"});
+    for (spec, expected) in [
+        (json!({"locality": "us/b", "network": "far", "weight": 9}), ("us/b", "far", 9)),
+        (json!({"labels": labels}), ("eu/a/1", "near", 0)),
+        (json!({"locality": "us/b", "network": "far", "labels": labels}), ("us/b", "near", 0)),
+        (json!({}), ("", "", 0)),
+    ] {
+        let mut all = json!({"address": "10.0.0.1"});
+        all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let Ok(Record::Workload(it)) = read(ObjectKind::WorkloadEntry, "w", &json!({"spec": all}))
+        else {
+            panic!("{spec} was refused");
+        };
+        assert_eq!((&*it.locality, &*it.network, it.weight), expected, "{spec}");
     }
 }

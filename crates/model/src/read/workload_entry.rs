@@ -12,6 +12,10 @@ use crate::record::{Object, WorkloadRecord};
 
 /// Whether a sidecar takes mutual TLS for the workload (Istio's label).
 const TLS_MODE: &str = "security.istio.io/tlsMode";
+/// The network that a workload stands in (Istio's label); goes before the field.
+const NETWORK: &str = "topology.istio.io/network";
+/// Where a workload stands, its parts parted by `.` since a label has no `/` (Istio's label); the field goes before it.
+const LOCALITY: &str = "istio-locality";
 /// The sidecar's inbound port, where it is not the usual one.
 const INBOUND_PORT: &str = "meltemi.io/inbound-port";
 
@@ -83,15 +87,19 @@ pub(super) fn record(
         let number = port(number, &format!("{field}.ports.{name}"))?;
         Ok::<_, String>((name, number))
     });
+    let locality = match labels.get(LOCALITY).filter(|_| spec.locality.is_empty()) {
+        Some(label) => label.replace('.', "/"),
+        None => spec.locality,
+    };
     Ok(WorkloadRecord {
         address: spec.address,
         ports: ports.collect::<Result<_, _>>()?,
         mutual_tls: labels.get(TLS_MODE).is_some_and(|mode| mode == "istio"),
+        network: labels.get(NETWORK).cloned().unwrap_or(spec.network),
         labels: Arc::new(labels),
         service_account: account,
-        locality: spec.locality,
+        locality,
         weight: spec.weight,
-        network: spec.network,
         inbound_port: ports::INBOUND,
         ready: true,
     })

@@ -1,18 +1,25 @@
-//! One port of a service: the endpoints behind it, and whose turn it is.
+//! One port of a service, or of a subset of it: the endpoints behind it, and which of them is next.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use meltemi_names::Protocol;
-use meltemi_policy::balance::round_robin::Schedule;
+use meltemi_names::{DEFAULT_CLUSTER, Protocol};
+use meltemi_policy::balance::{self, Ask, Balancer};
+use meltemi_policy::circuit::{Circuit, Counts, Limits};
+use meltemi_policy::destination::TrafficPolicy;
+use meltemi_policy::destination::rule::SimpleLoadBalancer;
+use meltemi_policy::outlier::{self, Change, Detector, Outcome, Settings};
 use rustls_pki_types::ServerName;
 
-use super::{Endpoint, Resolution};
+use super::{Endpoint, Own, Presence, Resolution};
+use crate::clock;
 
 /// A service's port with its endpoints (Envoy's word).
 #[derive(Debug)]
 pub struct Cluster {
-    /// `outbound|PORT||HOST`, as Envoy names it in logs.
+    /// `outbound|PORT|SUBSET|HOST`, as Envoy names it in logs.
     pub name: Arc<str>,
     /// The service's canonical host.
     pub host: Arc<str>,
@@ -30,33 +37,228 @@ pub struct Cluster {
     pub external: bool,
     /// Where the endpoints' addresses come from.
     pub resolution: Resolution,
+    /// The subset, if it is not the whole service.
+    pub subset: Option<Arc<str>>,
+    /// How it is called.
+    pub policy: TrafficPolicy,
     /// Istio's `outbound_.PORT_._.HOST`, by which the peer's proxy knows what is meant. For a host that fits in no DNS
     /// name (a wildcard, an address) it is the address 0.0.0.0, for which TLS sends no name: the peer then goes by the
     /// port that its workload serves.
     pub sni: ServerName<'static>,
+    /// How much there may be of connections and requests.
+    pub circuit: Circuit,
+    /// Stands for the words of which `policy` was made.
+    pub(super) policies: u64,
     pub(super) endpoints: Box<[Arc<Endpoint>]>,
-    pub(super) schedule: Schedule,
-    /// Shared with the same port's clusters of all snapshots, so that the turn survives them.
+    balancer: Balancer,
+    detector: Option<Watched>,
+    counts_load: bool,
+}
+
+/// Outlier detection over the endpoints.
+#[derive(Debug)]
+struct Watched {
+    detector: Detector,
+    /// When the next sweep is due, milliseconds of this process's clock.
+    due: AtomicU64,
+}
+
+/// What of a cluster outlives its descriptions.
+#[derive(Debug, Default)]
+pub(super) struct Lasting {
     pub(super) turn: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+    /// What outlier detection knows, by the endpoints' presences.
+    hosts: HashMap<u64, Arc<outlier::Host>>,
+}
+
+impl Lasting {
+    pub(super) fn new(first_turn: u32) -> Lasting {
+        Lasting { turn: Arc::new(AtomicU64::new(first_turn.into())), ..Lasting::default() }
+    }
+
+    /// What is known of endpoints, in their order; those that are gone are forgotten.
+    fn hosts(&mut self, endpoints: &[Arc<Endpoint>]) -> Vec<Arc<outlier::Host>> {
+        let mut before = std::mem::take(&mut self.hosts);
+        let mut of = |endpoint: &Arc<Endpoint>| {
+            let id = endpoint.presence.id;
+            let host = before.remove(&id).unwrap_or_default();
+            self.hosts.insert(id, host.clone());
+            host
+        };
+        endpoints.iter().map(&mut of).collect()
+    }
+}
+
+/// What a cluster is made of.
+#[derive(Debug)]
+pub(super) struct Words {
+    pub(super) name: Arc<str>,
+    pub(super) host: Arc<str>,
+    pub(super) service_name: Arc<str>,
+    pub(super) service_namespace: Arc<str>,
+    pub(super) port: u16,
+    pub(super) port_name: String,
+    pub(super) protocol: Protocol,
+    pub(super) external: bool,
+    pub(super) resolution: Resolution,
+    pub(super) subset: Option<Arc<str>>,
+    pub(super) policy: TrafficPolicy,
+    pub(super) policies: u64,
+    pub(super) sni: ServerName<'static>,
+}
+
+/// A request to an endpoint, counted as its load while this lives.
+#[derive(Debug)]
+pub struct Active(Option<Arc<Presence>>);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        if let Some(presence) = &self.0 {
+            presence.end();
+        }
+    }
 }
 
 impl Cluster {
+    pub(super) fn new(
+        words: Words,
+        endpoints: Vec<Arc<Endpoint>>,
+        own: &Own,
+        lasting: &mut Lasting,
+    ) -> Cluster {
+        let policy = words.policy;
+        let rule = policy.outlier_detection.as_ref();
+        let hosts = rule.map(|_| lasting.hosts(&endpoints));
+        let is_ejected = |index: usize| hosts.as_ref().is_some_and(|it| it[index].is_ejected());
+        let names: Vec<String> = endpoints.iter().map(|it| it.label()).collect();
+        let described: Vec<balance::Endpoint<'_>> = (endpoints.iter().zip(&names).enumerate())
+            .map(|(index, (endpoint, name))| balance::Endpoint {
+                name,
+                weight: endpoint.weight,
+                locality: &endpoint.locality,
+                network: &endpoint.network,
+                cluster: DEFAULT_CLUSTER,
+                labels: &endpoint.labels,
+                is_healthy: true,
+                is_ejected: is_ejected(index),
+                ready_since: Some(endpoint.presence.since),
+            })
+            .collect();
+        let balancer = Balancer::new(&described, &policy, &own.client(), lasting.turn.clone());
+        let detector = rule.zip(hosts).map(|(rule, hosts)| Watched {
+            detector: Detector::new(Settings::from(rule), hosts),
+            due: AtomicU64::new(0),
+        });
+        let simple = policy.load_balancer.as_ref().and_then(|it| it.simple);
+        Cluster {
+            circuit: Circuit::new(Limits::from(&policy), lasting.counts.clone()),
+            counts_load: simple == Some(SimpleLoadBalancer::LeastRequest),
+            balancer,
+            detector,
+            policy,
+            name: words.name,
+            host: words.host,
+            service_name: words.service_name,
+            service_namespace: words.service_namespace,
+            port: words.port,
+            port_name: words.port_name,
+            protocol: words.protocol,
+            external: words.external,
+            resolution: words.resolution,
+            subset: words.subset,
+            policies: words.policies,
+            sni: words.sni,
+            endpoints: endpoints.into(),
+        }
+    }
+
     /// All endpoints, by name.
     pub fn endpoints(&self) -> &[Arc<Endpoint>] {
         &self.endpoints
     }
 
-    /// The next endpoint in turn. Endpoints whose id is in `tried` are passed over while there are others.
-    pub fn pick(&self, tried: &[u64]) -> Option<&Arc<Endpoint>> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let at = |turn| self.schedule.pick(turn).and_then(|index| self.endpoints.get(index));
-        if tried.is_empty() {
-            return at(turn);
+    /// The endpoint for a request, and the number by which [`Cluster::record`] knows it. Endpoints of which the presence is
+    /// in `tried` are passed over while there are others.
+    pub fn pick(&self, ask: &Ask, tried: &[u64]) -> Option<(usize, &Arc<Endpoint>)> {
+        let load = |index: usize| self.endpoints[index].presence.active();
+        let is_tried =
+            |index: usize| !tried.is_empty() && tried.contains(&self.endpoints[index].presence.id);
+        let index = self.balancer.pick(ask, load, is_tried)?;
+        Some((index, self.endpoints.get(index)?))
+    }
+
+    /// Counts a request as an endpoint's load while the answer lives.
+    pub fn begin(&self, endpoint: &Endpoint) -> Active {
+        if !self.counts_load {
+            return Active(None);
         }
-        (0..self.schedule.cycle() as u64)
-            .filter_map(|step| at(turn.wrapping_add(step)))
-            .find(|endpoint| !tried.contains(&endpoint.id))
-            .or_else(|| at(turn))
+        endpoint.presence.begin();
+        Active(Some(endpoint.presence.clone()))
+    }
+
+    /// Whether requests should be hashed.
+    pub fn is_hashing(&self) -> bool {
+        self.balancer.is_hashing()
+    }
+
+    /// Whether the address that the caller itself asked for is called, not an endpoint.
+    pub fn is_passthrough(&self) -> bool {
+        self.balancer.is_passthrough()
+    }
+
+    /// The priorities of these endpoints, by bit, for [`Ask::avoid`].
+    pub fn priorities(&self, tried: &[u64]) -> u64 {
+        let is_tried = |it: &(usize, &Arc<Endpoint>)| tried.contains(&it.1.presence.id);
+        let tried = self.endpoints.iter().enumerate().filter(is_tried);
+        let levels = tried.filter_map(|(index, _)| self.balancer.priority(index));
+        levels.filter(|level| *level < 64).fold(0, |bits, level| bits | 1 << level)
+    }
+
+    /// Records how a request to an endpoint ended, for outlier detection.
+    pub fn record(&self, index: usize, outcome: Outcome) {
+        let Some(watched) = &self.detector else { return };
+        if let Some(change) = watched.detector.record(index, outcome, clock::now()) {
+            self.apply(&[change]);
+        }
+    }
+
+    /// Lets ejected endpoints come back, and looks at success rates, if that is due. Answers when it is due again;
+    /// `None` without outlier detection.
+    pub(crate) fn sweep(&self, now: Duration) -> Option<Duration> {
+        let watched = self.detector.as_ref()?;
+        let due = Duration::from_millis(watched.due.load(Ordering::Relaxed));
+        if now < due {
+            return Some(due);
+        }
+        let next = now + watched.detector.interval();
+        watched.due.store(next.as_millis() as u64, Ordering::Relaxed);
+        if !due.is_zero() {
+            self.apply(&watched.detector.sweep(now));
+        }
+        Some(next)
+    }
+
+    fn apply(&self, changes: &[Change]) {
+        for change in changes {
+            let workload = &self.endpoints[change.index].workload;
+            match change.ejected {
+                Some(reason) => {
+                    let reason = reason.as_str();
+                    tracing::info!(cluster = %self.name, %workload, reason, "an endpoint is ejected");
+                }
+                None => {
+                    tracing::info!(cluster = %self.name, %workload, "an ejected endpoint is back");
+                }
+            }
+        }
+        let changes = changes.iter().map(|change| (change.index, change.ejected.is_some()));
+        self.balancer.set_ejected(changes);
+    }
+
+    /// How many endpoints are ejected.
+    pub fn ejected(&self) -> usize {
+        self.detector.as_ref().map_or(0, |it| it.detector.ejected())
     }
 }
 

@@ -4,16 +4,19 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use meltemi_names::{Host, HostError, Protocol, SpiffeId, SpiffeIdError};
-use meltemi_policy::balance::round_robin::Schedule;
 use meltemi_telemetry::{Party, Word};
 use meltemi_wire::proto::meltemi::v1;
 use prost::Message;
 use rustls_pki_types::{DnsName, ServerName};
 
-use super::{Address, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Resolution, Service};
+use super::cluster::Words;
+use super::rules::{Rules, UnusableRules};
+use super::{
+    Address, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Own, Presence, Resolution, Service,
+};
 
 /// The next endpoint's id.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -41,6 +44,8 @@ pub(super) enum Unusable {
     NoWorkload,
     #[error("its identity: {0}")]
     Identity(#[from] SpiffeIdError),
+    #[error(transparent)]
+    Rules(#[from] UnusableRules),
 }
 
 /// A service's own words, without its endpoints.
@@ -52,6 +57,7 @@ pub(super) struct ServicePlan {
     pub(super) external: bool,
     pub(super) resolution: Resolution,
     pub(super) ports: Vec<PortPlan>,
+    pub(super) rules: Rules,
 }
 
 /// One port of a service.
@@ -60,7 +66,6 @@ pub(super) struct PortPlan {
     pub(super) number: u16,
     name: String,
     protocol: Protocol,
-    label: Arc<str>,
     sni: ServerName<'static>,
 }
 
@@ -75,14 +80,16 @@ pub(super) struct EndpointPlan {
     tls: Option<MutualTls>,
     labels: BTreeMap<String, String>,
     locality: String,
+    network: String,
     weight: u32,
     party: Party,
 }
 
 impl ServicePlan {
     /// Reads a `Service` message.
-    pub(super) fn read(body: &[u8]) -> Result<ServicePlan, Unusable> {
+    pub(super) fn read(body: &[u8], own: &Own) -> Result<ServicePlan, Unusable> {
         let message = v1::Service::decode(body)?;
+        let rules = Rules::read(&message, own)?;
         let host = canonical(&message.host)?;
         let resolution = v1::Resolution::try_from(message.resolution).map_err(|_| {
             Unusable::UnknownValue { field: "resolution", value: message.resolution }
@@ -97,7 +104,6 @@ impl ServicePlan {
                 number,
                 name: it.name,
                 protocol: protocol(it.protocol)?,
-                label: format!("outbound|{number}||{host}").into(),
                 sni: sni(&host, number),
             });
         }
@@ -109,11 +115,16 @@ impl ServicePlan {
             resolution: resolution.into(),
             ports,
             host,
+            rules,
         })
     }
 
-    /// The service, of clusters that are built already.
-    pub(super) fn service(&self, clusters: Vec<Arc<Cluster>>) -> Service {
+    /// The service, of clusters that are built already: those of whole ports, and those of subsets.
+    pub(super) fn service(
+        &self,
+        clusters: Vec<Arc<Cluster>>,
+        subsets: Vec<Arc<Cluster>>,
+    ) -> Service {
         Service {
             host: self.host.clone(),
             namespace: self.namespace.clone(),
@@ -121,19 +132,23 @@ impl ServicePlan {
             external: self.external,
             resolution: self.resolution,
             clusters,
+            subsets,
+            table: self.rules.table.clone(),
+            routes: self.rules.routes,
         }
     }
 
     /// Whether a service was built of the same words, its ports apart.
     pub(super) fn is(&self, service: &Service) -> bool {
-        (&self.host, &self.namespace, &self.name, self.external, self.resolution)
+        let same = (&self.host, &self.namespace, &self.name, self.external, self.resolution)
             == (
                 &service.host,
                 &service.namespace,
                 &service.name,
                 service.external,
                 service.resolution,
-            )
+            );
+        same && self.rules.routes == service.routes
     }
 
     /// Whether a cluster was built of the same words, its endpoints apart.
@@ -146,32 +161,27 @@ impl ServicePlan {
                 cluster.external,
                 cluster.resolution,
             )
-            && (port.number, &port.name, port.protocol)
-                == (cluster.port, &cluster.port_name, cluster.protocol)
+            && (port.number, &port.name, port.protocol, self.rules.policies)
+                == (cluster.port, &cluster.port_name, cluster.protocol, cluster.policies)
     }
 
-    /// The cluster of one of its ports.
-    pub(super) fn cluster(
-        &self,
-        port: &PortPlan,
-        endpoints: Vec<Arc<Endpoint>>,
-        turn: Arc<AtomicU64>,
-    ) -> Cluster {
-        let weights: Vec<u32> = endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        Cluster {
-            name: port.label.clone(),
+    /// The words of the cluster of a port, or of a subset of it.
+    pub(super) fn words(&self, port: &PortPlan, subset: Option<&str>) -> Words {
+        let (number, host, part) = (port.number, &self.host, subset.unwrap_or_default());
+        Words {
+            name: format!("outbound|{number}|{part}|{host}").into(),
             host: self.host.clone(),
             service_name: self.name.clone(),
             service_namespace: self.namespace.clone(),
-            port: port.number,
+            port: number,
             port_name: port.name.clone(),
             protocol: port.protocol,
             external: self.external,
             resolution: self.resolution,
+            subset: subset.map(Into::into),
+            policy: self.rules.chosen.policy(number, subset),
+            policies: self.rules.policies,
             sni: port.sni.clone(),
-            endpoints: endpoints.into(),
-            schedule: Schedule::new(&weights),
-            turn,
         }
     }
 }
@@ -200,14 +210,21 @@ impl EndpointPlan {
             namespace: message.namespace.into(),
             labels: message.labels.into_iter().collect(),
             locality: message.locality,
+            network: message.network,
             weight: message.weight.max(1),
         })
     }
 
-    /// A new endpoint for one of the service's ports; `None` if the workload does not serve it.
-    pub(super) fn build(&self, service_port: u16) -> Option<Endpoint> {
-        Some(Endpoint {
+    /// An endpoint for one of the service's ports; `None` if the workload does not serve it. It keeps the presence of the
+    /// one before if it is reached in the same way.
+    pub(super) fn build(
+        &self,
+        service_port: u16,
+        before: Option<&Arc<Endpoint>>,
+    ) -> Option<Endpoint> {
+        let mut endpoint = Endpoint {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            presence: Arc::new(Presence::new()),
             workload: self.workload.clone(),
             namespace: self.namespace.clone(),
             address: self.address.clone(),
@@ -215,16 +232,21 @@ impl EndpointPlan {
             tls: self.tls.clone(),
             labels: self.labels.clone(),
             locality: self.locality.clone(),
+            network: self.network.clone(),
             weight: self.weight,
             party: self.party.clone(),
-            gone: AtomicBool::new(false),
-        })
+        };
+        if let Some(before) = before.filter(|before| before.is_reached_as(&endpoint)) {
+            endpoint.presence = before.presence.clone();
+        }
+        Some(endpoint)
     }
 }
 
-/// Reads a `Workload` message: what arrives for us.
-pub(super) fn inbound(body: &[u8]) -> Result<Inbound, Unusable> {
+/// Reads a `Workload` message: what arrives for us, and who we are.
+pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
     let message = v1::Workload::decode(body)?;
+    let own = Own::read(&message);
     let ports = message.inbound.into_iter().map(|it| {
         Ok(InboundPort {
             host: canonical(&it.host)?,
@@ -235,7 +257,7 @@ pub(super) fn inbound(body: &[u8]) -> Result<Inbound, Unusable> {
             protocol: protocol(it.protocol)?,
         })
     });
-    Ok(Inbound { ports: ports.collect::<Result<_, Unusable>>()? })
+    Ok((Inbound { ports: ports.collect::<Result<_, Unusable>>()? }, own))
 }
 
 fn canonical(text: &str) -> Result<Arc<str>, Unusable> {

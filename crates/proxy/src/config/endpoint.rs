@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use meltemi_names::SpiffeId;
 use meltemi_telemetry::Party;
+
+use super::Presence;
 
 /// A workload as one port of a service is served by it. While the control plane's word on it does not change, every
 /// snapshot holds the very same value.
@@ -15,6 +16,8 @@ use meltemi_telemetry::Party;
 pub struct Endpoint {
     /// Unique in this process; a changed endpoint is a new one.
     pub id: u64,
+    /// What stays when only the description changes.
+    pub presence: Arc<Presence>,
     /// The workload's own name, unique in its namespace.
     pub workload: Arc<str>,
     /// The workload's namespace.
@@ -29,22 +32,33 @@ pub struct Endpoint {
     pub labels: BTreeMap<String, String>,
     /// `region/zone/subzone`, empty where unknown.
     pub locality: String,
+    /// The network of the address, empty for the mesh's own.
+    pub network: String,
     /// Its share of the load, at least 1.
     pub weight: u32,
     /// The destination's labels for metrics.
     pub party: Party,
-    pub(super) gone: AtomicBool,
 }
 
 impl Endpoint {
-    /// Whether it was taken out of rotation: its connections must not be used for further requests. True from the moment
-    /// at which the snapshot without it was swapped in.
+    /// Whether it was taken out of rotation; see [`Presence::is_gone`].
     pub fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+        self.presence.is_gone()
     }
 
     pub(super) fn leave(&self) {
-        self.gone.store(true, Ordering::Release);
+        self.presence.leave();
+    }
+
+    /// Whether it is reached as another one is.
+    pub(super) fn is_reached_as(&self, other: &Endpoint) -> bool {
+        (&self.address, self.port, &self.tls, &self.network)
+            == (&other.address, other.port, &other.tls, &other.network)
+    }
+
+    /// `ADDRESS:PORT` of the workload, which stays the same for as long as it is there.
+    pub(super) fn label(&self) -> String {
+        format!("{}:{}", self.address, self.port)
     }
 }
 

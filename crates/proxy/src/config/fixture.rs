@@ -7,8 +7,8 @@ use meltemi_wire::proto::meltemi::v1;
 use meltemi_wire::type_url;
 use prost::Message;
 
-use super::Service;
 use super::receive::Receiver;
+use super::{Own, Service};
 
 pub(crate) const HELLO: &str = "hello.default.svc.cluster.local";
 
@@ -61,12 +61,13 @@ pub(crate) fn workload() -> v1::Workload {
             service_name: "hello".into(),
             service_namespace: "default".into(),
         }],
+        ..v1::Workload::default()
     }
 }
 
 /// The service as requests see it, built on the way of an update.
 pub(crate) fn built(service: &v1::Service, endpoints: &[v1::Endpoint]) -> Arc<Service> {
-    let mut receiver = Receiver::new(1, 0);
+    let mut receiver = Receiver::new(1, 0, Own::of("default"));
     receiver.ask("it");
     receiver.update(services(&[("it", service)]));
     let glob = format!("{}/*", service.host);

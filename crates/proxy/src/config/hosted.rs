@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 
-use super::compile::{EndpointPlan, ServicePlan};
-use super::{Endpoint, Service};
+use meltemi_policy::balance::LabelIndex;
+
+use super::cluster::Lasting;
+use super::compile::{EndpointPlan, PortPlan, ServicePlan};
+use super::{Cluster, Endpoint, Own, Service};
 
 /// One host, as long as a name leads to it.
 #[derive(Debug, Default)]
@@ -20,8 +22,8 @@ pub(super) struct Hosted {
     pub(super) listed: bool,
     /// The endpoints by the last part of their resource names.
     members: BTreeMap<Arc<str>, Member>,
-    /// Whose turn it is, by port; outlives what is built.
-    turns: BTreeMap<u16, Arc<AtomicU64>>,
+    /// By port and subset, what outlives what is built.
+    lasting: BTreeMap<(u16, Option<Arc<str>>), Lasting>,
     built: Option<Arc<Service>>,
 }
 
@@ -33,6 +35,8 @@ struct Member {
     plan: EndpointPlan,
     /// What was built of it, by service port.
     on: BTreeMap<u16, Arc<Endpoint>>,
+    /// What was built of the description before this one, until the next build.
+    before: BTreeMap<u16, Arc<Endpoint>>,
 }
 
 /// Endpoints that left; to be told so once they can no longer be picked.
@@ -45,23 +49,21 @@ impl Hosted {
     }
 
     /// Takes an endpoint in. One whose content is the same as before stays the same.
-    pub(super) fn put(
-        &mut self,
-        member: &str,
-        version: String,
-        body: Bytes,
-        plan: EndpointPlan,
-        left: &mut Left,
-    ) {
+    pub(super) fn put(&mut self, member: &str, version: String, body: Bytes, plan: EndpointPlan) {
         match self.members.get_mut(member) {
             Some(known) if known.body == body => known.version = version,
             Some(known) => {
-                left.extend(std::mem::take(&mut known.on).into_values());
-                *known = Member { version, body, plan, on: BTreeMap::new() };
+                (known.version, known.body, known.plan) = (version, body, plan);
+                // One that was not built of since holds what was seen last already.
+                if known.before.is_empty() {
+                    known.before = std::mem::take(&mut known.on);
+                } else {
+                    known.on.clear();
+                }
             }
             None => {
-                let added = Member { version, body, plan, on: BTreeMap::new() };
-                self.members.insert(member.into(), added);
+                let (on, before) = Default::default();
+                self.members.insert(member.into(), Member { version, body, plan, on, before });
             }
         }
     }
@@ -69,14 +71,14 @@ impl Hosted {
     /// Takes an endpoint out.
     pub(super) fn remove(&mut self, member: &str, left: &mut Left) {
         if let Some(removed) = self.members.remove(member) {
-            left.extend(removed.on.into_values());
+            removed.give_up(left);
         }
     }
 
     /// Takes all endpoints out.
     pub(super) fn clear(&mut self, left: &mut Left) {
         for (_, member) in std::mem::take(&mut self.members) {
-            left.extend(member.on.into_values());
+            member.give_up(left);
         }
     }
 
@@ -87,10 +89,11 @@ impl Hosted {
 
     /// Builds the service anew of what is known now, sharing with the one before whatever did not change. A port that is
     /// new begins with `first_turn`.
-    pub(super) fn build(&mut self, first_turn: u32, left: &mut Left) {
+    pub(super) fn build(&mut self, first_turn: u32, own: &Own, left: &mut Left) {
         let Some(plan) = self.service.as_ref().filter(|_| self.listed) else {
             for member in self.members.values_mut() {
                 left.extend(std::mem::take(&mut member.on).into_values());
+                left.extend(std::mem::take(&mut member.before).into_values());
             }
             self.built = None;
             return;
@@ -99,42 +102,96 @@ impl Hosted {
             member.serve(plan, left);
         }
         let before = self.built.as_deref();
+        let names: Vec<&str> = plan.rules.chosen.subsets.iter().map(|it| &*it.name).collect();
+        self.lasting.retain(|(number, subset), _| {
+            plan.ports.iter().any(|port| port.number == *number)
+                && subset.as_deref().is_none_or(|subset| names.contains(&subset))
+        });
+        let mut building = Building { plan, first_turn, own, lasting: &mut self.lasting };
         let mut clusters = Vec::with_capacity(plan.ports.len());
+        let mut subsets = Vec::new();
         for port in &plan.ports {
             let on = self.members.values().filter_map(|member| member.on.get(&port.number));
             let endpoints: Vec<Arc<Endpoint>> = on.cloned().collect();
-            let turn = self.turns.entry(port.number);
-            let turn = turn.or_insert_with(|| Arc::new(AtomicU64::new(first_turn.into()))).clone();
-            let before = before.and_then(|service| service.cluster(port.number));
-            let same = before.filter(|before| {
-                is_same(before.endpoints(), &endpoints) && plan.describes(port, before)
-            });
-            clusters.push(match same {
-                Some(same) => same.clone(),
-                None => Arc::new(plan.cluster(port, endpoints, turn)),
-            });
+            let known = before.and_then(|service| service.cluster(port.number));
+            let index = LabelIndex::new(endpoints.iter().map(|it| &it.labels));
+            for subset in &plan.rules.chosen.subsets {
+                let found = index.find(&subset.labels).into_iter();
+                let part = found.map(|index| endpoints[index].clone()).collect();
+                let known = before.and_then(|service| service.subset(port.number, &subset.name));
+                subsets.push(building.cluster(port, Some(&subset.name), part, known));
+            }
+            clusters.push(building.cluster(port, None, endpoints, known));
         }
-        self.turns.retain(|number, _| plan.ports.iter().any(|port| port.number == *number));
-        if !before.is_some_and(|before| plan.is(before) && is_same(&before.clusters, &clusters)) {
-            self.built = Some(Arc::new(plan.service(clusters)));
+        let is_as_before = before.is_some_and(|before| {
+            plan.is(before)
+                && is_same(&before.clusters, &clusters)
+                && is_same(&before.subsets, &subsets)
+        });
+        if !is_as_before {
+            self.built = Some(Arc::new(plan.service(clusters, subsets)));
         }
     }
 }
 
+/// What clusters of a service are built with.
+struct Building<'a> {
+    plan: &'a ServicePlan,
+    first_turn: u32,
+    own: &'a Own,
+    lasting: &'a mut BTreeMap<(u16, Option<Arc<str>>), Lasting>,
+}
+
+impl Building<'_> {
+    /// The cluster of these endpoints: the one before, if nothing of it changed.
+    fn cluster(
+        &mut self,
+        port: &PortPlan,
+        subset: Option<&str>,
+        endpoints: Vec<Arc<Endpoint>>,
+        before: Option<&Arc<Cluster>>,
+    ) -> Arc<Cluster> {
+        let is_as_before = |before: &&Arc<Cluster>| {
+            is_same(before.endpoints(), &endpoints) && self.plan.describes(port, before)
+        };
+        if let Some(before) = before.filter(is_as_before) {
+            return before.clone();
+        }
+        let key = (port.number, subset.map(Into::into));
+        let first_turn = self.first_turn;
+        let lasting = self.lasting.entry(key).or_insert_with(|| Lasting::new(first_turn));
+        let words = self.plan.words(port, subset);
+        Arc::new(Cluster::new(words, endpoints, self.own, lasting))
+    }
+}
+
 impl Member {
+    /// Its endpoints are no longer there.
+    fn give_up(self, left: &mut Left) {
+        left.extend(self.on.into_values());
+        left.extend(self.before.into_values());
+    }
+
     /// Brings what is built in line with the service's ports.
     fn serve(&mut self, plan: &ServicePlan, left: &mut Left) {
         let is_served = |number: &u16| plan.ports.iter().any(|port| port.number == *number);
         let dropped = self.on.extract_if(.., |number, _| !is_served(number));
         left.extend(dropped.map(|(_, endpoint)| endpoint));
+        let before = std::mem::take(&mut self.before);
         for port in &plan.ports {
             if self.on.contains_key(&port.number) {
                 continue;
             }
-            if let Some(endpoint) = self.plan.build(port.number) {
+            if let Some(endpoint) = self.plan.build(port.number, before.get(&port.number)) {
                 self.on.insert(port.number, Arc::new(endpoint));
             }
         }
+        let stays = |number: &u16, old: &Endpoint| {
+            self.on.get(number).is_some_and(|new| Arc::ptr_eq(&new.presence, &old.presence))
+        };
+        left.extend(
+            before.into_iter().filter(|(number, old)| !stays(number, old)).map(|(_, old)| old),
+        );
     }
 }
 

@@ -18,7 +18,7 @@ use tonic::transport::Channel;
 use super::keep::{self, Keeper};
 use super::receive::{Change, Follow, MAX_NAMES, Receiver};
 use super::snapshot::Answer;
-use super::{Service, Snapshot};
+use super::{Own, Service, Snapshot, sweep};
 
 /// What [`Mesh::start`] needs.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Mesh {
     /// beginning. A kept file that cannot be used is told of in the log and does not prevent the start.
     pub fn start(options: MeshOptions) -> Mesh {
         let MeshOptions { channel, node, workload, namespace, cache_dir } = options;
-        let mut receiver = Receiver::new(MAX_NAMES, rand::random());
+        let mut receiver = Receiver::new(MAX_NAMES, rand::random(), Own::of(&namespace));
         let mut keeper = cache_dir.map(|dir| Keeper::new(&dir, namespace));
         if let Some(keeper) = &mut keeper {
             keeper.restore(&mut receiver, workload.as_deref());
@@ -93,10 +93,12 @@ impl Mesh {
         if let Some(run) = stream {
             tokio::spawn(run);
         }
+        let mesh = Mesh { inner: inner.clone() };
+        tokio::spawn(sweep::run(Arc::downgrade(&inner), mesh.changes()));
         if inner.keeper.is_some() {
             tokio::spawn(keep::run(Arc::downgrade(&inner), inner.revision.subscribe()));
         }
-        Mesh { inner }
+        mesh
     }
 
     /// What is known now. One atomic load.
@@ -221,6 +223,11 @@ impl Inner {
         let revision = receiver.revision();
         self.revision.send_if_modified(|told| std::mem::replace(told, revision) != revision);
         change.refused
+    }
+
+    /// What is known now.
+    pub(super) fn current(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     /// Writes what is in effect to the disk, unless it is there already.

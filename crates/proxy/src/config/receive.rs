@@ -14,7 +14,7 @@ use super::compile::{self, EndpointPlan, ServicePlan, Unusable};
 use super::hosted::{Hosted, Left};
 use super::last_good::Resource;
 use super::snapshot::{Answer, Asked};
-use super::{Inbound, Snapshot};
+use super::{Inbound, Own, Snapshot};
 
 /// How many names a proxy follows; more are dropped, those least needed first.
 pub(super) const MAX_NAMES: usize = 10_000;
@@ -27,6 +27,8 @@ pub(super) struct Receiver {
     names: BTreeMap<Arc<str>, Name>,
     hosts: BTreeMap<Arc<str>, Hosted>,
     own: Option<Resource>,
+    /// Who we are, for rules.
+    caller: Own,
     inbound: Arc<Inbound>,
     /// What requests see of the names.
     view: HashMap<Arc<str>, Asked>,
@@ -87,13 +89,14 @@ pub(super) enum Follow {
 impl Receiver {
     /// Nothing is known yet. At most `limit` names are followed. `first_turn` should be random: it decides which endpoint
     /// comes first, so that the proxies of a mesh do not all begin with the same one.
-    pub(super) fn new(limit: usize, first_turn: u32) -> Receiver {
+    pub(super) fn new(limit: usize, first_turn: u32, caller: Own) -> Receiver {
         Receiver {
             limit,
             first_turn,
             names: BTreeMap::new(),
             hosts: BTreeMap::new(),
             own: None,
+            caller,
             inbound: Arc::default(),
             view: HashMap::new(),
             set_aside: BTreeMap::new(),
@@ -233,7 +236,7 @@ impl Receiver {
             *held = version;
             return Ok(());
         }
-        let plan = ServicePlan::read(&body).map_err(reason)?;
+        let plan = ServicePlan::read(&body, &self.caller).map_err(reason)?;
         known.state = State::Present { version, body };
         let before = known.host.replace(plan.host.clone());
         let name: Arc<str> = name.into();
@@ -271,7 +274,7 @@ impl Receiver {
         hosted.listed = true;
         change.touched.insert(host.into());
         let plan = EndpointPlan::read(&body).map_err(reason)?;
-        hosted.put(member, version, body.into(), plan, &mut change.left);
+        hosted.put(member, version, body.into(), plan);
         Ok(())
     }
 
@@ -288,7 +291,11 @@ impl Receiver {
     }
 
     fn put_workload(&mut self, added: Added, change: &mut Change) -> Result<(), String> {
-        let inbound = compile::inbound(&added.body).map_err(reason)?;
+        let (inbound, caller) = compile::workload(&added.body).map_err(reason)?;
+        if caller != self.caller {
+            self.caller = caller;
+            self.read_again(change);
+        }
         if inbound != *self.inbound {
             self.inbound = Arc::new(inbound);
             change.is_visible = true;
@@ -296,6 +303,29 @@ impl Receiver {
         let Added { name, version, body } = added;
         self.own = Some(Resource { name, version, body: body.into() });
         Ok(())
+    }
+
+    /// Rules that choose their callers may mean something else now that we are known better.
+    fn read_again(&mut self, change: &mut Change) {
+        let mut refused = Vec::new();
+        for (host, hosted) in &mut self.hosts {
+            let mut bodies =
+                hosted.names.iter().filter_map(|name| match &self.names.get(name)?.state {
+                    State::Present { body, .. } => Some((name, body)),
+                    _ => None,
+                });
+            let Some((name, body)) = bodies.next() else { continue };
+            match ServicePlan::read(body, &self.caller) {
+                Ok(plan) => {
+                    hosted.service = Some(plan);
+                    change.touched.insert(host.clone());
+                }
+                Err(error) => refused.push((name.to_string(), reason(error))),
+            }
+        }
+        for (name, reason) in refused {
+            self.set_aside.insert((type_url::SERVICE, name), reason);
+        }
     }
 
     fn refuse(&mut self, kind: &str, name: String, reason: String, change: &mut Change) {
@@ -331,7 +361,7 @@ impl Receiver {
         let mut renamed = std::mem::take(&mut change.renamed);
         for host in touched {
             if let Some(hosted) = self.hosts.get_mut(&host) {
-                hosted.build(self.first_turn, &mut change.left);
+                hosted.build(self.first_turn, &self.caller, &mut change.left);
                 renamed.extend(hosted.names.iter().cloned());
             }
         }

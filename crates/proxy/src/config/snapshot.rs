@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use meltemi_policy::route::Table;
 use meltemi_wire::proto::meltemi::v1;
 
 use super::{Cluster, Inbound};
@@ -83,12 +84,26 @@ pub struct Service {
     pub resolution: Resolution,
     /// One for each port, by number.
     pub clusters: Vec<Arc<Cluster>>,
+    /// One for each port of each subset.
+    pub subsets: Vec<Arc<Cluster>>,
+    /// Where requests and connections go instead of to the service itself.
+    pub table: Option<Arc<Table>>,
+    /// Stands for the words of which `table` was made.
+    pub(super) routes: u64,
 }
 
 impl Service {
     /// The cluster behind a port.
     pub fn cluster(&self, port: u16) -> Option<&Arc<Cluster>> {
         self.clusters.iter().find(|cluster| cluster.port == port)
+    }
+
+    /// The cluster of a subset behind a port.
+    pub fn subset(&self, port: u16, name: &str) -> Option<&Arc<Cluster>> {
+        let is_meant = |it: &&Arc<Cluster>| {
+            it.port == port && it.subset.as_deref().is_some_and(|it| it == name)
+        };
+        self.subsets.iter().find(is_meant)
     }
 }
 
@@ -107,8 +122,8 @@ impl From<v1::Resolution> for Resolution {
     fn from(resolution: v1::Resolution) -> Self {
         match resolution {
             v1::Resolution::Static => Resolution::Static,
-            v1::Resolution::Dns => Resolution::Dns,
-            v1::Resolution::None => Resolution::None,
+            v1::Resolution::Dns | v1::Resolution::DnsRoundRobin => Resolution::Dns,
+            v1::Resolution::None | v1::Resolution::DynamicDns => Resolution::None,
         }
     }
 }

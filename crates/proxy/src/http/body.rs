@@ -26,6 +26,8 @@ pub(crate) enum Source<'a> {
     H1(&'a mut Reader),
     /// A stream of HTTP/2.
     H2(&'a mut Receiver),
+    /// There is nothing more, and no trailers.
+    Over(&'a Fields),
 }
 
 /// Why no more of a body comes or goes.
@@ -51,6 +53,7 @@ impl Source<'_> {
         match self {
             Source::H1(reader) => Ok(reader.piece()?),
             Source::H2(receiver) => Ok(receiver.piece()),
+            Source::Over(nothing) => Ok(Piece::End(nothing)),
         }
     }
 
@@ -59,6 +62,7 @@ impl Source<'_> {
         match self {
             Source::H1(reader) => reader.is_body_over(),
             Source::H2(receiver) => receiver.is_over(),
+            Source::Over(_) => true,
         }
     }
 
@@ -67,6 +71,7 @@ impl Source<'_> {
         match self {
             Source::H1(reader) => reader.consume(count),
             Source::H2(receiver) => receiver.consume(count),
+            Source::Over(_) => {}
         }
     }
 
@@ -75,13 +80,14 @@ impl Source<'_> {
         match self {
             Source::H1(reader) => reader.poll_more(cx).map_err(BodyError::H1),
             Source::H2(receiver) => receiver.poll_more(cx).map_err(BodyError::H2),
+            Source::Over(_) => Poll::Ready(Ok(())),
         }
     }
 
     /// The waiting piece as bytes of their own, where that costs nothing.
     fn take_bytes(&mut self) -> Option<Bytes> {
         match self {
-            Source::H1(_) => None,
+            Source::H1(_) | Source::Over(_) => None,
             Source::H2(receiver) => receiver.take(),
         }
     }
@@ -93,6 +99,8 @@ pub(crate) enum Sink<'a> {
     H1(&'a mut Writer),
     /// A stream of HTTP/2.
     H2(&'a mut Sender),
+    /// Nobody reads it.
+    Nowhere,
 }
 
 impl Sink<'_> {
@@ -100,7 +108,7 @@ impl Sink<'_> {
     pub(crate) async fn flush(&mut self) -> Result<(), BodyError> {
         match self {
             Sink::H1(writer) => writer.flush().await.map_err(BodyError::Write),
-            Sink::H2(_) => Ok(()),
+            Sink::H2(_) | Sink::Nowhere => Ok(()),
         }
     }
 
@@ -109,6 +117,7 @@ impl Sink<'_> {
         match self {
             Sink::H1(writer) => writer.body(bytes).await.map_err(BodyError::Write),
             Sink::H2(sender) => Ok(sender.write(bytes).await?),
+            Sink::Nowhere => Ok(bytes.len()),
         }
     }
 
@@ -117,6 +126,7 @@ impl Sink<'_> {
         match self {
             Sink::H1(writer) => writer.is_done(),
             Sink::H2(sender) => sender.is_over(),
+            Sink::Nowhere => true,
         }
     }
 
@@ -127,6 +137,7 @@ impl Sink<'_> {
                 writer.flush().await.map_err(BodyError::Write)
             }
             Sink::H2(sender) => Ok(sender.finish(trailers)?),
+            Sink::Nowhere => Ok(()),
         }
     }
 }

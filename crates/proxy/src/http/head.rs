@@ -116,6 +116,11 @@ impl Fields {
         self.fields.retain(|field| field.known != known);
     }
 
+    /// Removes all fields of this name, without regard to case.
+    pub fn remove_name(&mut self, name: &[u8]) {
+        self.retain(|_, own, _| !own.eq_ignore_ascii_case(name));
+    }
+
     /// Leaves one field of this kind, with this value.
     pub fn set(&mut self, known: Known, name: &[u8], value: &[u8]) {
         self.remove(known);
@@ -205,6 +210,16 @@ impl RequestHead {
     /// Host and perhaps port that the caller asked for.
     pub fn authority(&self) -> &[u8] {
         self.fields.text(self.authority)
+    }
+
+    /// Puts another path and query in place of the caller's.
+    pub(crate) fn set_target(&mut self, target: &[u8]) {
+        self.target = self.fields.store(target);
+    }
+
+    /// Puts another host in place of the one that the caller asked for.
+    pub(crate) fn set_authority(&mut self, authority: &[u8]) {
+        self.authority = self.fields.store(authority);
     }
 
     /// Whether the content is gRPC (`application/grpc`, with or without a subtype).

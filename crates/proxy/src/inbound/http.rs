@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use meltemi_policy::retry::{Failed, is_idempotent};
+use meltemi_policy::retry::is_idempotent;
 use meltemi_telemetry::{Reporter, ResponseFlags};
 
 use super::caller::Caller;
@@ -13,8 +13,8 @@ use crate::finish::local::respond;
 use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::pass_back::pass_back;
 use crate::http::forward;
+use crate::outbound::attempts::{gone, malformed};
 use crate::outbound::decide::inner;
-use crate::outbound::http::{gone, malformed};
 use crate::upstream::attempt::{Missed, attempt};
 use crate::upstream::replay::Replay;
 use crate::upstream::route::{Place, Route};
@@ -68,12 +68,12 @@ async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) ->
                 Err(Missed::Endpoint(failure)) => failure,
             };
         made += 1;
-        let is_safe = failure.failed == Failed::NotDelivered || is_idempotent(call.head.method());
+        let is_safe = failure.failed.is_undelivered() || is_idempotent(call.head.method());
         if failure.was_reused && made <= ANEW && is_safe && replay.kept().is_some() {
             continue;
         }
         let extra: &[_] = match failure.failed {
-            Failed::NotDelivered => &[NOT_DELIVERED],
+            failed if failed.is_undelivered() => &[NOT_DELIVERED],
             _ => &[],
         };
         let text = format!("the application did not answer: {}", failure.detail);

@@ -3,13 +3,11 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use meltemi_names::Protocol;
 
-use super::decide::{Decision, decide, split_authority};
+use super::decide::{Decision, Spot, decide, split_authority};
 use super::tcp::{self, Goal};
-use crate::config::Cluster;
 use crate::finish::local::write_refusal;
 use crate::http::h1::{Framing, Reader, Writer};
 use crate::io::Io;
@@ -41,7 +39,7 @@ pub(crate) async fn connect(
         Decision::Refuse(refusal) => {
             return refuse(&mut writer, refusal.status, &refusal.text).await;
         }
-        Decision::Service(cluster) => Goal::Service(cluster),
+        Decision::Service(spot) => Goal::Service(spot),
         Decision::Outside(host, port) => Goal::Outside(host, port),
     };
     writer.out().extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
@@ -74,7 +72,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, host: &str, port: u16) {
     };
     let authority = authority.into_bytes();
     let goal = match decide(worker, &authority, port).await {
-        Decision::Service(cluster) => Goal::Service(cluster),
+        Decision::Service(spot) => Goal::Service(spot),
         Decision::Outside(host, port) => Goal::Outside(host, port),
         Decision::Refuse(refusal) => {
             tracing::warn!(
@@ -92,7 +90,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, host: &str, port: u16) {
 
 async fn carry(worker: &Rc<Worker>, io: Io, mut reader: Reader, authority: &[u8], goal: Goal) {
     let spoken = match &goal {
-        Goal::Service(cluster) => spoken(cluster, &mut reader).await,
+        Goal::Service(spot) => spoken(spot, &mut reader).await,
         Goal::Outside(..) => Inner::Tcp,
     };
     match (goal, spoken) {
@@ -107,8 +105,8 @@ async fn carry(worker: &Rc<Worker>, io: Io, mut reader: Reader, authority: &[u8]
 }
 
 /// What is spoken: as the port declares, else as the first bytes show.
-async fn spoken(cluster: &Arc<Cluster>, reader: &mut Reader) -> Inner {
-    match cluster.protocol {
+async fn spoken(spot: &Spot, reader: &mut Reader) -> Inner {
+    match spot.protocol() {
         Protocol::Auto => detect::detect(reader).await,
         protocol if protocol.is_http() => detect::http_version(reader).await,
         _ => Inner::Tcp,

@@ -1,5 +1,6 @@
 //! Decides where a request or a connection goes. Everything but the question to the control plane is pure.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +13,35 @@ use crate::listen::alpn::Inner;
 use crate::worker::Worker;
 
 /// How long a request waits for the control plane to say what a name is that nobody asked for before.
-const ON_DEMAND: Duration = Duration::from_secs(5);
+pub(crate) const ON_DEMAND: Duration = Duration::from_secs(5);
 
 /// Where a request goes.
 #[derive(Debug)]
 pub(crate) enum Decision {
     /// To a port of a service.
-    Service(Arc<Cluster>),
+    Service(Rc<Spot>),
     /// To a host that is no service of the mesh.
     Outside(Arc<str>, u16),
     /// Nowhere.
     Refuse(Refusal),
+}
+
+/// A port of a service, as a caller named it.
+#[derive(Debug)]
+pub(crate) struct Spot {
+    /// The name that was asked for: lower case, no final dot.
+    pub(crate) name: Arc<str>,
+    pub(crate) service: Arc<Service>,
+    pub(crate) port: u16,
+    /// The endpoints behind the port; `None` where only routes say where its calls go.
+    pub(crate) cluster: Option<Arc<Cluster>>,
+}
+
+impl Spot {
+    /// What is spoken on the port.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.cluster.as_ref().map_or(Protocol::Auto, |cluster| cluster.protocol)
+    }
 }
 
 /// Why a request goes nowhere.
@@ -35,8 +54,8 @@ pub(crate) struct Refusal {
 
 /// Finds where an authority leads. The control plane is asked where the name is new.
 pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16) -> Decision {
-    if let Some(cluster) = worker.recall(authority) {
-        return Decision::Service(cluster);
+    if let Some(spot) = worker.recall(authority) {
+        return Decision::Service(spot);
     }
     let Some((host, port)) = split_authority(authority) else {
         return Decision::Refuse(refusal(
@@ -49,8 +68,8 @@ pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16)
     let generation = worker.shared.mesh.current().generation;
     let lookup = worker.shared.mesh.fetch(&host, ON_DEMAND).await;
     let decision = judge(&host, port, lookup);
-    if let Decision::Service(cluster) = &decision {
-        worker.remember(generation, authority, cluster);
+    if let Decision::Service(spot) = &decision {
+        worker.remember(generation, authority, spot);
     }
     decision
 }
@@ -58,7 +77,7 @@ pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16)
 /// What follows from what is known of a name.
 fn judge(host: &str, port: u16, lookup: Lookup) -> Decision {
     match lookup {
-        Lookup::Found(service) => of_service(&service, host, port),
+        Lookup::Found(service) => of_service(service, host, port),
         Lookup::Unknown if is_mesh_name(host) => Decision::Refuse(refusal(
             503,
             ResponseFlags::NR,
@@ -73,23 +92,31 @@ fn judge(host: &str, port: u16, lookup: Lookup) -> Decision {
     }
 }
 
-fn of_service(service: &Service, host: &str, port: u16) -> Decision {
-    if service.resolution == Resolution::None {
-        return Decision::Outside(host.into(), port);
+fn of_service(service: Arc<Service>, host: &str, port: u16) -> Decision {
+    let cluster = service.cluster(port).cloned();
+    if service.table.is_some() || cluster.as_ref().is_some_and(|it| !is_own_address(it)) {
+        return Decision::Service(Rc::new(Spot { name: host.into(), service, port, cluster }));
     }
-    match service.cluster(port) {
-        Some(cluster) => Decision::Service(cluster.clone()),
-        None => {
-            let ports: Vec<String> =
-                service.clusters.iter().map(|cluster| cluster.port.to_string()).collect();
-            let (host, ports) = (&service.host, ports.join(", "));
-            let text = format!("service {host} has no port {port}; its ports are {ports}");
-            Decision::Refuse(refusal(503, ResponseFlags::NR, text))
-        }
+    match service.resolution == Resolution::None || cluster.is_some() {
+        true => Decision::Outside(host.into(), port),
+        false => Decision::Refuse(refusal(503, ResponseFlags::NR, no_port(&service, port))),
     }
 }
 
-fn refusal(status: u16, flags: ResponseFlags, text: String) -> Refusal {
+/// Whether the address that the caller asked for is called, not an endpoint.
+pub(crate) fn is_own_address(cluster: &Cluster) -> bool {
+    cluster.resolution == Resolution::None || cluster.is_passthrough()
+}
+
+/// Says which ports there are.
+pub(crate) fn no_port(service: &Service, port: u16) -> String {
+    let ports: Vec<String> =
+        service.clusters.iter().map(|cluster| cluster.port.to_string()).collect();
+    let (host, ports) = (&service.host, ports.join(", "));
+    format!("service {host} has no port {port}; its ports are {ports}")
+}
+
+pub(crate) fn refusal(status: u16, flags: ResponseFlags, text: String) -> Refusal {
     Refusal { status, flags, text }
 }
 

@@ -3,10 +3,14 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use meltemi_policy::balance::Ask;
+use meltemi_policy::outlier::Outcome;
 use meltemi_policy::retry::{Failed, RetryPolicy};
 use meltemi_telemetry::{Reporter, RequestProtocol, ResponseFlags, TcpLabels};
 
+use super::decide::Spot;
 use super::labels::labels;
+use crate::clock;
 use crate::config::{Cluster, Endpoint};
 use crate::http::h1::{Framing, Reader, Writer};
 use crate::io::Io;
@@ -19,7 +23,7 @@ use crate::worker::Worker;
 /// Where a connection goes.
 pub(crate) enum Goal {
     /// To a port of a service.
-    Service(Arc<Cluster>),
+    Service(Rc<Spot>),
     /// To a host that is no service of the mesh.
     Outside(Arc<str>, u16),
 }
@@ -92,7 +96,10 @@ type Found = Result<(Far, Option<Arc<Endpoint>>), Option<ConnectError>>;
 /// Connects to one endpoint after the other, as often as the retry policy allows: no byte was sent yet.
 async fn find(worker: &Rc<Worker>, goal: Goal) -> (Option<Arc<Cluster>>, Found) {
     let cluster = match goal {
-        Goal::Service(cluster) => cluster,
+        Goal::Service(spot) => match &spot.cluster {
+            Some(cluster) => cluster.clone(),
+            None => return (None, Err(None)),
+        },
         Goal::Outside(host, port) => {
             let route = Route { place: Place::Outside(host, port), inner: Inner::Tcp };
             let connected = connect(worker, &route).await;
@@ -107,15 +114,21 @@ async fn find(worker: &Rc<Worker>, goal: Goal) -> (Option<Arc<Cluster>>, Found) 
         if made > 0 && !policy.again(made, b"", Failed::NotDelivered, true) {
             break;
         }
-        let Some(endpoint) = cluster.pick(&tried).cloned() else { break };
-        tried.push(endpoint.id);
+        let ask = Ask { random: worker.random(), now: clock::now(), ..Ask::default() };
+        let Some((index, endpoint)) = cluster.pick(&ask, &tried) else { break };
+        let endpoint = endpoint.clone();
+        tried.push(endpoint.presence.id);
         let place = Place::Endpoint(cluster.clone(), endpoint.clone());
         match connect(worker, &Route { place, inner: Inner::Tcp }).await {
             Ok(connected) => {
+                cluster.record(index, Outcome::Connected);
                 let far = Far::new(connected.io, connected.preface);
                 return (Some(cluster), Ok((far, Some(endpoint))));
             }
-            Err(error) => last = Some(error),
+            Err(error) => {
+                cluster.record(index, Outcome::Unreachable);
+                last = Some(error);
+            }
         }
     }
     (Some(cluster), Err(last))

@@ -72,8 +72,12 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn not_delivered(flags: ResponseFlags, detail: impl ToString) -> Missed {
-        let (failed, detail) = (Failed::NotDelivered, detail.to_string());
+    fn not_connected(detail: impl ToString) -> Missed {
+        Failure::undelivered(Failed::NotConnected, ResponseFlags::UF, detail)
+    }
+
+    fn undelivered(failed: Failed, flags: ResponseFlags, detail: impl ToString) -> Missed {
+        let detail = detail.to_string();
         Missed::Endpoint(Failure { failed, flags, detail, was_reused: false })
     }
 }
@@ -109,9 +113,7 @@ async fn over_http1(
     let mut connection = match pooled {
         Some(connection) => connection,
         None => {
-            let connected = connect(worker, route)
-                .await
-                .map_err(|error| Failure::not_delivered(ResponseFlags::UF, error))?;
+            let connected = connect(worker, route).await.map_err(Failure::not_connected)?;
             let mut connection = Box::new(Connection::new(connected.io, Instant::now()));
             connection.writer.out().extend_from_slice(connected.preface);
             connection
@@ -259,7 +261,7 @@ async fn over_http2(
     let is_all = call.head.body == BodyLength::Empty;
     let (answer, sending) = send
         .send_request(request, is_all)
-        .map_err(|error| Failure::not_delivered(ResponseFlags::UR, error))?;
+        .map_err(|error| Failure::undelivered(Failed::NotDelivered, ResponseFlags::UR, error))?;
     let mut sender = if is_all { Sender::ended() } else { Sender::new(sending) };
     match answer_http2(answer, &mut sender, call, replay).await {
         Ok(answered) => {
@@ -271,7 +273,7 @@ async fn over_http2(
         Err(Http2Failure::Caller(missed)) => Err(missed),
         Err(Http2Failure::Endpoint(error)) => {
             let failed = match error.is_not_delivered() {
-                true => Failed::NotDelivered,
+                true => Failed::RefusedStream,
                 false => Failed::Broken,
             };
             let (flags, detail) = (ResponseFlags::UR, error.to_string());
@@ -287,9 +289,7 @@ async fn ready(
 ) -> Result<(Shared, h2::client::SendRequest<bytes::Bytes>), Missed> {
     let mut last = String::new();
     for _ in 0..STALE {
-        let shared = share(worker, route)
-            .await
-            .map_err(|error| Failure::not_delivered(ResponseFlags::UF, error))?;
+        let shared = share(worker, route).await.map_err(Failure::not_connected)?;
         match shared.send.clone().ready().await {
             Ok(send) => return Ok((shared, send)),
             Err(error) => {
@@ -298,7 +298,7 @@ async fn ready(
             }
         }
     }
-    Err(Failure::not_delivered(ResponseFlags::UF, last))
+    Err(Failure::not_connected(last))
 }
 
 enum Http2Failure {

@@ -23,6 +23,11 @@ pub(crate) struct Replay {
 }
 
 impl Replay {
+    /// A body that has passed already.
+    pub(crate) fn of(kept: Vec<u8>) -> Replay {
+        Replay { kept, ..Replay::default() }
+    }
+
     /// What has to be sent first in another attempt; `None` if it cannot be made.
     pub(crate) fn kept(&self) -> Option<&[u8]> {
         (!self.overflowed).then_some(&self.kept)

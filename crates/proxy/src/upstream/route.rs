@@ -28,7 +28,7 @@ pub(crate) enum Place {
 /// The key of a pool's group: connections of equal keys are exchangeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
-    /// An endpoint, by its id: a workload that comes back at the same address has another one.
+    /// An endpoint, by its presence: a workload that comes back at the same address has another one.
     Endpoint(u64),
     /// A port of the application.
     App(u16),
@@ -38,7 +38,7 @@ impl Route {
     /// The key of its pool; `None` where connections are not kept.
     pub(crate) fn key(&self) -> Option<Key> {
         match &self.place {
-            Place::Endpoint(_, endpoint) => Some(Key::Endpoint(endpoint.id)),
+            Place::Endpoint(_, endpoint) => Some(Key::Endpoint(endpoint.presence.id)),
             Place::App(port) => Some(Key::App(*port)),
             Place::Outside(..) => None,
         }

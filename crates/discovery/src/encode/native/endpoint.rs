@@ -31,5 +31,6 @@ pub(crate) fn message(endpoint: &Endpoint) -> v1::Endpoint {
         canonical_service: endpoint.canonical_service().into(),
         canonical_revision: endpoint.canonical_revision().into(),
         cluster: DEFAULT_CLUSTER.into(),
+        network: endpoint.network.clone(),
     }
 }

@@ -3,6 +3,8 @@
 use meltemi_model::Workload;
 use meltemi_wire::proto::meltemi::v1;
 
+use super::sidecar;
+
 /// The message.
 pub(crate) fn message(workload: &Workload) -> v1::Workload {
     let inbound = workload.inbound.iter().map(|port| v1::InboundPort {
@@ -17,5 +19,9 @@ pub(crate) fn message(workload: &Workload) -> v1::Workload {
         name: workload.name.to_string(),
         namespace: workload.namespace.to_string(),
         inbound: inbound.collect(),
+        labels: (*workload.labels).clone(),
+        locality: workload.locality.clone(),
+        network: workload.network.clone(),
+        sidecar: workload.sidecar.as_deref().map(|it| sidecar::message(it, &workload.namespace)),
     }
 }

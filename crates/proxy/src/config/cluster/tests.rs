@@ -1,4 +1,11 @@
+use meltemi_policy::balance::Ask;
+
 use crate::config::fixture::{built, endpoint, service};
+use crate::config::{Cluster, Endpoint};
+
+fn pick<'c>(cluster: &'c Cluster, tried: &[u64]) -> Option<&'c Endpoint> {
+    cluster.pick(&Ask::default(), tried).map(|(_, endpoint)| &**endpoint)
+}
 
 #[test]
 fn weights_are_shares() {
@@ -6,7 +13,7 @@ fn weights_are_shares() {
     heavy.weight = 3;
     let service = built(&service("hello", &[80]), &[endpoint("a"), heavy]);
     let cluster = service.cluster(80).unwrap();
-    let heavy = (0..400).filter(|_| &*cluster.pick(&[]).unwrap().workload == "b").count();
+    let heavy = (0..400).filter(|_| &*pick(cluster, &[]).unwrap().workload == "b").count();
     assert_eq!(heavy, 300);
 }
 
@@ -16,7 +23,7 @@ fn turns_are_exact_over_threads() {
     let service = built(&service("hello", &[80]), &names.map(endpoint));
     let cluster = service.cluster(80).unwrap();
     let pick = || {
-        let picked = (0..75).map(|_| cluster.pick(&[]).unwrap().workload.to_string());
+        let picked = (0..75).map(|_| pick(cluster, &[]).unwrap().workload.to_string());
         picked.collect::<Vec<String>>()
     };
     let picked = std::thread::scope(|scope| {
@@ -33,13 +40,13 @@ fn endpoints_that_were_tried_are_passed_over_while_others_are_left() {
     heavy.weight = 5;
     let service = built(&service("hello", &[80]), &[endpoint("a"), endpoint("b"), heavy]);
     let cluster = service.cluster(80).unwrap();
-    let all: Vec<u64> = cluster.endpoints().iter().map(|it| it.id).collect();
+    let all: Vec<u64> = cluster.endpoints().iter().map(|it| it.presence.id).collect();
     for _ in 0..21 {
         let mut tried = Vec::new();
         for _ in 0..3 {
-            tried.push(cluster.pick(&tried).unwrap().id);
+            tried.push(pick(cluster, &tried).unwrap().presence.id);
         }
-        assert!(cluster.pick(&tried).is_some(), "all were tried: any is better than none");
+        assert!(pick(cluster, &tried).is_some(), "all were tried: any is better than none");
         tried.sort();
         assert_eq!(tried, all);
     }
@@ -48,7 +55,7 @@ fn endpoints_that_were_tried_are_passed_over_while_others_are_left() {
 #[test]
 fn without_endpoints_there_is_nothing_to_pick() {
     let service = built(&service("hello", &[80]), &[]);
-    assert!(service.cluster(80).unwrap().pick(&[]).is_none());
-    assert!(service.cluster(80).unwrap().pick(&[1]).is_none());
+    assert!(pick(service.cluster(80).unwrap(), &[]).is_none());
+    assert!(pick(service.cluster(80).unwrap(), &[1]).is_none());
     assert!(service.cluster(81).is_none());
 }

@@ -1,10 +1,14 @@
 use super::*;
 use crate::config::fixture::{HELLO, endpoint, service, workload};
 
+fn read(body: &[u8]) -> Result<ServicePlan, Unusable> {
+    ServicePlan::read(body, &Own::of("default"))
+}
+
 fn read_service(change: impl Fn(&mut v1::Service)) -> Result<ServicePlan, Unusable> {
     let mut message = service("hello", &[80]);
     change(&mut message);
-    ServicePlan::read(&message.encode_to_vec())
+    read(&message.encode_to_vec())
 }
 
 fn read_endpoint(change: impl Fn(&mut v1::Endpoint)) -> Result<EndpointPlan, Unusable> {
@@ -15,9 +19,9 @@ fn read_endpoint(change: impl Fn(&mut v1::Endpoint)) -> Result<EndpointPlan, Unu
 
 #[test]
 fn a_service_becomes_one_cluster_a_port() {
-    let plan = ServicePlan::read(&service("hello", &[443, 80]).encode_to_vec()).unwrap();
+    let plan = read(&service("hello", &[443, 80]).encode_to_vec()).unwrap();
     assert_eq!(plan.ports.iter().map(|port| port.number).collect::<Vec<_>>(), [80, 443]);
-    let cluster = plan.cluster(&plan.ports[0], Vec::new(), Arc::default());
+    let cluster = plan.words(&plan.ports[0], None);
     assert_eq!(&*cluster.name, "outbound|80||hello.default.svc.cluster.local");
     assert_eq!(cluster.sni.to_str(), "outbound_.80_._.hello.default.svc.cluster.local");
     assert!(matches!(cluster.sni, ServerName::DnsName(_)));
@@ -27,7 +31,6 @@ fn a_service_becomes_one_cluster_a_port() {
     );
     assert_eq!((cluster.protocol, &*cluster.port_name), (Protocol::Http, "http"));
     assert_eq!((cluster.external, cluster.resolution), (false, Resolution::Static));
-    assert!(cluster.pick(&[]).is_none());
 }
 
 #[test]
@@ -52,7 +55,7 @@ fn services_that_cannot_be_used_are_refused_with_the_reason() {
         (refused(&|it| it.ports.push(port(80))), "port 80 twice"),
         (refused(&|it| it.ports[0].protocol = 99), "a port's protocol has the value 99"),
         (refused(&|it| it.resolution = 7), "resolution has the value 7"),
-        (ServicePlan::read(b"\xff\xff").unwrap_err().to_string(), "cannot be decoded"),
+        (read(b"\xff\xff").unwrap_err().to_string(), "cannot be decoded"),
     ] {
         assert!(message.contains(expected), "{message}: {expected}");
     }
@@ -65,10 +68,10 @@ fn an_endpoint_is_ready_made_for_each_port_that_it_serves() {
         it.locality = "eu/a".into();
     })
     .unwrap();
-    let (on_80, on_443) = (plan.build(80).unwrap(), plan.build(443).unwrap());
+    let (on_80, on_443) = (plan.build(80, None).unwrap(), plan.build(443, None).unwrap());
     assert_eq!((on_80.port, on_443.port), (8080, 8443));
     assert_ne!(on_80.id, on_443.id);
-    assert!(plan.build(81).is_none());
+    assert!(plan.build(81, None).is_none());
     assert_eq!((&*on_80.workload, &*on_80.namespace, &*on_80.locality), ("a", "default", "eu/a"));
     assert_eq!(on_80.address, Address::Ip(IpAddr::from([127, 0, 0, 1])));
     let tls = on_80.tls.as_ref().unwrap();
@@ -93,7 +96,7 @@ fn an_endpoint_is_ready_made_for_each_port_that_it_serves() {
 #[test]
 fn without_mutual_tls_there_is_no_identity() {
     let plan = read_endpoint(|it| it.tls_mode = v1::TlsMode::Disable.into()).unwrap();
-    let endpoint = plan.build(80).unwrap();
+    let endpoint = plan.build(80, None).unwrap();
     assert_eq!((&endpoint.tls, endpoint.party.principal.as_str()), (&None, "unknown"));
 }
 
@@ -136,7 +139,7 @@ fn endpoints_that_cannot_be_used_are_refused_with_the_reason() {
 #[test]
 fn our_own_workload_is_taken_whole_or_not_at_all() {
     let message = workload();
-    let read = inbound(&message.encode_to_vec()).unwrap();
+    let read = super::workload(&message.encode_to_vec()).unwrap().0;
     let port = read.find(HELLO, 80).unwrap();
     assert_eq!((port.target_port, port.protocol), (8080, Protocol::Http));
     assert_eq!((&*port.service_name, &*port.service_namespace), ("hello", "default"));
@@ -144,7 +147,7 @@ fn our_own_workload_is_taken_whole_or_not_at_all() {
         let mut message = message.clone();
         message.inbound.push(message.inbound[0].clone());
         change(&mut message.inbound[1]);
-        inbound(&message.encode_to_vec()).is_err()
+        super::workload(&message.encode_to_vec()).is_err()
     };
     assert!(!broken(&|it| it.service_port = 81));
     assert!(broken(&|it| it.service_port = 0));

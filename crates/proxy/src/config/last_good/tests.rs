@@ -1,3 +1,4 @@
+use crate::config::Own;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -10,7 +11,7 @@ const OWN: &str = "default/hello-1";
 
 /// Holds a service with two endpoints, one with none, one that is denied, and our own workload.
 fn full() -> Receiver {
-    let mut receiver = Receiver::new(100, 0);
+    let mut receiver = Receiver::new(100, 0, Own::of("default"));
     for name in ["hello", "empty", "denied"] {
         receiver.ask(name);
     }
@@ -40,7 +41,7 @@ fn what_is_kept_comes_back_whole() {
 
     let read = file.read().unwrap().unwrap();
     assert_eq!(read, kept);
-    let mut receiver = Receiver::new(100, 0);
+    let mut receiver = Receiver::new(100, 0, Own::of("default"));
     assert!(read.restore(&mut receiver, Some(OWN)).is_empty());
     let snapshot = receiver.snapshot();
     let hello = snapshot.find("hello").unwrap();
@@ -55,7 +56,7 @@ fn what_is_kept_comes_back_whole() {
 fn what_is_kept_is_checked_like_an_update() {
     let mut kept = LastGood::of(&full(), "default");
     kept.endpoints[0].body = Bytes::from_static(b"\xff");
-    let mut receiver = Receiver::new(100, 0);
+    let mut receiver = Receiver::new(100, 0, Own::of("default"));
     let refused = kept.restore(&mut receiver, None);
     assert_eq!(refused.len(), 1);
     assert_eq!(refused[0].name, format!("{HELLO}/a"));

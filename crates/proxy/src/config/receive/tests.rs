@@ -1,4 +1,7 @@
+use meltemi_policy::balance::Ask;
+
 use super::*;
+use crate::config::Own;
 use crate::config::fixture::{
     HELLO, added, endpoint, endpoints, endpoints_of, removed, service, services, update, workload,
 };
@@ -7,7 +10,7 @@ use meltemi_wire::proto::meltemi::v1;
 
 /// A receiver that follows `hello`, with these endpoints.
 fn hello(workloads: &[&str]) -> Receiver {
-    let mut receiver = Receiver::new(100, 0);
+    let mut receiver = Receiver::new(100, 0, Own::of("default"));
     receiver.ask("hello");
     receiver.update(services(&[("hello", &service("hello", &[80]))]));
     let messages: Vec<_> = workloads.iter().map(|workload| endpoint(workload)).collect();
@@ -33,7 +36,7 @@ fn workloads(endpoints: &[Arc<Endpoint>]) -> Vec<&str> {
 
 #[test]
 fn a_service_is_found_once_its_endpoints_are_known_too() {
-    let mut receiver = Receiver::new(100, 0);
+    let mut receiver = Receiver::new(100, 0, Own::of("default"));
     let change = receiver.ask("hello");
     assert_eq!(change.follow, [Follow::Begin(type_url::SERVICE, "hello".into())]);
     assert!(receiver.ask("hello").follow.is_empty(), "asked once");
@@ -155,7 +158,7 @@ fn one_bad_endpoint_blocks_nothing_and_its_version_before_stays() {
 
 #[test]
 fn a_list_of_bad_endpoints_alone_is_a_list() {
-    let mut receiver = Receiver::new(100, 0);
+    let mut receiver = Receiver::new(100, 0, Own::of("default"));
     receiver.ask("hello");
     receiver.update(services(&[("hello", &service("hello", &[80]))]));
     let mut bad = endpoint("a");
@@ -237,7 +240,7 @@ fn a_name_that_comes_to_mean_another_host_lets_go_of_the_first() {
 
 #[test]
 fn a_denied_name_is_known_as_such_and_found_when_it_appears() {
-    let mut receiver = Receiver::new(100, 0);
+    let mut receiver = Receiver::new(100, 0, Own::of("default"));
     receiver.ask("hello");
     assert!(receiver.update(removed(type_url::SERVICE, &["hello"])).is_visible);
     assert!(matches!(receiver.snapshot().answer("hello"), Some(Answer::Denied)));
@@ -249,7 +252,7 @@ fn a_denied_name_is_known_as_such_and_found_when_it_appears() {
 
 #[test]
 fn what_was_not_asked_for_is_refused() {
-    let mut receiver = Receiver::new(100, 0);
+    let mut receiver = Receiver::new(100, 0, Own::of("default"));
     let change = receiver.update(services(&[("hello", &service("hello", &[80]))]));
     assert_eq!(change.refused.len(), 1);
     assert_eq!(receiver.update(endpoints(&[&endpoint("a")])).refused.len(), 1);
@@ -260,7 +263,7 @@ fn what_was_not_asked_for_is_refused() {
 
 #[test]
 fn what_leads_to_us_outlives_our_removal_from_the_registry() {
-    let mut receiver = Receiver::new(100, 0);
+    let mut receiver = Receiver::new(100, 0, Own::of("default"));
     let own = |message: &v1::Workload| {
         update(type_url::WORKLOAD, vec![added("default/hello-1", message)], &[])
     };
@@ -298,7 +301,8 @@ fn turns_are_exact_while_snapshots_change() {
             receiver.update(services(&[("hello", &changed)]));
         }
         let service = find(&mut receiver, "hello").unwrap();
-        let picked = service.cluster(80).unwrap().pick(&[]).unwrap().workload.to_string();
+        let picked =
+            service.cluster(80).unwrap().pick(&Ask::default(), &[]).unwrap().1.workload.to_string();
         *counts.entry(picked).or_insert(0) += 1;
     }
     assert_eq!(counts.into_values().collect::<Vec<_>>(), [100, 100, 100]);
@@ -306,7 +310,7 @@ fn turns_are_exact_while_snapshots_change() {
 
 #[test]
 fn of_too_many_names_the_unknown_go_first_and_of_those_the_oldest() {
-    let mut receiver = Receiver::new(10, 0);
+    let mut receiver = Receiver::new(10, 0, Own::of("default"));
     receiver.ask("hello");
     receiver.update(services(&[("hello", &service("hello", &[80]))]));
     receiver.update(endpoints(&[&endpoint("a")]));
@@ -333,7 +337,7 @@ fn of_too_many_names_the_unknown_go_first_and_of_those_the_oldest() {
 
 #[test]
 fn where_all_names_are_services_the_least_used_makes_room() {
-    let mut receiver = Receiver::new(2, 0);
+    let mut receiver = Receiver::new(2, 0, Own::of("default"));
     for name in ["a", "b"] {
         receiver.ask(name);
         receiver.update(services(&[(name, &service(name, &[80]))]));
@@ -352,4 +356,32 @@ fn where_all_names_are_services_the_least_used_makes_room() {
     );
     let snapshot = receiver.snapshot();
     assert!(snapshot.find("a").is_some() && snapshot.find("b").is_none());
+}
+
+#[test]
+fn an_endpoint_that_is_reached_as_before_keeps_its_connections() {
+    let mut receiver = Receiver::new(10, 0, Own::of("default"));
+    receiver.ask("hello");
+    receiver.update(services(&[("hello", &service("hello", &[80]))]));
+    let mut message = endpoint("a");
+    receiver.update(endpoints(&[&message]));
+    let now = |receiver: &mut Receiver| {
+        let snapshot = receiver.snapshot();
+        snapshot.find("hello").unwrap().cluster(80).unwrap().endpoints()[0].clone()
+    };
+    let first = now(&mut receiver);
+
+    message.weight = 7;
+    let change = receiver.update(endpoints(&[&message]));
+    let heavier = now(&mut receiver);
+    assert!(change.left.is_empty() && change.is_visible);
+    assert_eq!((heavier.presence.id, heavier.weight), (first.presence.id, 7));
+    assert_ne!(heavier.id, first.id, "labels and weight are told apart in metrics");
+
+    message.address = "127.0.0.9".into();
+    let change = receiver.update(endpoints(&[&message]));
+    let moved = now(&mut receiver);
+    let left: Vec<u64> = change.left.iter().map(|it| it.presence.id).collect();
+    assert_eq!(left, [first.presence.id]);
+    assert_ne!(moved.presence.id, first.presence.id);
 }

@@ -10,7 +10,7 @@ use meltemi_wire::type_url;
 use super::{Follow, Receiver};
 use crate::config::fixture::{endpoint, endpoints_of, removed, service, services};
 use crate::config::last_good::LastGood;
-use crate::config::{Endpoint, Snapshot};
+use crate::config::{Endpoint, Own, Snapshot};
 
 const NAMES: [&str; 4] = ["a", "a.default", "b", "none"];
 const SERVICES: [&str; 2] = ["one", "two"];
@@ -77,7 +77,7 @@ fn some_removal(dice: &mut Dice, meanings: &mut Meanings) -> Update {
 /// All endpoints that can be picked.
 fn living(snapshot: &Snapshot) -> BTreeMap<u64, Arc<Endpoint>> {
     let clusters = snapshot.services().flat_map(|(_, service)| &service.clusters);
-    clusters.flat_map(|it| it.endpoints()).map(|it| (it.id, it.clone())).collect()
+    clusters.flat_map(|it| it.endpoints()).map(|it| (it.presence.id, it.clone())).collect()
 }
 
 /// What a snapshot says, without what tells two builds of the same apart.
@@ -98,7 +98,7 @@ fn said(snapshot: &Snapshot) -> BTreeMap<String, Vec<String>> {
 fn what_is_seen_what_left_and_what_is_kept_agree_on_every_walk() {
     for walk in 0..40 {
         let mut dice = Dice(walk);
-        let mut receiver = Receiver::new(3, 0);
+        let mut receiver = Receiver::new(3, 0, Own::of("default"));
         let mut followed = BTreeSet::new();
         let mut meanings = Meanings::new();
         let mut before = receiver.snapshot();
@@ -115,7 +115,7 @@ fn what_is_seen_what_left_and_what_is_kept_agree_on_every_walk() {
             let (lived, lives) = (living(&before), living(&after));
             let gone: Vec<u64> =
                 lived.keys().filter(|id| !lives.contains_key(id)).copied().collect();
-            let mut left: Vec<u64> = change.left.iter().map(|it| it.id).collect();
+            let mut left: Vec<u64> = change.left.iter().map(|it| it.presence.id).collect();
             left.sort();
             assert_eq!(left, gone, "{place}");
             for (id, endpoint) in &lives {
@@ -133,7 +133,7 @@ fn what_is_seen_what_left_and_what_is_kept_agree_on_every_walk() {
             assert_eq!(receiver.subscriptions().collect::<BTreeSet<_>>(), followed, "{place}");
 
             let kept = LastGood::of(&receiver, "default");
-            let mut restored = Receiver::new(3, 0);
+            let mut restored = Receiver::new(3, 0, Own::of("default"));
             assert!(kept.clone().restore(&mut restored, None).is_empty(), "{place}");
             assert_eq!(said(&restored.snapshot()), said(&after), "{place}");
             before = after;

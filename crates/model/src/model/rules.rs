@@ -1,0 +1,85 @@
+//! Rules: which virtual services and destination rules are for a host, and the hosts that only the former name.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use meltemi_names::Host;
+
+use super::{Dirty, Model};
+use crate::affected::Affected;
+use crate::destinations::DestinationRuleRecord;
+use crate::record::Object;
+use crate::routes::{Touched, VirtualServiceRecord};
+use crate::service::{Rules, Service};
+
+impl Model {
+    pub(super) fn put_virtual_service(
+        &mut self,
+        object: &Object,
+        record: Option<VirtualServiceRecord>,
+        dirty: &mut Dirty,
+    ) {
+        let mut touched = Touched::default();
+        self.routes.put(object, record, &mut touched);
+        for (object, flaw) in touched.flaws {
+            self.refusals.flaw(&object, flaw);
+        }
+        for host in &touched.hosts {
+            // It may name the host no more.
+            self.refusals.shadow(object, host, None);
+            for (object, owner) in self.routes.overlapping(host) {
+                self.refusals.shadow(&object, host, owner.as_ref());
+            }
+        }
+        dirty.rules.extend(touched.led);
+        self.note_covered(touched.hosts, dirty);
+    }
+
+    pub(super) fn put_destination_rule(
+        &mut self,
+        object: &Object,
+        record: Option<DestinationRuleRecord>,
+        dirty: &mut Dirty,
+    ) {
+        let mut touched = BTreeSet::new();
+        self.destinations.put(object, record, &mut touched);
+        self.note_covered(touched, dirty);
+    }
+
+    /// Notes the hosts that these, wildcards among them, cover, and these themselves.
+    fn note_covered(&self, touched: BTreeSet<Host>, dirty: &mut Dirty) {
+        for host in touched {
+            dirty.rules.extend(self.hosts.covered_by(&host));
+            dirty.rules.insert(host);
+        }
+    }
+
+    /// Finds anew which rules are for a host; nothing else of it has changed.
+    pub(super) fn recompute_rules(&mut self, host: &Host, affected: &mut Affected) {
+        let Some(service) = self.current.services.get(host.as_str()).cloned() else {
+            let next = self.build_virtual_host(host);
+            return self.swap_in(host, next, affected);
+        };
+        let rules = self.rules_of(host);
+        if rules.is(&service.rules) {
+            return;
+        }
+        affected.services.insert(host.clone());
+        let next = Service { rules, ..(*service).clone() };
+        self.current.services.insert(host.to_string(), Arc::new(next));
+    }
+
+    pub(super) fn rules_of(&self, host: &Host) -> Rules {
+        Rules {
+            virtual_services: self.routes.of(host),
+            destination_rules: self.destinations.of(host),
+            leading_here: self.routes.leading_to(host),
+        }
+    }
+
+    /// The host that only virtual services name, if one does.
+    pub(super) fn build_virtual_host(&self, host: &Host) -> Option<Service> {
+        let first = self.routes.naming(host)?;
+        Some(Service::virtual_host(host, first, self.rules_of(host)))
+    }
+}

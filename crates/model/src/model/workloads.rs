@@ -1,0 +1,106 @@
+//! Workloads, as their own sidecars see them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Dirty, Model};
+use crate::affected::Affected;
+use crate::record::{Object, WorkloadRecord};
+use crate::selectors::selects;
+use crate::sidecar::SidecarRecord;
+use crate::workload::{InboundPort, Workload};
+
+impl Model {
+    pub(super) fn put_workload(
+        &mut self,
+        object: &Object,
+        record: Option<WorkloadRecord>,
+        dirty: &mut Dirty,
+    ) {
+        let record = record.map(Arc::new);
+        let namespace = self.namespaces.entry(object.namespace.clone()).or_default();
+        let before = match record.clone() {
+            Some(record) => namespace.workloads.insert(object.name.clone(), record),
+            None => namespace.workloads.remove(&object.name),
+        };
+        if before == record {
+            return;
+        }
+        for workload in [before, record].into_iter().flatten() {
+            for service in namespace.selectors.candidates(&workload.labels) {
+                dirty.endpoints.insert((service.clone(), object.name.clone()));
+            }
+        }
+        dirty.workloads.insert((object.namespace.clone(), object.name.clone()));
+    }
+
+    pub(super) fn put_sidecar(
+        &mut self,
+        object: &Object,
+        record: Option<SidecarRecord>,
+        dirty: &mut Dirty,
+    ) {
+        let sidecars = Arc::make_mut(&mut self.current.sidecars);
+        if !sidecars.put(object, record) {
+            return;
+        }
+        dirty.sidecars = true;
+        let is_root = sidecars.is_root(&object.namespace);
+        for (namespace, of) in &self.namespaces {
+            if is_root || *namespace == object.namespace {
+                let names = of.workloads.keys();
+                dirty.workloads.extend(names.map(|name| (namespace.clone(), name.clone())));
+            }
+        }
+    }
+
+    pub(super) fn recompute_workload(
+        &mut self,
+        namespace: &Arc<str>,
+        name: &Arc<str>,
+        affected: &mut Affected,
+    ) {
+        let key = (namespace.clone(), name.clone());
+        let next = self.build_workload(namespace, name);
+        if self.current.workloads.get(&key).map(|it| &**it) == next.as_ref() {
+            return;
+        }
+        affected.workloads.insert(key.clone());
+        match next {
+            Some(next) => drop(self.current.workloads.insert(key, Arc::new(next))),
+            None => drop(self.current.workloads.remove(&key)),
+        }
+    }
+
+    fn build_workload(&self, namespace: &Arc<str>, name: &Arc<str>) -> Option<Workload> {
+        let around = self.namespaces.get(namespace)?;
+        let record = around.workloads.get(name)?;
+        let services: BTreeSet<&Object> = around.selectors.candidates(&record.labels).collect();
+        let mut inbound = Vec::new();
+        for object in services {
+            let Some(service) = self.services.get(object) else { continue };
+            let is_selected =
+                service.selector.as_ref().is_some_and(|selector| selects(selector, &record.labels));
+            for host in service.hosts.iter().filter(|_| is_selected) {
+                inbound.extend(service.ports.iter().map(|port| InboundPort {
+                    host: host.clone(),
+                    service_name: service.name.clone().unwrap_or_else(|| host.as_str().into()),
+                    service_namespace: object.namespace.clone(),
+                    service_port: port.number,
+                    target_port: port.on(record),
+                    protocol: port.protocol,
+                }));
+            }
+        }
+        Some(Workload {
+            name: name.clone(),
+            namespace: namespace.clone(),
+            service_account: record.service_account.clone(),
+            inbound,
+            labels: record.labels.clone(),
+            locality: record.locality.clone(),
+            network: record.network.clone(),
+            sidecar: self.current.sidecars.find(namespace, Some(&record.labels)).cloned(),
+        })
+    }
+}

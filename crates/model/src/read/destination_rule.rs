@@ -1,0 +1,134 @@
+//! A `DestinationRule`.
+
+mod load_balancer;
+mod pool;
+
+use meltemi_api::Resource;
+use meltemi_api::istio::destination_rule as api;
+use meltemi_api::istio::tls as api_tls;
+use meltemi_api::istio::traffic_policy as policy;
+use meltemi_names::{Host, expand_host};
+use meltemi_policy::destination::rule::{
+    ClientTls, ClientTlsMode, DestinationRule, OutlierDetection, PortTrafficPolicy,
+    ProxyProtocolVersion, RetryBudget, Subset, TrafficPolicy, TunnelSettings,
+};
+use serde_json::Value;
+
+pub(super) use pool::connection_pool;
+
+use super::{checked, count, millis};
+use crate::destinations::DestinationRuleRecord;
+use crate::record::Object;
+use crate::settings::Settings;
+
+/// Reads a destination rule; its host in full.
+pub(super) fn read(
+    object: &Object,
+    resource: &Value,
+    settings: &Settings,
+) -> Result<DestinationRuleRecord, String> {
+    let Resource::DestinationRule(resource) = checked(resource)? else {
+        return Err("it is not a DestinationRule".into());
+    };
+    let api::DestinationRuleSpec { host, traffic_policy, subsets, export_to, workload_selector } =
+        resource.spec;
+    let host = expand_host(&host, &object.namespace, &settings.suffix);
+    let host: Host = host.parse().map_err(|error| format!("spec.host: {error}"))?;
+    let default_export_to = || settings.export_to.destination_rules.clone();
+    let rule = DestinationRule {
+        name: object.name.to_string(),
+        namespace: object.namespace.to_string(),
+        created: resource.metadata.creation_timestamp,
+        host: host.to_string(),
+        export_to: if export_to.is_empty() { default_export_to() } else { export_to },
+        workload_selector: workload_selector.map(|it| it.match_labels),
+        traffic_policy: traffic_policy.map(read_policy),
+        subsets: subsets.into_iter().map(read_subset).collect(),
+    };
+    Ok(DestinationRuleRecord { host, rule })
+}
+
+fn read_subset(subset: api::Subset) -> Subset {
+    let api::Subset { name, labels, traffic_policy } = subset;
+    Subset { name, labels, traffic_policy: traffic_policy.map(read_policy) }
+}
+
+fn read_policy(given: policy::TrafficPolicy) -> TrafficPolicy {
+    TrafficPolicy {
+        load_balancer: given.load_balancer.map(load_balancer::read),
+        connection_pool: given.connection_pool.as_ref().map(connection_pool),
+        outlier_detection: given.outlier_detection.map(outlier_detection),
+        tls: given.tls.map(client_tls),
+        port_level_settings: given.port_level_settings.into_iter().filter_map(of_port).collect(),
+        tunnel: given.tunnel.map(|it| TunnelSettings {
+            use_post: it.protocol == "POST",
+            target_host: it.target_host.to_ascii_lowercase(),
+            target_port: it.target_port.number(),
+        }),
+        proxy_protocol: given.proxy_protocol.map(|it| match it.version {
+            Some(policy::ProxyProtocolVersion::V2) => ProxyProtocolVersion::V2,
+            Some(policy::ProxyProtocolVersion::V1) | None => ProxyProtocolVersion::V1,
+        }),
+        retry_budget: given.retry_budget.map(retry_budget),
+    }
+}
+
+/// The settings of one port; those that do not say of which were refused before.
+fn of_port(given: policy::PortTrafficPolicy) -> Option<PortTrafficPolicy> {
+    Some(PortTrafficPolicy {
+        port: given.port?.number?.number(),
+        load_balancer: given.load_balancer.map(load_balancer::read),
+        connection_pool: given.connection_pool.as_ref().map(connection_pool),
+        outlier_detection: given.outlier_detection.map(outlier_detection),
+        tls: given.tls.map(client_tls),
+    })
+}
+
+fn outlier_detection(given: policy::OutlierDetection) -> OutlierDetection {
+    OutlierDetection {
+        split_external_local_origin_errors: given.split_external_local_origin_errors,
+        consecutive_local_origin_failures: given.consecutive_local_origin_failures,
+        consecutive_gateway_errors: given.consecutive_gateway_errors,
+        consecutive_5xx_errors: given
+            .consecutive_5xx_errors
+            .or_else(|| count(given.consecutive_errors)),
+        interval_ms: given.interval.map(millis),
+        base_ejection_time_ms: given.base_ejection_time.map(millis),
+        max_ejection_percent: count(given.max_ejection_percent),
+        min_health_percent: count(given.min_health_percent),
+        // Istio's API does not have them.
+        success_rate: None,
+        failure_percentage: None,
+    }
+}
+
+fn client_tls(given: api_tls::ClientTls) -> ClientTls {
+    use api_tls::ClientTlsMode as Mode;
+    ClientTls {
+        mode: match given.mode {
+            Some(Mode::Disable) | None => ClientTlsMode::Disable,
+            Some(Mode::Simple) => ClientTlsMode::Simple,
+            Some(Mode::Mutual) => ClientTlsMode::Mutual,
+            Some(Mode::IstioMutual) => ClientTlsMode::IstioMutual,
+        },
+        client_certificate: given.client_certificate,
+        private_key: given.private_key,
+        ca_certificates: given.ca_certificates,
+        credential_name: given.credential_name,
+        subject_alt_names: given.subject_alt_names,
+        sni: given.sni,
+        insecure_skip_verify: given.insecure_skip_verify.unwrap_or_default(),
+        ca_crl: given.ca_crl,
+    }
+}
+
+fn retry_budget(given: policy::RetryBudget) -> RetryBudget {
+    let RetryBudget { percent, min_retry_concurrency } = RetryBudget::default();
+    RetryBudget {
+        percent: given.percent.unwrap_or(percent),
+        min_retry_concurrency: given.min_retry_concurrency.unwrap_or(min_retry_concurrency),
+    }
+}
+
+#[cfg(test)]
+mod tests;

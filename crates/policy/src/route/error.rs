@@ -1,0 +1,95 @@
+//! What can be wrong with rules, and where: told when they are compiled, so that nothing goes wrong on a request's
+//! way.
+
+use thiserror::Error;
+
+use super::connections::SubnetError;
+use super::pattern::PatternError;
+use crate::retry::UnknownCondition;
+
+/// Rules that are not used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("VirtualService {namespace}/{name}, {at}: {problem}")]
+pub struct CompileError {
+    /// The virtual service's namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The field, as in `http[2].match[0].uri`, with the route's name if it has one.
+    pub at: String,
+    /// What is wrong.
+    #[source]
+    pub problem: Box<Problem>,
+}
+
+/// What is wrong with a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Problem {
+    /// A regular expression.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// A condition for another attempt.
+    #[error(transparent)]
+    RetryOn(#[from] UnknownCondition),
+    /// A block of addresses.
+    #[error(transparent)]
+    Subnet(#[from] SubnetError),
+    /// Nobody is named.
+    #[error("no destination: name one")]
+    NoDestination,
+    /// Nobody has a share.
+    #[error("the weights of all destinations are 0, so that nobody is called: give each its share")]
+    NoWeight,
+    /// A status that is none, or not one of its kind.
+    #[error("{0} is not a status that can be answered here")]
+    Status(u16),
+    /// A text that would break the message that it is put into.
+    #[error("`{0}` has a character that cannot stand there")]
+    Text(String),
+    /// A header's name that is none.
+    #[error("`{0}` is not the name of a header")]
+    HeaderName(String),
+}
+
+/// A problem and the field that has it, on its way up to a [`CompileError`].
+#[derive(Debug)]
+pub(super) struct Flaw {
+    pub(super) at: String,
+    pub(super) problem: Problem,
+}
+
+impl Flaw {
+    pub(super) fn new(at: impl Into<String>, problem: impl Into<Problem>) -> Flaw {
+        Flaw { at: at.into(), problem: problem.into() }
+    }
+
+    /// The flaw as the field around sees it.
+    pub(super) fn under(self, parent: &str) -> Flaw {
+        Flaw { at: format!("{parent}.{}", self.at), ..self }
+    }
+}
+
+/// A text for a request's head: no spaces, nothing that ends a line.
+pub(super) fn check_target(at: &str, text: &str) -> Result<(), Flaw> {
+    match text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        true => Err(Flaw::new(at, Problem::Text(text.into()))),
+        false => Ok(()),
+    }
+}
+
+/// A header's value: nothing that ends a line.
+pub(super) fn check_value(at: &str, text: &str) -> Result<(), Flaw> {
+    match text.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
+        true => Err(Flaw::new(at, Problem::Text(text.into()))),
+        false => Ok(()),
+    }
+}
+
+/// A header's name (RFC 9110, `token`).
+pub(super) fn check_name(at: &str, name: &str) -> Result<(), Flaw> {
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match !name.is_empty() && name.bytes().all(is_token) {
+        true => Ok(()),
+        false => Err(Flaw::new(at, Problem::HeaderName(name.into()))),
+    }
+}

@@ -1,0 +1,56 @@
+//! What stays of an endpoint while it is reached in the same way, whatever else is said about it: a change of its weight
+//! costs no connection.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock;
+
+/// The next presence's id.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// An endpoint's presence, shared by all versions of its description under which it is reached in the same way.
+#[derive(Debug)]
+pub struct Presence {
+    /// Unique in this process; the key of its connections.
+    pub id: u64,
+    /// Since when it is there, by this process's clock.
+    pub since: Duration,
+    gone: AtomicBool,
+    /// Requests under way, from the moment of choice on. Counted only where a balancer looks at it.
+    active: AtomicU32,
+}
+
+impl Presence {
+    pub(super) fn new() -> Presence {
+        Presence {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            since: clock::now(),
+            gone: AtomicBool::new(false),
+            active: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether it was taken out of rotation: its connections must not be used for further requests. True from the moment
+    /// at which the snapshot without it was swapped in.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub(super) fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+    }
+
+    /// Requests under way.
+    pub fn active(&self) -> u32 {
+        self.active.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin(&self) {
+        self.active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.active.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,396 @@
+//! Tries endpoints of a cluster in turn, as the retry policy, the time and the circuit breaker allow.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use h2::Reason;
+use meltemi_policy::balance::Ask;
+use meltemi_policy::circuit::{Permit, Resource};
+use meltemi_policy::outlier;
+use meltemi_policy::retry::{Failed, RetryOn, RetryPolicy};
+use meltemi_policy::route::rule::Destination;
+use meltemi_telemetry::ResponseFlags;
+
+use super::changes::Changes;
+use super::deadline::{self, Deadline};
+use super::decide::inner;
+use super::goal::Named;
+use super::http::Served;
+use super::{mirror, sticky};
+use crate::clock;
+use crate::config::{Cluster, Endpoint};
+use crate::exchange::Call;
+use crate::finish::local::{is_not_delivered, respond};
+use crate::finish::outcome::Outcome;
+use crate::finish::pass_back::pass_back;
+use crate::http::forward;
+use crate::http::h1::parse::Malformed;
+use crate::http::head::ResponseHead;
+use crate::http::known::Known;
+use crate::upstream::attempt::{Answer, Failure, Missed, attempt};
+use crate::upstream::replay::Replay;
+use crate::upstream::route::{Place, Route};
+use crate::worker::Worker;
+
+/// An attempt that has less time than this cannot finish.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// How a request goes, as rules say.
+pub(crate) struct Way<'t> {
+    pub(crate) retry: &'t RetryPolicy,
+    /// For the whole answer.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) changes: Changes<'t>,
+    /// Who gets a copy.
+    pub(crate) mirrors: Vec<&'t Destination>,
+    pub(crate) spot: Option<&'t Rc<super::decide::Spot>>,
+}
+
+impl<'t> Way<'t> {
+    /// Without rules.
+    pub(crate) fn plain(worker: &'t Worker) -> Way<'t> {
+        Way {
+            retry: &worker.retry,
+            timeout: None,
+            changes: Changes::default(),
+            mirrors: Vec::new(),
+            spot: None,
+        }
+    }
+}
+
+/// A request to a cluster, over all its attempts.
+struct Run<'r> {
+    worker: &'r Rc<Worker>,
+    way: &'r Way<'r>,
+    deadline: Option<Deadline>,
+    hash: Option<u64>,
+    started: Instant,
+    made: u32,
+    /// The presences of the endpoints that attempts went to.
+    tried: Vec<u64>,
+    replay: Replay,
+    response: ResponseHead,
+    /// Leave for a retry, while it is under way.
+    retrying: Option<Permit>,
+    flags: ResponseFlags,
+}
+
+/// Serves a request.
+pub(crate) async fn run(
+    worker: &Rc<Worker>,
+    named: &Named,
+    way: &Way<'_>,
+    call: &mut Call<'_>,
+    served: &mut Served,
+    started: Instant,
+) -> Outcome {
+    let cluster = &named.cluster;
+    served.cluster = Some(cluster.clone());
+    let Some(_permit) = cluster.circuit.try_acquire(Resource::Requests) else {
+        let text = format!("too many requests are under way to {}", cluster.name);
+        return respond(call, 503, ResponseFlags::UO, &text, &[]).await;
+    };
+    let sticky = match cluster.is_hashing() {
+        true => sticky::find(cluster, call.head, || worker.random()),
+        false => sticky::Sticky::default(),
+    };
+    let mut run = Run {
+        worker,
+        way,
+        deadline: Deadline::of(call.head, way.timeout, started),
+        hash: sticky.hash,
+        started,
+        made: 0,
+        tried: Vec::new(),
+        replay: Replay::default(),
+        response: worker.lend_head(),
+        retrying: None,
+        flags: ResponseFlags::NONE,
+    };
+    loop {
+        run.made += 1;
+        // The configuration may have changed since the last attempt.
+        let newer = (run.made > 1).then(|| named.now(worker));
+        let current = newer.as_ref().unwrap_or(cluster);
+        let Some((index, endpoint)) = run.pick(current) else {
+            let text = no_endpoint(current);
+            return respond(call, 503, ResponseFlags::UH, &text, &[]).await;
+        };
+        let endpoint = endpoint.clone();
+        if !run.wait(&endpoint, call).await {
+            return gone(&run.replay);
+        }
+        served.endpoint = Some(endpoint.clone());
+        let _active = current.begin(&endpoint);
+        let place = Place::Endpoint(current.clone(), endpoint.clone());
+        let route = Route { place, inner: inner(current.protocol, call.head.version) };
+        let attempted = run.attempt(&route, call).await;
+        let failed = run.judge(&endpoint, &attempted);
+        record(current, index, &attempted, failed, run.response.status);
+        if let Some(failed) = failed
+            && run.would_try_again(call.head.method(), failed)
+        {
+            if run.may_try_again(current) {
+                run.tried.push(endpoint.presence.id);
+                if let Ok(answer) = attempted {
+                    put_aside(worker, &route, answer, &run.response);
+                }
+                continue;
+            }
+            run.flags |= ResponseFlags::URX;
+        }
+        if let Some(spot) = way.spot {
+            mirror::send(worker, spot, &way.mirrors, call, &run.replay);
+        }
+        return run.conclude(&route, call, attempted, sticky.set_cookie).await;
+    }
+}
+
+fn no_endpoint(cluster: &Cluster) -> String {
+    match &cluster.subset {
+        None => format!("service {} has no endpoint that is ready", cluster.host),
+        Some(subset) => {
+            format!("subset {subset} of service {} has no endpoint that is ready", cluster.host)
+        }
+    }
+}
+
+impl Run<'_> {
+    fn pick<'c>(&self, cluster: &'c Cluster) -> Option<(usize, &'c Arc<Endpoint>)> {
+        let policy = self.way.retry;
+        let tried = if policy.ignore_previous_hosts { &*self.tried } else { &[] };
+        let avoid = match policy.remote_localities && !self.tried.is_empty() {
+            true => cluster.priorities(&self.tried),
+            false => 0,
+        };
+        let (random, now) = (self.worker.random(), clock::at(self.started));
+        cluster.pick(&Ask { random, now, hash: self.hash, avoid }, tried)
+    }
+
+    /// Waits before another attempt; false if the caller is gone meanwhile. Without a rule of the user's an endpoint that
+    /// has not failed is tried at once.
+    async fn wait(&self, endpoint: &Endpoint, call: &mut Call<'_>) -> bool {
+        let policy = self.way.retry;
+        let is_new = !self.tried.contains(&endpoint.presence.id);
+        if self.made == 1 || (is_new && policy.on == RetryOn::Safe) {
+            return true;
+        }
+        let random = self.worker.random();
+        let next = policy.next_attempt(self.made - 1, random, self.left(), LEAST);
+        let wait = next.map(|next| next.wait).unwrap_or_default();
+        pause(call, wait).await
+    }
+
+    /// What is left of the time for the whole answer.
+    fn left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.left(Instant::now()))
+    }
+
+    async fn attempt(&mut self, route: &Route, call: &mut Call<'_>) -> Result<Answer, Missed> {
+        forward::set_attempt(call.head, self.made);
+        let limit = self.way.retry.attempt_timeout(self.left());
+        let is_fresh = self.made > 1;
+        let (worker, replay, response) = (self.worker, &mut self.replay, &mut self.response);
+        let Some(limit) = limit else {
+            return attempt(worker, route, is_fresh, call, replay, response).await;
+        };
+        deadline::tell(call.head, limit);
+        let attempt = attempt(worker, route, is_fresh, call, replay, response);
+        let in_time = tokio::time::timeout(limit, attempt).await;
+        in_time.unwrap_or_else(|_| {
+            let is_all = self.deadline.is_some_and(|it| it.left(Instant::now()).is_zero());
+            Err(Missed::Endpoint(Failure {
+                failed: if is_all { Failed::TimedOut } else { Failed::PerTryTimedOut },
+                flags: ResponseFlags::UT,
+                detail: "upstream request timeout".into(),
+                was_reused: false,
+            }))
+        })
+    }
+
+    /// What the retry policy has to know of an attempt; `None` where nothing can be made better.
+    fn judge(&self, endpoint: &Endpoint, attempted: &Result<Answer, Missed>) -> Option<Failed> {
+        let response = &self.response;
+        match attempted {
+            Ok(_) if endpoint.tls.is_some() && is_not_delivered(response) => {
+                Some(Failed::NotDelivered)
+            }
+            Ok(_) => {
+                let fields = &response.fields;
+                let grpc = fields
+                    .find(Known::GrpcStatus)
+                    .and_then(|it| std::str::from_utf8(it).ok()?.trim().parse::<u16>().ok());
+                let is_fine = response.status < 300 && grpc.is_none_or(|status| status == 0);
+                if is_fine && self.way.retry.on == RetryOn::Safe {
+                    return None;
+                }
+                let is_limited = fields.find_name(b"x-envoy-ratelimited").is_some();
+                Some(Failed::of_answer(response.status, grpc, is_limited))
+            }
+            Err(Missed::Endpoint(failure)) => Some(failure.failed),
+            Err(Missed::CallerGone | Missed::Malformed(_)) => None,
+        }
+    }
+
+    /// Whether another attempt could make it better, if there were no limit to them.
+    fn would_try_again(&self, method: &[u8], failed: Failed) -> bool {
+        let (policy, is_replayable) = (self.way.retry, self.replay.kept().is_some());
+        policy.attempts > 0 && policy.again(1, method, failed, is_replayable)
+    }
+
+    /// Whether another attempt is within its limits; then it has leave to be made.
+    fn may_try_again(&mut self, cluster: &Cluster) -> bool {
+        if self.made > self.way.retry.attempts || self.left().is_some_and(|left| left <= LEAST) {
+            return false;
+        }
+        // The one before is over.
+        self.retrying = None;
+        self.retrying = cluster.circuit.try_acquire(Resource::Retries);
+        self.retrying.is_some()
+    }
+
+    /// Passes on what the last attempt brought.
+    async fn conclude(
+        mut self,
+        route: &Route,
+        call: &mut Call<'_>,
+        attempted: Result<Answer, Missed>,
+        set_cookie: Option<String>,
+    ) -> Outcome {
+        if attempted.is_ok() {
+            self.way.changes.apply(&mut self.response.fields);
+            if let Some(cookie) = set_cookie {
+                self.response.fields.push(b"set-cookie", cookie.as_bytes());
+            }
+        }
+        let Run { worker, deadline, response, replay, flags, .. } = self;
+        let (status, has_answer) = (response.status, attempted.is_ok());
+        let concluding = conclude(worker, route, call, attempted, response, replay, self.made);
+        // An answer of our own is short, and late already.
+        let mut outcome = match deadline.filter(|_| has_answer) {
+            None => concluding.await,
+            Some(deadline) => {
+                let in_time = tokio::time::timeout_at(deadline.at.into(), concluding).await;
+                in_time.unwrap_or_else(|_| Outcome {
+                    may_continue: false,
+                    ..Outcome::of(status, ResponseFlags::UT)
+                })
+            }
+        };
+        if has_answer && outcome.flags.contains(ResponseFlags::UT) {
+            call.reply.break_off(Reason::CANCEL);
+        }
+        outcome.flags |= flags;
+        outcome
+    }
+}
+
+/// Waits; false if the caller is gone meanwhile.
+pub(crate) async fn pause(call: &mut Call<'_>, wait: Duration) -> bool {
+    if wait.is_zero() {
+        return true;
+    }
+    tokio::select! {
+        () = tokio::time::sleep(wait) => true,
+        () = std::future::poll_fn(|cx| call.poll_gone(cx)) => false,
+    }
+}
+
+/// Tells outlier detection how the attempt ended.
+fn record(
+    cluster: &Cluster,
+    index: usize,
+    attempted: &Result<Answer, Missed>,
+    failed: Option<Failed>,
+    status: u16,
+) {
+    let outcome = match (attempted, failed) {
+        (Ok(_), Some(Failed::GrpcStatus(grpc))) => outlier::Outcome::Answered(http_status(grpc)),
+        (Ok(_), _) => outlier::Outcome::Answered(status),
+        (Err(Missed::Endpoint(_)), Some(Failed::TimedOut | Failed::PerTryTimedOut)) => {
+            outlier::Outcome::TimedOut
+        }
+        (Err(Missed::Endpoint(_)), _) => outlier::Outcome::Unreachable,
+        (Err(Missed::CallerGone | Missed::Malformed(_)), _) => return,
+    };
+    cluster.record(index, outcome);
+}
+
+/// The HTTP status that stands for a status of gRPC (Envoy's `Grpc::Utility::grpcToHttpStatus`).
+fn http_status(grpc: u16) -> u16 {
+    match grpc {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
+}
+
+/// An answer that is not passed on: its connection serves again if the answer has come to its end already.
+fn put_aside(worker: &Worker, route: &Route, answer: Answer, response: &ResponseHead) {
+    if let Answer::H1(mut connection) = answer
+        && let Some(key) = route.key()
+        && response.keep_alive
+        && connection.writer.is_done()
+        && connection.reader.discard()
+    {
+        worker.pool.put(key, route.endpoint(), connection, Instant::now());
+    }
+}
+
+/// Passes on what the last attempt brought.
+pub(crate) async fn conclude(
+    worker: &Rc<Worker>,
+    route: &Route,
+    call: &mut Call<'_>,
+    attempted: Result<Answer, Missed>,
+    response: ResponseHead,
+    replay: Replay,
+    made: u32,
+) -> Outcome {
+    let answer = match attempted {
+        Ok(answer) => answer,
+        Err(Missed::CallerGone) => return gone(&replay),
+        Err(Missed::Malformed(why)) => return malformed(call, why, &replay).await,
+        Err(Missed::Endpoint(failure)) => return give_up(call, &failure, made, &replay).await,
+    };
+    pass_back(worker, route, call, answer, response, replay).await
+}
+
+/// The outcome when the caller went away before the answer began.
+pub(crate) fn gone(replay: &Replay) -> Outcome {
+    Outcome { received: replay.passed(), may_continue: false, ..Outcome::of(0, ResponseFlags::DC) }
+}
+
+/// The outcome when the caller's body could not be read on.
+pub(crate) async fn malformed(call: &mut Call<'_>, why: Malformed, replay: &Replay) -> Outcome {
+    call.reply.close_after();
+    let outcome = respond(call, why.status(), ResponseFlags::DPE, &why.to_string(), &[]).await;
+    Outcome { received: replay.passed(), may_continue: false, ..outcome }
+}
+
+async fn give_up(call: &mut Call<'_>, failure: &Failure, made: u32, replay: &Replay) -> Outcome {
+    let is_late = matches!(failure.failed, Failed::TimedOut | Failed::PerTryTimedOut);
+    let (status, text) = match is_late {
+        true => (504, "upstream request timeout".to_owned()),
+        false => (
+            503,
+            format!(
+                "upstream connect error or reset before an answer, after {made} attempts: {}",
+                failure.detail
+            ),
+        ),
+    };
+    let outcome = respond(call, status, failure.flags, &text, &[]).await;
+    Outcome { received: replay.passed(), ..outcome }
+}

@@ -1,0 +1,111 @@
+//! The cluster that a request or connection goes to, as rules name it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use meltemi_policy::route::rule::Destination;
+use meltemi_telemetry::ResponseFlags;
+
+use super::decide::{ON_DEMAND, Refusal, Spot, is_own_address, no_port, refusal};
+use crate::config::{Cluster, Lookup, Service};
+use crate::worker::Worker;
+
+/// Where it goes.
+#[derive(Debug, Clone)]
+pub(crate) enum Goal {
+    /// To endpoints.
+    Cluster(Named),
+    /// To the host itself, which is known but has no endpoints here.
+    Outside(Arc<str>, u16),
+}
+
+/// A cluster, and how to find it again when the configuration has changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    name: Arc<str>,
+    port: u16,
+    subset: Option<Arc<str>>,
+    pub(crate) cluster: Arc<Cluster>,
+}
+
+impl Named {
+    /// The cluster as it is now; the one before where there is none any more.
+    pub(crate) fn now(&self, worker: &Worker) -> Arc<Cluster> {
+        let found = worker.shared.mesh.find(&self.name).and_then(|service| {
+            match &self.subset {
+                None => service.cluster(self.port),
+                Some(subset) => service.subset(self.port, subset),
+            }
+            .cloned()
+        });
+        found.unwrap_or_else(|| self.cluster.clone())
+    }
+}
+
+/// The host itself that was asked for.
+pub(crate) fn of_spot(spot: &Spot) -> Result<Goal, Refusal> {
+    let Some(cluster) = &spot.cluster else {
+        let text = no_port(&spot.service, spot.port);
+        return Err(refusal(503, ResponseFlags::NR, text));
+    };
+    Ok(goal(&spot.name, cluster.clone(), None))
+}
+
+/// The destination of a rule for a host that was asked for. What is not known yet is asked of the control plane.
+pub(crate) async fn of_rule(
+    worker: &Worker,
+    spot: &Rc<Spot>,
+    destination: &Destination,
+) -> Result<Goal, Refusal> {
+    let host = &*destination.host;
+    let (name, service) = match host == &*spot.service.host {
+        true => (spot.name.clone(), spot.service.clone()),
+        false => match worker.shared.mesh.fetch(host, ON_DEMAND).await {
+            Lookup::Found(service) => (host.into(), service),
+            Lookup::Unknown => {
+                let text = format!("the route leads to {host}, which is no service of the mesh");
+                return Err(refusal(503, ResponseFlags::NC, text));
+            }
+            Lookup::Unreachable(reason) => {
+                let text = format!("the control plane did not say what {host} is: {reason}");
+                return Err(refusal(503, ResponseFlags::NC, text));
+            }
+        },
+    };
+    let port = destination.port.unwrap_or_else(|| port_of(&service, spot.port));
+    let Some(whole) = service.cluster(port) else {
+        return Err(refusal(503, ResponseFlags::NC, no_port(&service, port)));
+    };
+    let Some(subset) = &destination.subset else {
+        return Ok(goal(&name, whole.clone(), None));
+    };
+    match service.subset(port, subset) {
+        Some(part) => Ok(goal(&name, part.clone(), Some(subset))),
+        None => {
+            let text = format!(
+                "the route leads to subset {subset} of {host}, which no DestinationRule has"
+            );
+            Err(refusal(503, ResponseFlags::NC, text))
+        }
+    }
+}
+
+/// Where a rule names no port: the only one, else the one that was asked for.
+fn port_of(service: &Service, asked: u16) -> u16 {
+    match &*service.clusters {
+        [only] => only.port,
+        _ => asked,
+    }
+}
+
+fn goal(name: &Arc<str>, cluster: Arc<Cluster>, subset: Option<&str>) -> Goal {
+    match is_own_address(&cluster) {
+        true => Goal::Outside(name.clone(), cluster.port),
+        false => Goal::Cluster(Named {
+            name: name.clone(),
+            port: cluster.port,
+            subset: subset.map(Into::into),
+            cluster,
+        }),
+    }
+}

@@ -1,0 +1,126 @@
+//! What a request is hashed by, where the same endpoint is to serve the same thing.
+
+use std::time::Duration;
+
+use meltemi_policy::balance::hash;
+use meltemi_policy::destination::rule::{HashKey, HttpCookie};
+
+use crate::config::Cluster;
+use crate::http::head::RequestHead;
+use crate::http::known::Known;
+use crate::outbound::view::View;
+use meltemi_policy::route::Request;
+
+/// The hash, and the cookie that the answer has to set so that the next request has it too.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sticky {
+    pub(crate) hash: Option<u64>,
+    pub(crate) set_cookie: Option<String>,
+}
+
+/// Finds what the cluster's policy hashes requests by. `random` becomes the value of a cookie that is made here.
+pub(crate) fn find(cluster: &Cluster, head: &RequestHead, random: impl FnOnce() -> u64) -> Sticky {
+    let balancer = cluster.policy.load_balancer.as_ref();
+    let Some(rule) = balancer.and_then(|it| it.consistent_hash.as_ref()) else {
+        return Sticky::default();
+    };
+    let of = |value: Option<Vec<u8>>| Sticky { hash: value.map(|it| hash(&it)), set_cookie: None };
+    match &rule.key {
+        None => Sticky::default(),
+        Some(HashKey::HttpHeaderName(name)) => {
+            let view = View { head, port: cluster.port };
+            of(view.header(name).map(|value| value.into_owned()))
+        }
+        Some(HashKey::HttpQueryParameterName(name)) => {
+            of(parameter(head.target(), name.as_bytes()).map(<[u8]>::to_vec))
+        }
+        // The application beside this proxy is the one caller.
+        Some(HashKey::UseSourceIp) => of(Some(b"127.0.0.1".to_vec())),
+        Some(HashKey::HttpCookie(cookie)) => match crumb(head, cookie.name.as_bytes()) {
+            Some(value) => of(Some(value.to_vec())),
+            None => bake(cookie, random),
+        },
+    }
+}
+
+/// A cookie's value.
+fn crumb<'h>(head: &'h RequestHead, name: &[u8]) -> Option<&'h [u8]> {
+    let pairs = head.fields.find_all(Known::Cookie).flat_map(|value| value.split(|it| *it == b';'));
+    let mut pairs = pairs.filter_map(|pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        Some((pair[..at].trim_ascii(), pair[at + 1..].trim_ascii()))
+    });
+    let value = pairs.find(|(own, _)| *own == name)?.1;
+    Some(value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(value))
+}
+
+/// The first value of a query's parameter.
+fn parameter<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
+    let at = target.iter().position(|byte| *byte == b'?')?;
+    target[at + 1..]
+        .split(|byte| *byte == b'&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
+}
+
+/// Makes a cookie, if the rule has a life for it.
+fn bake(rule: &HttpCookie, random: impl FnOnce() -> u64) -> Sticky {
+    let Some(ttl) = rule.ttl_ms else { return Sticky::default() };
+    let value = format!("{:016x}", random());
+    let mut cookie = format!("{}=\"{value}\"", rule.name);
+    if ttl > 0 {
+        cookie += &format!("; Max-Age={}", Duration::from_millis(ttl).as_secs());
+    }
+    if !rule.path.is_empty() {
+        cookie += &format!("; Path={}", rule.path);
+    }
+    for attribute in &rule.attributes {
+        cookie += &match &*attribute.value {
+            "" => format!("; {}", attribute.name),
+            value => format!("; {}={value}", attribute.name),
+        };
+    }
+    cookie += "; HttpOnly";
+    Sticky { hash: Some(hash(value.as_bytes())), set_cookie: Some(cookie) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_found_and_made() {
+        let mut head = RequestHead::default();
+        head.fields.push(b"cookie", b"a=1; user=\"x y\" ;b");
+        head.fields.push(b"cookie", b"c=3");
+        for (name, value) in
+            [("a", Some("1")), ("user", Some("x y")), ("c", Some("3")), ("b", None), ("d", None)]
+        {
+            assert_eq!(crumb(&head, name.as_bytes()), value.map(str::as_bytes), "{name}");
+        }
+        let rule = HttpCookie {
+            name: "user".into(),
+            path: "/shop".into(),
+            ttl_ms: Some(60_000),
+            attributes: Vec::new(),
+        };
+        let made = bake(&rule, || 7);
+        let expected = "user=\"0000000000000007\"; Max-Age=60; Path=/shop; HttpOnly";
+        assert_eq!(made.set_cookie.as_deref(), Some(expected));
+        assert_eq!(made.hash, Some(hash(b"0000000000000007")));
+        assert_eq!(bake(&HttpCookie { ttl_ms: None, ..rule }, || 7), Sticky::default());
+    }
+
+    #[test]
+    fn parameters_are_found_in_the_query_only() {
+        for (target, expected) in [
+            ("/a?user=1&x=2", Some("1")),
+            ("/a?x=2&user=", Some("")),
+            ("/user=1", None),
+            ("/a?users=1", None),
+            ("/a?user", None),
+        ] {
+            let found = parameter(target.as_bytes(), b"user");
+            assert_eq!(found, expected.map(str::as_bytes), "{target}");
+        }
+    }
+}
