@@ -35,6 +35,8 @@ pub enum Kind {
     Relay,
     /// Meltemi.
     Meltemi,
+    /// Meltemi with rules for the service: all that can be on is on.
+    Rules,
     /// Envoy.
     Envoy,
     /// nginx.
@@ -50,6 +52,7 @@ impl Kind {
             Kind::Direct => "direct",
             Kind::Relay => "relay",
             Kind::Meltemi => "meltemi",
+            Kind::Rules => "rules",
             Kind::Envoy => "envoy",
             Kind::Nginx => "nginx",
             Kind::Haproxy => "haproxy",
@@ -285,7 +288,7 @@ impl Field {
                 None
             }
             Kind::Relay => relay::start(&mut starting)?,
-            Kind::Meltemi => meltemi::start(&mut starting).await?,
+            Kind::Meltemi | Kind::Rules => meltemi::start(&mut starting).await?,
             Kind::Envoy | Kind::Nginx | Kind::Haproxy => peer::start(&mut starting)?,
         };
         if skipped.is_some() {

@@ -107,6 +107,8 @@ pub enum Peer {
     Nginx,
     /// The binary `haproxy` on PATH, or what HAPROXY names
     Haproxy,
+    /// Meltemi itself with rules for the service: all that can be on is on
+    Rules,
     /// No peer
     None,
 }
@@ -132,6 +134,7 @@ impl Options {
                 Peer::Envoy => Kind::Envoy,
                 Peer::Nginx => Kind::Nginx,
                 Peer::Haproxy => Kind::Haproxy,
+                Peer::Rules => Kind::Rules,
                 Peer::None => continue,
             };
             if !kinds.contains(&kind) {

@@ -144,6 +144,7 @@ impl Panel {
 fn colour(kind: Kind) -> &'static str {
     match kind {
         Kind::Meltemi => "#1b7f8c",
+        Kind::Rules => "#0d4f57",
         Kind::Direct | Kind::Relay => "#cfd8dc",
         Kind::Envoy | Kind::Nginx | Kind::Haproxy => "#90a4ae",
     }

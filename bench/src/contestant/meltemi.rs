@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::change::{Api, Changer};
-use super::{Place, READY, Special, Starting};
+use super::{Kind, Place, READY, Special, Starting};
 use crate::error::BenchError;
 use crate::process::Process;
 use crate::scenario::{Topology, Wire};
@@ -22,8 +22,6 @@ const PORT: u16 = 9080;
 const SLOWED: u32 = 4;
 /// The host of the endpoints that have no sidecar.
 const EXTERNAL: &str = "bench.example.com";
-/// The directory of the control plane's state, and the other commands' way to it.
-const STATE: &str = "meltemi";
 /// How long `meltemi apply` may take.
 const APPLY: Duration = Duration::from_secs(30);
 
@@ -52,7 +50,7 @@ pub(super) async fn start(starting: &mut Starting<'_>) -> Result<Option<String>,
             "there is no `meltemi` beside this binary: cargo build --release -p meltemi".to_owned(),
         ));
     };
-    let state = format!("--state-dir={}", starting.directory.join(STATE).display());
+    let state = format!("--state-dir={}", state_dir(starting).display());
     start_control(starting, &program, &state).await?;
     apply(starting, &program, &state).await?;
     if starting.setup.topology == Topology::Pair {
@@ -62,6 +60,11 @@ pub(super) async fn start(starting: &mut Starting<'_>) -> Result<Option<String>,
     }
     start_front(starting, &program, &state).await?;
     Ok(None)
+}
+
+/// The directory of the control plane's state, and the other commands' way to it.
+fn state_dir(starting: &Starting<'_>) -> PathBuf {
+    starting.directory.join(starting.contestant.kind.name())
 }
 
 /// The binary beside this one.
@@ -104,7 +107,11 @@ async fn apply(starting: &Starting<'_>, program: &Path, state: &str) -> Result<(
         (_, Topology::Pair) => include_str!("../../peers/meltemi/pair.yaml"),
         (_, Topology::Single) => include_str!("../../peers/meltemi/single.yaml"),
     };
-    let template = repeat(template, starting.special.services.unwrap_or(NAMES));
+    let mut template = template.to_owned();
+    if starting.contestant.kind == Kind::Rules {
+        template += include_str!("../../peers/meltemi/rules.yaml");
+    }
+    let template = repeat(&template, starting.special.services.unwrap_or(NAMES));
     let (name, protocol) = protocol(starting.setup.wire);
     let values = [("port_name", name.to_owned()), ("port_protocol", protocol.to_owned())];
     let text =
@@ -113,7 +120,7 @@ async fn apply(starting: &Starting<'_>, program: &Path, state: &str) -> Result<(
             reason: "the file names a value that there is not".to_owned(),
             said,
         })?;
-    let file = starting.directory.join("meltemi-bench.yaml");
+    let file = state_dir(starting).with_extension("yaml");
     std::fs::write(&file, text).map_err(BenchError::system(format!("write {}", file.display())))?;
     let words = ["apply".to_owned(), format!("--filename={}", file.display()), state.to_owned()];
     let mut apply = Process::start("meltemi-apply", program, &words, starting.directory)?;
@@ -191,7 +198,7 @@ fn front(starting: &Starting<'_>) -> (Place, Vec<String>) {
 }
 
 fn changer(starting: &Starting<'_>, admin: SocketAddr) -> Result<Changer, BenchError> {
-    let path = starting.directory.join(STATE).join("control.json");
+    let path = state_dir(starting).join("control.json");
     let text = std::fs::read_to_string(&path);
     let text = text.map_err(BenchError::system(format!("read {}", path.display())))?;
     let Control { api, token } =

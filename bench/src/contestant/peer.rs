@@ -30,7 +30,7 @@ fn template(kind: Kind, wire: Wire, special: &Special, place: Place) -> Option<&
         Kind::Envoy => envoy(wire.carried(), place),
         Kind::Nginx => nginx(wire, place),
         Kind::Haproxy => haproxy(wire.carried(), place),
-        Kind::Direct | Kind::Relay | Kind::Meltemi => None,
+        Kind::Direct | Kind::Relay | Kind::Meltemi | Kind::Rules => None,
     }
 }
 

@@ -70,8 +70,6 @@ struct Run<'r> {
     made: u32,
     /// The presences of the endpoints that attempts went to.
     tried: Vec<u64>,
-    replay: Replay,
-    response: ResponseHead,
     /// Leave for a retry, while it is under way.
     retrying: Option<Permit>,
     flags: ResponseFlags,
@@ -104,11 +102,10 @@ pub(crate) async fn run(
         started,
         made: 0,
         tried: Vec::new(),
-        replay: Replay::default(),
-        response: worker.lend_head(),
         retrying: None,
         flags: ResponseFlags::NONE,
     };
+    let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     loop {
         run.made += 1;
         // The configuration may have changed since the last attempt.
@@ -120,31 +117,51 @@ pub(crate) async fn run(
         };
         let endpoint = endpoint.clone();
         if !run.wait(&endpoint, call).await {
-            return gone(&run.replay);
+            return gone(&replay);
         }
         served.endpoint = Some(endpoint.clone());
         let _active = current.begin(&endpoint);
         let place = Place::Endpoint(current.clone(), endpoint.clone());
         let route = Route { place, inner: inner(current.protocol, call.head.version) };
-        let attempted = run.attempt(&route, call).await;
-        let failed = run.judge(&endpoint, &attempted);
-        record(current, index, &attempted, failed, run.response.status);
+        let attempted = run.attempt(&route, call, &mut replay, &mut response).await;
+        let failed = run.judge(&endpoint, &attempted, &response);
+        record(current, index, &attempted, failed, response.status);
         if let Some(failed) = failed
-            && run.would_try_again(call.head.method(), failed)
+            && run.would_try_again(call.head.method(), failed, &replay)
         {
             if run.may_try_again(current) {
                 run.tried.push(endpoint.presence.id);
                 if let Ok(answer) = attempted {
-                    put_aside(worker, &route, answer, &run.response);
+                    put_aside(worker, &route, answer, &response);
                 }
                 continue;
             }
             run.flags |= ResponseFlags::URX;
         }
         if let Some(spot) = way.spot {
-            mirror::send(worker, spot, &way.mirrors, call, &run.replay);
+            mirror::send(worker, spot, &way.mirrors, call, &replay);
         }
-        return run.conclude(&route, call, attempted, sticky.set_cookie).await;
+        if attempted.is_ok() {
+            way.changes.apply(&mut response.fields);
+            if let Some(cookie) = &sticky.set_cookie {
+                response.fields.push(b"set-cookie", cookie.as_bytes());
+            }
+        }
+        let status = response.status;
+        let mut outcome = match run.deadline.filter(|_| attempted.is_ok()) {
+            None => conclude(worker, &route, call, attempted, response, replay, run.made).await,
+            Some(deadline) => {
+                let concluding =
+                    conclude(worker, &route, call, attempted, response, replay, run.made);
+                // Boxed, so that requests without a deadline do not carry its room.
+                Box::pin(in_time(deadline, status, concluding)).await
+            }
+        };
+        if outcome.flags.contains(ResponseFlags::UT) && !outcome.may_continue {
+            call.reply.break_off(Reason::CANCEL);
+        }
+        outcome.flags |= run.flags;
+        return outcome;
     }
 }
 
@@ -188,17 +205,23 @@ impl Run<'_> {
         self.deadline.map(|deadline| deadline.left(Instant::now()))
     }
 
-    async fn attempt(&mut self, route: &Route, call: &mut Call<'_>) -> Result<Answer, Missed> {
+    async fn attempt(
+        &self,
+        route: &Route,
+        call: &mut Call<'_>,
+        replay: &mut Replay,
+        response: &mut ResponseHead,
+    ) -> Result<Answer, Missed> {
         forward::set_attempt(call.head, self.made);
         let limit = self.way.retry.attempt_timeout(self.left());
         let is_fresh = self.made > 1;
-        let (worker, replay, response) = (self.worker, &mut self.replay, &mut self.response);
+        let worker = self.worker;
         let Some(limit) = limit else {
             return attempt(worker, route, is_fresh, call, replay, response).await;
         };
         deadline::tell(call.head, limit);
         let attempt = attempt(worker, route, is_fresh, call, replay, response);
-        let in_time = tokio::time::timeout(limit, attempt).await;
+        let in_time = Box::pin(tokio::time::timeout(limit, attempt)).await;
         in_time.unwrap_or_else(|_| {
             let is_all = self.deadline.is_some_and(|it| it.left(Instant::now()).is_zero());
             Err(Missed::Endpoint(Failure {
@@ -211,8 +234,12 @@ impl Run<'_> {
     }
 
     /// What the retry policy has to know of an attempt; `None` where nothing can be made better.
-    fn judge(&self, endpoint: &Endpoint, attempted: &Result<Answer, Missed>) -> Option<Failed> {
-        let response = &self.response;
+    fn judge(
+        &self,
+        endpoint: &Endpoint,
+        attempted: &Result<Answer, Missed>,
+        response: &ResponseHead,
+    ) -> Option<Failed> {
         match attempted {
             Ok(_) if endpoint.tls.is_some() && is_not_delivered(response) => {
                 Some(Failed::NotDelivered)
@@ -230,13 +257,13 @@ impl Run<'_> {
                 Some(Failed::of_answer(response.status, grpc, is_limited))
             }
             Err(Missed::Endpoint(failure)) => Some(failure.failed),
-            Err(Missed::CallerGone | Missed::Malformed(_)) => None,
+            Err(Missed::CallerGone | Missed::Malformed(_) | Missed::Overflow(_)) => None,
         }
     }
 
     /// Whether another attempt could make it better, if there were no limit to them.
-    fn would_try_again(&self, method: &[u8], failed: Failed) -> bool {
-        let (policy, is_replayable) = (self.way.retry, self.replay.kept().is_some());
+    fn would_try_again(&self, method: &[u8], failed: Failed, replay: &Replay) -> bool {
+        let (policy, is_replayable) = (self.way.retry, replay.kept().is_some());
         policy.attempts > 0 && policy.again(1, method, failed, is_replayable)
     }
 
@@ -250,41 +277,17 @@ impl Run<'_> {
         self.retrying = cluster.circuit.try_acquire(Resource::Retries);
         self.retrying.is_some()
     }
+}
 
-    /// Passes on what the last attempt brought.
-    async fn conclude(
-        mut self,
-        route: &Route,
-        call: &mut Call<'_>,
-        attempted: Result<Answer, Missed>,
-        set_cookie: Option<String>,
-    ) -> Outcome {
-        if attempted.is_ok() {
-            self.way.changes.apply(&mut self.response.fields);
-            if let Some(cookie) = set_cookie {
-                self.response.fields.push(b"set-cookie", cookie.as_bytes());
-            }
-        }
-        let Run { worker, deadline, response, replay, flags, .. } = self;
-        let (status, has_answer) = (response.status, attempted.is_ok());
-        let concluding = conclude(worker, route, call, attempted, response, replay, self.made);
-        // An answer of our own is short, and late already.
-        let mut outcome = match deadline.filter(|_| has_answer) {
-            None => concluding.await,
-            Some(deadline) => {
-                let in_time = tokio::time::timeout_at(deadline.at.into(), concluding).await;
-                in_time.unwrap_or_else(|_| Outcome {
-                    may_continue: false,
-                    ..Outcome::of(status, ResponseFlags::UT)
-                })
-            }
-        };
-        if has_answer && outcome.flags.contains(ResponseFlags::UT) {
-            call.reply.break_off(Reason::CANCEL);
-        }
-        outcome.flags |= flags;
-        outcome
-    }
+/// The rest of an answer, as long as there is time.
+async fn in_time(
+    deadline: Deadline,
+    status: u16,
+    concluding: impl Future<Output = Outcome>,
+) -> Outcome {
+    let concluded = tokio::time::timeout_at(deadline.at.into(), concluding).await;
+    concluded
+        .unwrap_or_else(|_| Outcome { may_continue: false, ..Outcome::of(status, ResponseFlags::UT) })
 }
 
 /// Waits; false if the caller is gone meanwhile.
@@ -313,7 +316,7 @@ fn record(
             outlier::Outcome::TimedOut
         }
         (Err(Missed::Endpoint(_)), _) => outlier::Outcome::Unreachable,
-        (Err(Missed::CallerGone | Missed::Malformed(_)), _) => return,
+        (Err(Missed::CallerGone | Missed::Malformed(_) | Missed::Overflow(_)), _) => return,
     };
     cluster.record(index, outcome);
 }
@@ -362,6 +365,7 @@ pub(crate) async fn conclude(
         Ok(answer) => answer,
         Err(Missed::CallerGone) => return gone(&replay),
         Err(Missed::Malformed(why)) => return malformed(call, why, &replay).await,
+        Err(Missed::Overflow(text)) => return overflow(call, &text, &replay).await,
         Err(Missed::Endpoint(failure)) => return give_up(call, &failure, made, &replay).await,
     };
     pass_back(worker, route, call, answer, response, replay).await
@@ -377,6 +381,13 @@ pub(crate) async fn malformed(call: &mut Call<'_>, why: Malformed, replay: &Repl
     call.reply.close_after();
     let outcome = respond(call, why.status(), ResponseFlags::DPE, &why.to_string(), &[]).await;
     Outcome { received: replay.passed(), may_continue: false, ..outcome }
+}
+
+/// The answer where the circuit breaker let no attempt be made, marked as Envoy's is.
+async fn overflow(call: &mut Call<'_>, text: &str, replay: &Replay) -> Outcome {
+    let overloaded: &[(&[u8], &[u8])] = &[(b"x-envoy-overloaded", b"true")];
+    let outcome = respond(call, 503, ResponseFlags::UO, text, overloaded).await;
+    Outcome { received: replay.passed(), ..outcome }
 }
 
 async fn give_up(call: &mut Call<'_>, failure: &Failure, made: u32, replay: &Replay) -> Outcome {
