@@ -15,6 +15,7 @@ pub mod telemetry;
 pub mod tls;
 pub mod traffic_policy;
 pub mod virtual_service;
+pub mod wasm_plugin;
 pub mod workload_entry;
 pub mod workload_group;
 
@@ -31,5 +32,6 @@ pub use sidecar::Sidecar;
 pub use status::{MessageLevel, MessageType, Status, ValidationMessage};
 pub use telemetry::Telemetry;
 pub use virtual_service::VirtualService;
+pub use wasm_plugin::WasmPlugin;
 pub use workload_entry::WorkloadEntry;
 pub use workload_group::WorkloadGroup;

@@ -77,13 +77,13 @@ impl Kind {
             | Kind::Secret
             | Kind::ConfigMap
             | Kind::Service
-            | Kind::ServiceEntry
-            | Kind::WorkloadEntry => true,
-            Kind::Gateway
             | Kind::VirtualService
             | Kind::DestinationRule
+            | Kind::ServiceEntry
+            | Kind::WorkloadEntry
+            | Kind::Sidecar => true,
+            Kind::Gateway
             | Kind::WorkloadGroup
-            | Kind::Sidecar
             | Kind::ProxyConfig
             | Kind::EnvoyFilter
             | Kind::GatewayClass
@@ -96,7 +96,8 @@ impl Kind {
             | Kind::PeerAuthentication
             | Kind::AuthorizationPolicy
             | Kind::RequestAuthentication
-            | Kind::Telemetry => false,
+            | Kind::Telemetry
+            | Kind::WasmPlugin => false,
         }
     }
 
@@ -198,6 +199,7 @@ macro_rules! with_kinds {
             AuthorizationPolicy(crate::istio::AuthorizationPolicy): "security.istio.io" ["v1", "v1beta1"], "AuthorizationPolicy", "authorizationpolicies" "authorizationpolicy" ["ap"], true;
             RequestAuthentication(crate::istio::RequestAuthentication): "security.istio.io" ["v1", "v1beta1"], "RequestAuthentication", "requestauthentications" "requestauthentication" ["ra"], true;
             Telemetry(crate::istio::Telemetry): "telemetry.istio.io" ["v1", "v1alpha1"], "Telemetry", "telemetries" "telemetry" ["telemetry"], true;
+            WasmPlugin(crate::istio::WasmPlugin): "extensions.istio.io" ["v1alpha1"], "WasmPlugin", "wasmplugins" "wasmplugin" [], true;
         }
     };
 }

@@ -7,6 +7,7 @@
 
 pub mod core;
 pub mod defaults;
+pub mod effect;
 pub mod files;
 mod finding;
 pub mod gateway_api;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::refuse::{self, Path, Problem, Report};
 use crate::resource::describe;
-use crate::{Finding, Kind, Resource, Severity};
+use crate::{Finding, Kind, Resource, Severity, effect};
 
 use self::tree::{Mark, Node};
 
@@ -73,18 +73,25 @@ impl Parsed {
         &self.resource.metadata().name
     }
 
-    /// A warning, if this version does not act on objects of its kind.
-    pub fn without_effect(&self) -> Option<Finding> {
-        (!self.kind().has_effect()).then(|| Finding {
+    /// Warnings of what this version does not act on: the object, or fields of it.
+    pub fn without_effect(&self) -> Vec<Finding> {
+        if self.kind().has_effect() {
+            let mut report = Report::default();
+            for path in effect::fields_without_effect(self.kind(), &self.value) {
+                report.warn(path, effect::MESSAGE).on_key();
+            }
+            return self.findings(report);
+        }
+        vec![Finding {
             severity: Severity::Warning,
             file: self.file.clone(),
             line: self.line,
             column: 1,
             object: describe(&self.value),
             path: String::new(),
-            message: "accepted and stored, but this version does not act on it".to_owned(),
+            message: effect::MESSAGE.to_owned(),
             suggestion: None,
-        })
+        }]
     }
 
     /// Findings about this object, with their places.

@@ -137,6 +137,9 @@ pub fn references(resource: &Resource) -> Vec<Reference> {
         Resource::Telemetry(it) => {
             collected.policy_targets(&it.spec.target_ref, &it.spec.target_refs);
         }
+        Resource::WasmPlugin(it) => {
+            collected.policy_targets(&it.spec.target_ref, &it.spec.target_refs);
+        }
         Resource::KubernetesGateway(it) => collected.gateway(&it.spec),
         Resource::HttpRoute(it) => collected.http_route(&it.spec),
         Resource::GrpcRoute(it) => collected.grpc_route(&it.spec),

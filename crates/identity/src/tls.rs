@@ -4,8 +4,11 @@
 //! post-quantum share costs about 1.1 KiB in each hello and well under 0.1 ms of CPU); certificates are
 //! ECDSA P-256. A certificate is accepted when it chains to the trust bundle, is in its time, and is an
 //! X.509 SVID of the own trust domain. DNS names are not looked at.
+//!
+//! Servers outside of the mesh are called by [`OriginationSettings`]: TLS 1.2 or 1.3, checked by names.
 
 pub(crate) mod client;
+mod origination;
 pub(crate) mod server;
 
 use std::sync::{Arc, LazyLock};
@@ -22,6 +25,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 pub use client::bootstrap_client_config;
+pub use origination::{OriginationError, OriginationSettings};
 
 use crate::bundle::TrustBundle;
 use crate::svid::Svid;

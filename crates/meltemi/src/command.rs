@@ -1,5 +1,6 @@
 //! The command line: one variant and one file a command.
 
+mod analyze;
 mod api_resources;
 mod apply;
 mod bookshop;
@@ -51,6 +52,8 @@ pub enum Command {
     Describe(describe::Args),
     /// Check configuration without a control plane
     Validate(validate::Args),
+    /// Look at all configuration together, and tell what does not fit
+    Analyze(analyze::Args),
     /// Print the kinds of object, and the words for them
     ApiResources(api_resources::Args),
     /// Tell how the control plane is
@@ -98,6 +101,7 @@ impl Command {
             | Self::Get(_)
             | Self::Describe(_)
             | Self::Validate(_)
+            | Self::Analyze(_)
             | Self::ApiResources(_)
             | Self::Status(_)
             | Self::Token(_)
@@ -119,6 +123,7 @@ impl Command {
             Self::Get(args) => get::run(args).await,
             Self::Describe(args) => describe::run(args).await,
             Self::Validate(args) => validate::run(args).await,
+            Self::Analyze(args) => analyze::run(args).await,
             Self::ApiResources(args) => api_resources::run(args).await,
             Self::Status(args) => status::run(args).await,
             Self::Token(args) => token::run(args).await,

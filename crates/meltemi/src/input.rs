@@ -106,9 +106,9 @@ pub fn check(sources: &[Source], namespace: &Namespace) -> Result<Accepted, Vec<
     if foreign.is_empty() { Ok(accepted) } else { Err(foreign) }
 }
 
-/// Warnings of the objects that change nothing in this version.
+/// Warnings of the objects, and of fields of them, that change nothing in this version.
 pub fn without_effect(objects: &[meltemi_api::Parsed]) -> Vec<Finding> {
-    objects.iter().filter_map(meltemi_api::Parsed::without_effect).collect()
+    objects.iter().flat_map(meltemi_api::Parsed::without_effect).collect()
 }
 
 /// The object names another namespace than the command line: one of the two is a mistake.

@@ -7,6 +7,7 @@ mod cork;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -136,6 +137,12 @@ impl Io {
     /// Ends our direction: FIN, after TLS's closing message where there is TLS.
     pub(crate) async fn shutdown(&self) -> io::Result<()> {
         poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)).await
+    }
+
+    /// Who is at the other end, and which of our addresses it called; `None` once the connection is gone.
+    pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let stream = self.0.borrow();
+        Some((stream.socket().peer_addr().ok()?, stream.socket().local_addr().ok()?))
     }
 
     /// Asks the kernel whether the peer has sent anything, its end included: one system call that does not wait for the

@@ -1,5 +1,6 @@
 //! The real binary, from its command line to its exit code.
 
+mod analyze;
 mod apply;
 mod apply_fails;
 mod delete;

@@ -105,7 +105,7 @@ async fn a_control_plane_that_was_stopped_is_not_looked_for() {
 }
 
 #[tokio::test]
-async fn what_is_set_aside_is_told_by_describe_and_status() {
+async fn what_is_set_aside_is_told_by_describe_status_and_analyze() {
     let control = Control::start().await;
     let entry = |name: &str, host: &str| {
         format!(
@@ -135,6 +135,10 @@ spec:
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["rejected"][0]["name"], "second", "{report}");
     assert_eq!(report["rejected_resources"], 1, "{report}");
+    let line = "error: ServiceEntry default/second: host api.example.com is";
+    let run = control.run("analyze", "").await;
+    assert!(run.out.starts_with(line) && run.out.ends_with("[SetAside]\n"), "{run:#?}");
+    assert!(run.fails(1).contains("1 error and 0 warnings"));
 }
 
 #[tokio::test]

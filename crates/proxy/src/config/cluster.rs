@@ -12,8 +12,9 @@ use meltemi_policy::destination::TrafficPolicy;
 use meltemi_policy::destination::rule::SimpleLoadBalancer;
 use meltemi_policy::outlier::{self, Change, Detector, Outcome, Settings};
 use rustls_pki_types::ServerName;
+use tokio::sync::Notify;
 
-use super::{Endpoint, Own, Presence, Resolution};
+use super::{Endpoint, Origination, Own, Presence, Resolution};
 use crate::clock;
 
 /// A service's port with its endpoints (Envoy's word).
@@ -47,6 +48,12 @@ pub struct Cluster {
     pub sni: ServerName<'static>,
     /// How much there may be of connections and requests.
     pub circuit: Circuit,
+    /// How its connections are opened, and how long they serve.
+    pub origination: Arc<Origination>,
+    /// Told, once for one that waits, when leave to have a connection is given back.
+    pub(crate) freed: Arc<Notify>,
+    /// Names of which a peer's certificate must bear one, where no rule says it.
+    pub(super) subject_alt_names: Arc<[String]>,
     /// Stands for the words of which `policy` was made.
     pub(super) policies: u64,
     pub(super) endpoints: Box<[Arc<Endpoint>]>,
@@ -68,6 +75,8 @@ struct Watched {
 pub(super) struct Lasting {
     pub(super) turn: Arc<AtomicU64>,
     counts: Arc<Counts>,
+    freed: Arc<Notify>,
+    origination: Option<Arc<Origination>>,
     /// What outlier detection knows, by the endpoints' presences.
     hosts: HashMap<u64, Arc<outlier::Host>>,
 }
@@ -105,6 +114,7 @@ pub(super) struct Words {
     pub(super) subset: Option<Arc<str>>,
     pub(super) policy: TrafficPolicy,
     pub(super) policies: u64,
+    pub(super) subject_alt_names: Arc<[String]>,
     pub(super) sni: ServerName<'static>,
 }
 
@@ -151,7 +161,13 @@ impl Cluster {
             due: AtomicU64::new(0),
         });
         let simple = policy.load_balancer.as_ref().and_then(|it| it.simple);
+        let names = &words.subject_alt_names;
+        let before = lasting.origination.take();
+        let origination = Origination::of(&policy, names, &words.host, before.as_ref());
+        lasting.origination = Some(origination.clone());
         Cluster {
+            origination,
+            freed: lasting.freed.clone(),
             circuit: Circuit::new(Limits::from(&policy), lasting.counts.clone()),
             counts_load: simple == Some(SimpleLoadBalancer::LeastRequest),
             balancer,
@@ -168,6 +184,7 @@ impl Cluster {
             resolution: words.resolution,
             subset: words.subset,
             policies: words.policies,
+            subject_alt_names: words.subject_alt_names,
             sni: words.sni,
             endpoints: endpoints.into(),
         }

@@ -57,6 +57,8 @@ pub(super) struct ServicePlan {
     pub(super) external: bool,
     pub(super) resolution: Resolution,
     pub(super) ports: Vec<PortPlan>,
+    /// Names of which an endpoint's certificate must bear one, where no rule says it.
+    subject_alt_names: Arc<[String]>,
     pub(super) rules: Rules,
 }
 
@@ -114,6 +116,7 @@ impl ServicePlan {
             external: message.external,
             resolution: resolution.into(),
             ports,
+            subject_alt_names: message.subject_alt_names.into(),
             host,
             rules,
         })
@@ -163,6 +166,7 @@ impl ServicePlan {
             )
             && (port.number, &port.name, port.protocol, self.rules.policies)
                 == (cluster.port, &cluster.port_name, cluster.protocol, cluster.policies)
+            && self.subject_alt_names == cluster.subject_alt_names
     }
 
     /// The words of the cluster of a port, or of a subset of it.
@@ -181,6 +185,7 @@ impl ServicePlan {
             subset: subset.map(Into::into),
             policy: self.rules.chosen.policy(number, subset),
             policies: self.rules.policies,
+            subject_alt_names: self.subject_alt_names.clone(),
             sni: port.sni.clone(),
         }
     }

@@ -17,6 +17,10 @@ pub struct Own {
     pub locality: String,
     /// Its network, empty for the mesh's own.
     pub network: String,
+    /// Whether calls to hosts that nobody knows are refused (Istio's REGISTRY_ONLY).
+    pub registry_only: bool,
+    /// The hosts that it may call, `NAMESPACE/HOST` with `*` for all of either; all if there is none.
+    pub egress: Vec<String>,
 }
 
 impl Own {
@@ -27,12 +31,30 @@ impl Own {
 
     /// What the control plane says of it.
     pub(super) fn read(message: &v1::Workload) -> Own {
+        let sidecar = message.sidecar.as_ref();
         Own {
+            registry_only: sidecar
+                .is_some_and(|it| it.outbound_mode == i32::from(v1::OutboundMode::RegistryOnly)),
+            egress: sidecar.map(|it| it.egress.clone()).unwrap_or_default(),
             namespace: message.namespace.clone(),
             labels: message.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             locality: message.locality.clone(),
             network: message.network.clone(),
         }
+    }
+
+    /// Whether its Sidecar resource lets a virtual service of this namespace and these hosts count.
+    pub(super) fn imports(&self, namespace: &str, hosts: &[String]) -> bool {
+        let covers = |pattern: &str, host: &String| match pattern.strip_prefix('*') {
+            Some(end) => host.ends_with(end),
+            None => {
+                pattern == host || host.strip_prefix('*').is_some_and(|it| pattern.ends_with(it))
+            }
+        };
+        self.egress.is_empty()
+            || self.egress.iter().filter_map(|it| it.split_once('/')).any(|(of, pattern)| {
+                (of == "*" || of == namespace) && hosts.iter().any(|host| covers(pattern, host))
+            })
     }
 
     /// As routes see it.
@@ -60,6 +82,33 @@ impl Own {
             network: &self.network,
             cluster: DEFAULT_CLUSTER,
             labels: &self.labels,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sidecar_resource_imports_what_it_names() {
+        let own = |egress: &[&str]| Own {
+            egress: egress.iter().map(|it| (*it).to_owned()).collect(),
+            ..Own::of("default")
+        };
+        for (egress, namespace, host, expected) in [
+            (&[][..], "a", "web.a.svc.cluster.local", true),
+            (&["*/*"], "a", "web.a.svc.cluster.local", true),
+            (&["a/*"], "a", "web.a.svc.cluster.local", true),
+            (&["b/*"], "a", "web.a.svc.cluster.local", false),
+            (&["*/web.a.svc.cluster.local"], "a", "web.a.svc.cluster.local", true),
+            (&["*/*.a.svc.cluster.local"], "a", "web.a.svc.cluster.local", true),
+            (&["*/*.b.svc.cluster.local"], "a", "web.a.svc.cluster.local", false),
+            (&["*/api.example.com"], "a", "*.example.com", true),
+            (&["b/*", "a/web.a.svc.cluster.local"], "a", "web.a.svc.cluster.local", true),
+        ] {
+            let imported = own(egress).imports(namespace, &[host.to_owned()]);
+            assert_eq!(imported, expected, "{egress:?} {namespace} {host}");
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Receiver {
     hosts: BTreeMap<Arc<str>, Hosted>,
     own: Option<Resource>,
     /// Who we are, for rules.
-    caller: Own,
+    caller: Arc<Own>,
     inbound: Arc<Inbound>,
     /// What requests see of the names.
     view: HashMap<Arc<str>, Asked>,
@@ -96,7 +96,7 @@ impl Receiver {
             names: BTreeMap::new(),
             hosts: BTreeMap::new(),
             own: None,
-            caller,
+            caller: Arc::new(caller),
             inbound: Arc::default(),
             view: HashMap::new(),
             set_aside: BTreeMap::new(),
@@ -164,6 +164,7 @@ impl Receiver {
             generation: self.generation,
             names: self.view.clone(),
             inbound: self.inbound.clone(),
+            own: self.caller.clone(),
         }
     }
 
@@ -292,8 +293,9 @@ impl Receiver {
 
     fn put_workload(&mut self, added: Added, change: &mut Change) -> Result<(), String> {
         let (inbound, caller) = compile::workload(&added.body).map_err(reason)?;
-        if caller != self.caller {
-            self.caller = caller;
+        if caller != *self.caller {
+            self.caller = Arc::new(caller);
+            change.is_visible = true;
             self.read_again(change);
         }
         if inbound != *self.inbound {

@@ -51,8 +51,9 @@ impl Eq for Rules {}
 impl Rules {
     /// Reads the rules of a `Service` message.
     pub(super) fn read(message: &v1::Service, own: &Own) -> Result<Rules, UnusableRules> {
-        let services: Vec<Arc<VirtualService>> =
+        let mut services: Vec<Arc<VirtualService>> =
             parse("VirtualService", &message.virtual_services)?;
+        services.retain(|it| own.imports(&it.namespace, &it.hosts));
         let policies: Vec<DestinationRule> = parse("DestinationRule", &message.destination_rules)?;
         let table = Table::compile(&message.host, &services, &own.route_caller())?;
         Ok(Rules {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use meltemi_policy::route::Table;
 use meltemi_wire::proto::meltemi::v1;
 
-use super::{Cluster, Inbound};
+use super::{Cluster, Inbound, Own};
 
 /// What is known at one moment. Immutable; what did not change is shared with the snapshot before.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,7 @@ pub struct Snapshot {
     pub generation: u64,
     pub(super) names: HashMap<Arc<str>, Asked>,
     pub(super) inbound: Arc<Inbound>,
+    pub(super) own: Arc<Own>,
 }
 
 /// A name that somebody asked for, once its answer is here.
@@ -49,6 +50,11 @@ impl Snapshot {
     /// What arrives for our own workload; empty while the control plane has not said it.
     pub fn inbound(&self) -> &Arc<Inbound> {
         &self.inbound
+    }
+
+    /// Who we are, as far as the control plane has said it.
+    pub fn own(&self) -> &Arc<Own> {
+        &self.own
     }
 
     /// All services with the names that they were asked for by; a service of several names comes several times.

@@ -52,8 +52,9 @@ pub(crate) async fn pass_back(
 fn upstream_address(worker: &Worker, route: &Route) -> Option<Arc<str>> {
     worker.shared.access_log?;
     Some(match &route.place {
-        Place::Endpoint(_, endpoint) => {
-            let port = endpoint.tls.as_ref().map_or(endpoint.port, |tls| tls.port);
+        Place::Endpoint(cluster, endpoint) => {
+            let tls = endpoint.tls.as_ref().filter(|_| cluster.origination.is_of_mesh());
+            let port = tls.map_or(endpoint.port, |tls| tls.port);
             format!("{}:{port}", endpoint.address).into()
         }
         Place::App(port) => format!("127.0.0.1:{port}").into(),

@@ -65,6 +65,10 @@ async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) ->
                 Ok(answer) => break answer,
                 Err(Missed::CallerGone) => return gone(&replay),
                 Err(Missed::Malformed(why)) => return malformed(call, why, &replay).await,
+                Err(Missed::Overflow(text)) => {
+                    // The application has no limit of the kind.
+                    return respond(call, 503, ResponseFlags::UO, &text, &[NOT_DELIVERED]).await;
+                }
                 Err(Missed::Endpoint(failure)) => failure,
             };
         made += 1;

@@ -124,7 +124,8 @@ pub(crate) async fn run(
         let place = Place::Endpoint(current.clone(), endpoint.clone());
         let route = Route { place, inner: inner(current.protocol, call.head.version) };
         let attempted = run.attempt(&route, call, &mut replay, &mut response).await;
-        let failed = run.judge(&endpoint, &attempted, &response);
+        let is_proxy = endpoint.tls.is_some() && current.origination.is_of_mesh();
+        let failed = run.judge(is_proxy, &attempted, &response);
         record(current, index, &attempted, failed, response.status);
         if let Some(failed) = failed
             && run.would_try_again(call.head.method(), failed, &replay)
@@ -233,17 +234,16 @@ impl Run<'_> {
         })
     }
 
-    /// What the retry policy has to know of an attempt; `None` where nothing can be made better.
+    /// What the retry policy has to know of an attempt; `None` where nothing can be made better. `is_proxy`: another proxy of
+    /// the mesh answered.
     fn judge(
         &self,
-        endpoint: &Endpoint,
+        is_proxy: bool,
         attempted: &Result<Answer, Missed>,
         response: &ResponseHead,
     ) -> Option<Failed> {
         match attempted {
-            Ok(_) if endpoint.tls.is_some() && is_not_delivered(response) => {
-                Some(Failed::NotDelivered)
-            }
+            Ok(_) if is_proxy && is_not_delivered(response) => Some(Failed::NotDelivered),
             Ok(_) => {
                 let fields = &response.fields;
                 let grpc = fields
@@ -286,8 +286,10 @@ async fn in_time(
     concluding: impl Future<Output = Outcome>,
 ) -> Outcome {
     let concluded = tokio::time::timeout_at(deadline.at.into(), concluding).await;
-    concluded
-        .unwrap_or_else(|_| Outcome { may_continue: false, ..Outcome::of(status, ResponseFlags::UT) })
+    concluded.unwrap_or_else(|_| Outcome {
+        may_continue: false,
+        ..Outcome::of(status, ResponseFlags::UT)
+    })
 }
 
 /// Waits; false if the caller is gone meanwhile.

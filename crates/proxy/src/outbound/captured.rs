@@ -3,17 +3,23 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use meltemi_names::Protocol;
+use meltemi_policy::route::Table;
 
-use super::decide::{Decision, Spot, decide, split_authority};
-use super::tcp::{self, Goal};
+use super::decide::{Decision, Refusal, Spot, decide, split_authority};
+use super::goal::{self, Goal};
+use super::tcp;
+use crate::config::Cluster;
 use crate::finish::local::write_refusal;
 use crate::http::h1::{Framing, Reader, Writer};
 use crate::io::Io;
 use crate::listen::alpn::Inner;
 use crate::listen::{Role, detect, http1, http2};
 use crate::worker::Worker;
+
+mod sni;
 
 /// The port of a CONNECT target without one.
 const HTTPS_PORT: u16 = 443;
@@ -35,18 +41,15 @@ pub(crate) async fn connect(
             return refuse(&mut writer, 405, "CONNECT is not served here").await;
         }
     };
-    let goal = match decision {
-        Decision::Refuse(refusal) => {
-            return refuse(&mut writer, refusal.status, &refusal.text).await;
-        }
-        Decision::Service(spot) => Goal::Service(spot),
-        Decision::Outside(host, port) => Goal::Outside(host, port),
-    };
+    if let Decision::Refuse(refusal) = &decision {
+        tcp::count_refused(worker, None, refusal.flags);
+        return refuse(&mut writer, refusal.status, &refusal.text).await;
+    }
     writer.out().extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
     writer.begin(Framing::Ended);
     if writer.flush().await.is_ok() {
         drop(writer);
-        carry(worker, io, reader, authority, goal).await;
+        carry(worker, io, reader, authority, decision).await;
     }
 }
 
@@ -71,44 +74,82 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, host: &str, port: u16) {
         false => format!("{host}:{port}"),
     };
     let authority = authority.into_bytes();
-    let goal = match decide(worker, &authority, port).await {
-        Decision::Service(spot) => Goal::Service(spot),
-        Decision::Outside(host, port) => Goal::Outside(host, port),
-        Decision::Refuse(refusal) => {
-            tracing::warn!(
-                host,
-                port,
-                reason = refusal.text,
-                "a connection was closed: it leads nowhere"
-            );
-            return;
-        }
-    };
+    let decision = decide(worker, &authority, port).await;
     let reader = Reader::new(io.clone());
-    carry(worker, io, reader, &authority, goal).await;
+    carry(worker, io, reader, &authority, decision).await;
 }
 
-async fn carry(worker: &Rc<Worker>, io: Io, mut reader: Reader, authority: &[u8], goal: Goal) {
-    let spoken = match &goal {
-        Goal::Service(spot) => spoken(spot, &mut reader).await,
-        Goal::Outside(..) => Inner::Tcp,
+async fn carry(
+    worker: &Rc<Worker>,
+    io: Io,
+    mut reader: Reader,
+    authority: &[u8],
+    decision: Decision,
+) {
+    let spot = match decision {
+        Decision::Service(spot) => spot,
+        Decision::Outside(host, port) => {
+            return tcp::serve(worker, io, reader, None, &Goal::Outside(host, port)).await;
+        }
+        Decision::Refuse(refusal) => return turn_away(worker, None, authority, &refusal),
     };
-    match (goal, spoken) {
-        (Goal::Service(_), Inner::Http1) => {
+    match spoken(&spot, &mut reader).await {
+        Inner::Http1 => {
             http1::serve(worker, io, reader, &Role::Service(authority.into())).await;
         }
-        (Goal::Service(_), Inner::Http2) => {
+        Inner::Http2 => {
             http2::serve(worker, io, reader, &Rc::new(Role::Service(authority.into()))).await;
         }
-        (goal, _) => tcp::serve(worker, io, reader, goal).await,
+        Inner::Tcp => match Box::pin(find(worker, &spot, &mut reader)).await {
+            Ok(goal) => tcp::serve(worker, io, reader, spot.cluster.as_ref(), &goal).await,
+            Err(refusal) => turn_away(worker, spot.cluster.as_ref(), authority, &refusal),
+        },
     }
+}
+
+/// Counts a connection that leads nowhere; it is closed.
+fn turn_away(worker: &Worker, cluster: Option<&Arc<Cluster>>, authority: &[u8], refusal: &Refusal) {
+    let (authority, reason) = (String::from_utf8_lossy(authority), &refusal.text);
+    tracing::warn!(%authority, reason, "a connection was closed: it leads nowhere");
+    tcp::count_refused(worker, cluster, refusal.flags);
 }
 
 /// What is spoken: as the port declares, else as the first bytes show.
 async fn spoken(spot: &Spot, reader: &mut Reader) -> Inner {
     match spot.protocol() {
+        Protocol::Auto if has_bytes_only(spot) => Inner::Tcp,
         Protocol::Auto => detect::detect(reader).await,
         protocol if protocol.is_http() => detect::http_version(reader).await,
         _ => Inner::Tcp,
     }
 }
+
+/// Whether there is nothing that a request could be served by: no endpoints, and rules for connections only.
+fn has_bytes_only(spot: &Spot) -> bool {
+    let has_http = |table: &Arc<Table>| table.http.is_some();
+    spot.cluster.is_none() && !spot.service.table.as_ref().is_some_and(has_http)
+}
+
+/// Where a connection of bytes goes: as the rules for connections say, else to the service itself. As with Istio, ports
+/// that are declared as TLS go by the rules for TLS, declared others by those for TCP.
+async fn find(worker: &Worker, spot: &Rc<Spot>, reader: &mut Reader) -> Result<Goal, Refusal> {
+    let Some(table) = &spot.service.table else { return goal::of_spot(spot) };
+    let (rules, port, protocol) = (&table.connections, spot.port, spot.protocol());
+    let is_tls = matches!(protocol, Protocol::Tls | Protocol::Https);
+    let is_silent = protocol == Protocol::Auto && !has_bytes_only(spot) && !reader.has_bytes();
+    let may_be_tls = rules.has_tls() && (is_tls || protocol == Protocol::Auto) && !is_silent;
+    let name = if may_be_tls { sni::read(reader).await } else { None };
+    let address = spot.name.parse().ok();
+    let by_name = name.and_then(|name| rules.find_tls(&name, address, port, worker.random()));
+    let by_port = || match is_tls {
+        true => None,
+        false => rules.find_tcp(address, port, worker.random()),
+    };
+    match by_name.or_else(by_port) {
+        Some(destination) => goal::of_rule(worker, spot, destination).await,
+        None => goal::of_spot(spot),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

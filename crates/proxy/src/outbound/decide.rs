@@ -67,7 +67,8 @@ pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16)
     let port = port.unwrap_or(default_port);
     let generation = worker.shared.mesh.current().generation;
     let lookup = worker.shared.mesh.fetch(&host, ON_DEMAND).await;
-    let decision = judge(&host, port, lookup);
+    let registry_only = worker.shared.mesh.current().own().registry_only;
+    let decision = judge(&host, port, lookup, registry_only);
     if let Decision::Service(spot) = &decision {
         worker.remember(generation, authority, spot);
     }
@@ -75,13 +76,21 @@ pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16)
 }
 
 /// What follows from what is known of a name.
-fn judge(host: &str, port: u16, lookup: Lookup) -> Decision {
+fn judge(host: &str, port: u16, lookup: Lookup, registry_only: bool) -> Decision {
     match lookup {
         Lookup::Found(service) => of_service(service, host, port),
         Lookup::Unknown if is_mesh_name(host) => Decision::Refuse(refusal(
             503,
             ResponseFlags::NR,
             format!("there is no service {host} in the mesh"),
+        )),
+        // Istio's BlackHoleCluster.
+        Lookup::Unknown if registry_only => Decision::Refuse(refusal(
+            502,
+            ResponseFlags::NR,
+            format!(
+                "{host} is no service of the mesh, and this workload's Sidecar is REGISTRY_ONLY"
+            ),
         )),
         Lookup::Unknown => Decision::Outside(host.into(), port),
         Lookup::Unreachable(reason) => Decision::Refuse(refusal(
@@ -200,8 +209,10 @@ mod tests {
             ("::1", false),
             ("xsvc.cluster.local", false),
         ] {
-            let decision = judge(host, 80, Lookup::Unknown);
+            let decision = judge(host, 80, Lookup::Unknown, false);
             assert_eq!(matches!(decision, Decision::Refuse(_)), refused, "{host}");
+            let decision = judge(host, 80, Lookup::Unknown, true);
+            assert!(matches!(decision, Decision::Refuse(_)), "{host}");
         }
     }
 

@@ -3,133 +3,246 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use meltemi_policy::balance::Ask;
+use meltemi_policy::balance::{Ask, hash};
+use meltemi_policy::circuit::{Permit, Resource};
+use meltemi_policy::destination::TrafficPolicy;
+use meltemi_policy::destination::rule::HashKey;
 use meltemi_policy::outlier::Outcome;
 use meltemi_policy::retry::{Failed, RetryPolicy};
-use meltemi_telemetry::{Reporter, RequestProtocol, ResponseFlags, TcpLabels};
+use meltemi_telemetry::{Reporter, RequestProtocol, ResponseFlags, TcpLabels, TcpSeries};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
-use super::decide::Spot;
+use super::goal::{Goal, Named};
+use super::http::Served;
 use super::labels::labels;
 use crate::clock;
-use crate::config::{Cluster, Endpoint};
-use crate::http::h1::{Framing, Reader, Writer};
+use crate::config::{Active, Cluster, Origination, Tls};
+use crate::http::h1::{Reader, Writer};
 use crate::io::Io;
 use crate::listen::alpn::Inner;
-use crate::relay::{Counted, End, tunnel};
 use crate::upstream::connect::{ConnectError, connect};
+use crate::upstream::proxy_protocol;
 use crate::upstream::route::{Place, Route};
 use crate::worker::Worker;
+use carry::{Ended, Limits, within};
+use tunnel::TunnelError;
 
-/// Where a connection goes.
-pub(crate) enum Goal {
-    /// To a port of a service.
-    Service(Rc<Spot>),
-    /// To a host that is no service of the mesh.
-    Outside(Arc<str>, u16),
-}
+mod carry;
+pub(crate) mod tunnel;
 
-/// Serves the connection until both directions have ended.
-pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, goal: Goal) {
+pub(crate) use carry::{Far, between};
+
+/// Serves the connection until both directions have ended. `asked` is the cluster that the caller meant.
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    io: Io,
+    mut reader: Reader,
+    asked: Option<&Arc<Cluster>>,
+    goal: &Goal,
+) {
     let _carried = worker.carry();
-    let mut writer = Writer::new(io);
-    let (cluster, found) = find(worker, goal).await;
-    let endpoint = found.as_ref().ok().and_then(|found| found.1.clone());
-    let flags = match &found {
-        Ok(_) => ResponseFlags::NONE,
-        Err(None) => ResponseFlags::UH,
-        Err(Some(error)) => {
-            tracing::debug!(%error, "no endpoint could be connected");
-            ResponseFlags::UF
+    let mut served = Served { cluster: asked.cloned(), endpoint: None };
+    let found = Box::pin(find(worker, goal, &io, &mut served)).await;
+    let flags = found.as_ref().err().map_or(ResponseFlags::NONE, Missed::flags);
+    let series = find_series(worker, &served, flags);
+    series.opened(worker.index);
+    let mut way = match found {
+        Ok(way) => way,
+        Err(missed) => {
+            tracing::debug!(reason = %missed, "a connection was closed: no endpoint serves it");
+            return series.closed(worker.index);
         }
     };
-    let base = labels(worker, RequestProtocol::Tcp, cluster.as_deref(), endpoint.as_deref());
-    let series = worker.shared.metrics.tcp(&TcpLabels { base, reporter: Reporter::Source, flags });
-    series.opened(worker.index);
-    if let Ok((mut far, _)) = found {
-        let end = between(&mut reader, &mut writer, &mut far).await;
-        series.received(worker.index, far.carried());
-        series.sent(worker.index, writer.total());
-        tracing::trace!(?end, "a connection ended");
-    }
+    let mut writer = Writer::new(io);
+    let ended = within(way.limits, way.since, &mut reader, &mut writer, &mut way.far).await;
+    tracing::trace!(?ended, "a connection ended");
+    let series = match ended {
+        Ended::TooOld => find_series(worker, &served, ResponseFlags::DT),
+        Ended::By(_) | Ended::Idle => series,
+    };
+    series.received(worker.index, way.far.carried());
+    series.sent(worker.index, writer.total());
     series.closed(worker.index);
 }
 
-/// A connection to the far side.
-pub(crate) struct Far {
-    pub(crate) reader: Reader,
-    pub(crate) writer: Writer,
-    /// Length of what is said before the caller's bytes.
-    preface: u64,
+/// Counts a connection that leads nowhere.
+pub(crate) fn count_refused(worker: &Worker, cluster: Option<&Arc<Cluster>>, flags: ResponseFlags) {
+    let served = Served { cluster: cluster.cloned(), endpoint: None };
+    let series = find_series(worker, &served, flags);
+    series.opened(worker.index);
+    series.closed(worker.index);
 }
 
-impl Far {
-    pub(crate) fn new(io: Io, preface: &[u8]) -> Far {
-        let (reader, writer) = (Reader::new(io.clone()), Writer::new(io));
-        let mut far = Far { reader, writer, preface: preface.len() as u64 };
-        if !preface.is_empty() {
-            far.writer.out().extend_from_slice(preface);
+fn find_series(worker: &Worker, served: &Served, flags: ResponseFlags) -> Arc<TcpSeries> {
+    let Served { cluster, endpoint } = served;
+    let base = labels(worker, RequestProtocol::Tcp, cluster.as_deref(), endpoint.as_deref());
+    worker.shared.metrics.tcp(&TcpLabels { base, reporter: Reporter::Source, flags })
+}
+
+/// A connection to where it goes, and what counts while it lives.
+struct Way {
+    far: Far,
+    limits: Limits,
+    since: Instant,
+    _lease: Option<Lease>,
+    _active: Option<Active>,
+}
+
+impl Way {
+    fn new(
+        far: Far,
+        origination: &Origination,
+        lease: Option<Lease>,
+        active: Option<Active>,
+    ) -> Way {
+        let limits = Limits::from(&origination.limits);
+        Way { far, limits, since: Instant::now(), _lease: lease, _active: active }
+    }
+}
+
+/// Leave to have a connection to a cluster. When it is given back, a request that waits for one may have it.
+struct Lease {
+    permit: Option<Permit>,
+    freed: Arc<Notify>,
+}
+
+impl Lease {
+    fn take(cluster: &Cluster) -> Result<Lease, Missed> {
+        let permit = cluster.circuit.try_acquire(Resource::Connections);
+        let permit = permit.ok_or_else(|| Missed::Overflow(cluster.name.clone()))?;
+        Ok(Lease { permit: Some(permit), freed: cluster.freed.clone() })
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.permit = None;
+        self.freed.notify_one();
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+enum Missed {
+    #[error("no endpoint is ready")]
+    NoEndpoint,
+    #[error("there are as many connections to {0} as connectionPool.tcp.maxConnections allows")]
+    Overflow(Arc<str>),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Tunnel(#[from] TunnelError),
+}
+
+impl Missed {
+    fn flags(&self) -> ResponseFlags {
+        match self {
+            Missed::NoEndpoint => ResponseFlags::UH,
+            Missed::Overflow(_) => ResponseFlags::UO,
+            Missed::Connect(_) | Missed::Tunnel(_) => ResponseFlags::UF,
         }
-        far
     }
 
-    /// How many of the caller's bytes were sent.
-    pub(crate) fn carried(&self) -> u64 {
-        self.writer.total().saturating_sub(self.preface)
+    /// What it tells of the endpoint.
+    fn outcome(&self) -> Outcome {
+        match self {
+            Missed::Tunnel(TunnelError::Refused(_, status)) => Outcome::Answered(*status),
+            _ => Outcome::Unreachable,
+        }
     }
 }
 
-/// Carries bytes between the two. What was to be said first goes out at once: the far side may be the one to speak first.
-pub(crate) async fn between(reader: &mut Reader, writer: &mut Writer, far: &mut Far) -> End {
-    reader.leave_http();
-    far.reader.leave_http();
-    writer.begin(Framing::UntilClose);
-    far.writer.begin(Framing::UntilClose);
-    if far.writer.flush().await.is_err() {
-        return End::EndpointBroke;
-    }
-    let mut counted = Counted::default();
-    tunnel(reader, writer, &mut far.reader, &mut far.writer, &mut counted).await
-}
-
-type Found = Result<(Far, Option<Arc<Endpoint>>), Option<ConnectError>>;
-
-/// Connects to one endpoint after the other, as often as the retry policy allows: no byte was sent yet.
-async fn find(worker: &Rc<Worker>, goal: Goal) -> (Option<Arc<Cluster>>, Found) {
-    let cluster = match goal {
-        Goal::Service(spot) => match &spot.cluster {
-            Some(cluster) => cluster.clone(),
-            None => return (None, Err(None)),
-        },
+async fn find(
+    worker: &Rc<Worker>,
+    goal: &Goal,
+    io: &Io,
+    served: &mut Served,
+) -> Result<Way, Missed> {
+    match goal {
+        Goal::Cluster(named) => {
+            served.cluster = Some(named.cluster.clone());
+            find_endpoint(worker, named, io, served).await
+        }
         Goal::Outside(host, port) => {
-            let route = Route { place: Place::Outside(host, port), inner: Inner::Tcp };
-            let connected = connect(worker, &route).await;
-            let far = connected.map(|connected| (Far::new(connected.io, &[]), None));
-            return (None, far.map_err(Some));
+            // What a rule says of connections holds for a host too of which only the name is known.
+            let service = worker.shared.mesh.find(host);
+            let cluster = service.as_ref().and_then(|service| service.cluster(*port));
+            let lease = cluster.map(|cluster| Lease::take(cluster)).transpose()?;
+            let origination = cluster.map(|it| it.origination.clone()).unwrap_or_default();
+            let place = Place::Outside(host.clone(), *port);
+            let route = Route { place, inner: Inner::Tcp };
+            let far = reach(worker, &route, &origination, io).await?;
+            Ok(Way::new(far, &origination, lease, None))
         }
-    };
+    }
+}
+
+/// Connects to one endpoint after the other, as often as the retry policy allows: no byte of the caller's was sent yet.
+async fn find_endpoint(
+    worker: &Rc<Worker>,
+    named: &Named,
+    io: &Io,
+    served: &mut Served,
+) -> Result<Way, Missed> {
+    let lease = Lease::take(&named.cluster)?;
     let policy = RetryPolicy::default();
     let mut tried = Vec::new();
-    let mut last = None;
+    let mut last = Missed::NoEndpoint;
     for made in 0.. {
-        if made > 0 && !policy.again(made, b"", Failed::NotDelivered, true) {
+        if made > 0 && !policy.again(made, b"", Failed::NotConnected, true) {
             break;
         }
-        let ask = Ask { random: worker.random(), now: clock::now(), ..Ask::default() };
-        let Some((index, endpoint)) = cluster.pick(&ask, &tried) else { break };
+        // The configuration may have changed since the last attempt.
+        let cluster = if made > 0 { named.now(worker) } else { named.cluster.clone() };
+        let (random, now, hash) = (worker.random(), clock::now(), hash_of(&cluster.policy));
+        let Some((index, endpoint)) = cluster.pick(&Ask { random, now, hash, avoid: 0 }, &tried)
+        else {
+            break;
+        };
         let endpoint = endpoint.clone();
         tried.push(endpoint.presence.id);
+        let active = cluster.begin(&endpoint);
         let place = Place::Endpoint(cluster.clone(), endpoint.clone());
-        match connect(worker, &Route { place, inner: Inner::Tcp }).await {
-            Ok(connected) => {
+        served.endpoint = Some(endpoint);
+        match reach(worker, &Route { place, inner: Inner::Tcp }, &cluster.origination, io).await {
+            Ok(far) => {
                 cluster.record(index, Outcome::Connected);
-                let far = Far::new(connected.io, connected.preface);
-                return (Some(cluster), Ok((far, Some(endpoint))));
+                return Ok(Way::new(far, &cluster.origination, Some(lease), Some(active)));
             }
-            Err(error) => {
-                cluster.record(index, Outcome::Unreachable);
-                last = Some(error);
+            Err(missed) => {
+                cluster.record(index, missed.outcome());
+                last = missed;
             }
         }
     }
-    (Some(cluster), Err(last))
+    Err(last)
+}
+
+/// Connects, and says what has to be said before the caller's bytes.
+async fn reach(
+    worker: &Worker,
+    route: &Route,
+    origination: &Origination,
+    io: &Io,
+) -> Result<Far, Missed> {
+    let connected = connect(worker, route).await?;
+    let mut far = Far::new(connected.io, connected.preface);
+    // Where TLS is made for a server, the header stands before it.
+    let is_said = matches!(origination.tls, Tls::Outside(_));
+    if let Some(version) = origination.proxy_protocol.filter(|_| !is_said) {
+        let header = proxy_protocol::header(version, io.addresses());
+        far.writer.out().extend_from_slice(&header);
+    }
+    if let Some(settings) = &origination.tunnel {
+        tunnel::open(&mut far, settings).await?;
+    }
+    Ok(far)
+}
+
+/// What connections are hashed by: only the caller's address is known of them, and the application beside this proxy is the
+/// one caller.
+fn hash_of(policy: &TrafficPolicy) -> Option<u64> {
+    let rule = policy.load_balancer.as_ref()?.consistent_hash.as_ref()?;
+    matches!(rule.key, Some(HashKey::UseSourceIp)).then(|| hash(b"127.0.0.1"))
 }

@@ -9,9 +9,10 @@ use h2::client::ResponseFuture;
 use meltemi_policy::retry::{Failed, is_idempotent};
 use meltemi_telemetry::ResponseFlags;
 
+use super::admit::{self, Entry, Overflow, Waited};
 use super::connect::connect;
 use super::h1::Connection;
-use super::h2::{Shared, Stream, share};
+use super::h2::{OpenError, Shared, Stream, share};
 use super::replay::Replay;
 use super::route::Route;
 use crate::exchange::{Call, expects_continue};
@@ -46,6 +47,14 @@ pub(crate) enum Missed {
     CallerGone,
     /// The caller's body is not what HTTP allows.
     Malformed(Malformed),
+    /// There are as many connections, and requests that wait for one, as there may be: nothing was tried.
+    Overflow(String),
+}
+
+impl From<Overflow> for Missed {
+    fn from(overflow: Overflow) -> Missed {
+        Missed::Overflow(overflow.to_string())
+    }
 }
 
 impl Missed {
@@ -91,6 +100,8 @@ pub(crate) async fn attempt(
     replay: &mut Replay,
     response: &mut ResponseHead,
 ) -> Result<Answer, Missed> {
+    let adapted = route.adapted(call.head);
+    let route = adapted.as_ref().unwrap_or(route);
     match route.inner {
         Inner::Http2 => over_http2(worker, route, call, replay, response).await,
         Inner::Http1 | Inner::Tcp => {
@@ -112,12 +123,7 @@ async fn over_http1(
     let pooled = key.and_then(|key| worker.pool.take(key, Instant::now(), is_careful));
     let mut connection = match pooled {
         Some(connection) => connection,
-        None => {
-            let connected = connect(worker, route).await.map_err(Failure::not_connected)?;
-            let mut connection = Box::new(Connection::new(connected.io, Instant::now()));
-            connection.writer.out().extend_from_slice(connected.preface);
-            connection
-        }
+        None => open(worker, route, call).await?,
     };
     let before = connection.writer.total();
     let framing = encode::request(connection.writer.out(), call.head);
@@ -137,6 +143,35 @@ async fn over_http1(
             Err(Missed::Endpoint(Failure { failed, flags: ResponseFlags::UC, detail, was_reused }))
         }
     }
+}
+
+/// A new connection; where there may be no more, one that becomes free.
+async fn open(
+    worker: &Rc<Worker>,
+    route: &Route,
+    call: &mut Call<'_>,
+) -> Result<Box<Connection>, Missed> {
+    let lease = match admit::enter(worker, route) {
+        Entry::Open(lease) => lease,
+        Entry::Full(full) => {
+            // A retry leaves connections that idle alone as long as there may be others.
+            let idle = route.key().and_then(|key| worker.pool.take(key, Instant::now(), true));
+            if let Some(connection) = idle {
+                return Ok(connection);
+            }
+            let waited = unless_gone(call, Box::pin(full.wait()).as_mut()).await;
+            match waited.ok_or(Missed::CallerGone)?? {
+                Waited::Connection(connection) => return Ok(connection),
+                Waited::Lease(lease) => Some(lease),
+            }
+        }
+    };
+    let connected = connect(worker, route).await.map_err(Failure::not_connected)?;
+    let origination = route.origination();
+    let mut connection =
+        Box::new(Connection::new(connected.io, Instant::now(), origination, lease));
+    connection.writer.out().extend_from_slice(connected.preface);
+    Ok(connection)
 }
 
 enum Http1Failure {
@@ -245,10 +280,20 @@ async fn over_http2(
     replay: &mut Replay,
     response: &mut ResponseHead,
 ) -> Result<Answer, Missed> {
-    let Some(request) = convert::request(call.head) else {
+    let Some(mut request) = convert::request(call.head) else {
         return Err(Missed::Malformed(Malformed::Syntax("the request cannot be said in HTTP/2")));
     };
-    let (shared, mut send) = ready(worker, route).await?;
+    let (shared, mut send) = match admit::is_limited(route) {
+        false => ready(worker, route).await?,
+        // It may have to wait for room.
+        true => {
+            let waiting = Box::pin(ready(worker, route));
+            unless_gone(call, pin!(waiting)).await.ok_or(Missed::CallerGone)??
+        }
+    };
+    if shared.is_https() {
+        use_https(&mut request);
+    }
     if expects_continue(call.head) {
         // HTTP/2 has no way to ask the endpoint first here, so the caller is told to go on.
         response.clear();
@@ -282,6 +327,14 @@ async fn over_http2(
     }
 }
 
+/// Servers of `https` may refuse requests that name another scheme.
+fn use_https(request: &mut http::Request<()>) {
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.scheme = Some(http::uri::Scheme::HTTPS);
+    // Only the scheme has changed, so it is well formed as before.
+    *request.uri_mut() = http::Uri::from_parts(parts).unwrap_or_default();
+}
+
 /// A connection that takes a request now. One that the peer is closing is passed over.
 async fn ready(
     worker: &Rc<Worker>,
@@ -289,7 +342,10 @@ async fn ready(
 ) -> Result<(Shared, h2::client::SendRequest<bytes::Bytes>), Missed> {
     let mut last = String::new();
     for _ in 0..STALE {
-        let shared = share(worker, route).await.map_err(Failure::not_connected)?;
+        let shared = share(worker, route).await.map_err(|error| match error {
+            OpenError::Overflow(overflow) => overflow.into(),
+            error => Failure::not_connected(error),
+        })?;
         match shared.send.clone().ready().await {
             Ok(send) => return Ok((shared, send)),
             Err(error) => {

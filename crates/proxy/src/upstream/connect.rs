@@ -2,19 +2,22 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
-use meltemi_identity::tls::{self, PeerError};
+use meltemi_identity::tls::PeerError;
+use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, TlsStream};
 
+use super::proxy_protocol;
 use super::route::{Place, Route, app_address};
-use crate::config::{Address, Cluster, Endpoint, MutualTls};
+use super::secure::Beneath;
+use crate::config::{Address, Cluster, Endpoint, Origination};
 use crate::io::{Io, Stream, keep_alive};
 use crate::listen::alpn::Inner;
 use crate::worker::Worker;
 
-/// How long a connection may take, TLS included (Istio's default connect timeout).
+/// How long a connection may take, TLS included, where no rule can say it.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Why there is no connection.
@@ -32,12 +35,18 @@ pub(crate) enum ConnectError {
     /// Somebody else answered.
     #[error("TLS with {0}: {1}")]
     Peer(SocketAddr, PeerError),
+    /// Somebody answered whom the rule does not name.
+    #[error("TLS with {0}: {1} answered, which is none of the subjectAltNames {2}")]
+    Names(SocketAddr, String, String),
+    /// The destination rule asks for what cannot be done.
+    #[error("the DestinationRule's connection settings: {0}")]
+    Rule(Arc<str>),
     /// It would lead back here.
     #[error("{0} is a listener of this very proxy")]
     Circle(SocketAddr),
     /// Not done in time.
-    #[error("no connection within 10 s")]
-    TimedOut,
+    #[error("no connection within {0:?}")]
+    TimedOut(Duration),
 }
 
 /// A connection, and what has to be written before anything else.
@@ -46,25 +55,28 @@ pub(crate) struct Connected<'a> {
     pub(crate) preface: &'a [u8],
 }
 
+impl Connected<'_> {
+    pub(super) fn new(stream: Stream) -> Self {
+        Connected { io: Io::new(stream), preface: &[] }
+    }
+}
+
 /// Connects.
 pub(crate) async fn connect<'a>(
     worker: &'a Worker,
     route: &Route,
 ) -> Result<Connected<'a>, ConnectError> {
+    let limit = route.origination().map_or(LIMIT, |it| it.limits.connect_timeout);
     let connecting = async {
         match &route.place {
             Place::Endpoint(cluster, endpoint) => {
                 to_endpoint(worker, cluster, endpoint, route.inner).await
             }
             Place::App(port) => to_app(worker, *port).await,
-            Place::Outside(host, port) => plain(to_name(worker, host, *port).await?.0),
+            Place::Outside(host, port) => to_host(worker, host, *port, route.inner).await,
         }
     };
-    tokio::time::timeout(LIMIT, connecting).await.unwrap_or(Err(ConnectError::TimedOut))
-}
-
-fn plain<'a>(stream: TcpStream) -> Result<Connected<'a>, ConnectError> {
-    Ok(Connected { io: Io::new(Stream::Tcp(stream)), preface: &[] })
+    tokio::time::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
 }
 
 async fn to_app(worker: &Worker, port: u16) -> Result<Connected<'_>, ConnectError> {
@@ -74,11 +86,11 @@ async fn to_app(worker: &Worker, port: u16) -> Result<Connected<'_>, ConnectErro
         if let Ok(stream) =
             to_address(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port))).await
         {
-            return plain(stream);
+            return Ok(Connected::new(Stream::Tcp(stream)));
         }
         worker.shared.app.report_refused(port);
     }
-    plain(connected?)
+    Ok(Connected::new(Stream::Tcp(connected?)))
 }
 
 async fn to_endpoint<'a>(
@@ -87,7 +99,11 @@ async fn to_endpoint<'a>(
     endpoint: &Endpoint,
     inner: Inner,
 ) -> Result<Connected<'a>, ConnectError> {
-    let port = endpoint.tls.as_ref().map_or(endpoint.port, |tls| tls.port);
+    let beneath = Beneath::of(cluster, endpoint, inner)?;
+    let port = match &endpoint.tls {
+        Some(tls) if beneath.is_mesh() => tls.port,
+        _ => endpoint.port,
+    };
     let (stream, address) = match &endpoint.address {
         Address::Ip(ip) => {
             let address = SocketAddr::new(*ip, port);
@@ -95,10 +111,46 @@ async fn to_endpoint<'a>(
         }
         Address::Name(name) => to_name(worker, name, port).await?,
     };
-    match &endpoint.tls {
-        Some(expected) => secure(worker, cluster, stream, address, expected, inner).await,
-        None => plain(stream),
+    dress(worker, &cluster.origination, beneath, stream, address, inner).await
+}
+
+/// To a host whose own address is called. What a rule says of its TLS holds for it too.
+async fn to_host<'a>(
+    worker: &'a Worker,
+    host: &str,
+    port: u16,
+    inner: Inner,
+) -> Result<Connected<'a>, ConnectError> {
+    let service = worker.shared.mesh.find(host);
+    let cluster = service.as_ref().and_then(|service| service.cluster(port));
+    let Some(cluster) = cluster.filter(|cluster| cluster.origination.id != 0) else {
+        return Ok(Connected::new(Stream::Tcp(to_name(worker, host, port).await?.0)));
+    };
+    let beneath = Beneath::of_host(cluster, host, inner)?;
+    let (stream, address) = to_name(worker, host, port).await?;
+    dress(worker, &cluster.origination, beneath, stream, address, inner).await
+}
+
+/// Makes of a TCP connection what the rule asks for.
+async fn dress<'a>(
+    worker: &'a Worker,
+    origination: &Origination,
+    beneath: Beneath<'_>,
+    mut stream: TcpStream,
+    address: SocketAddr,
+    inner: Inner,
+) -> Result<Connected<'a>, ConnectError> {
+    match &origination.limits.keepalive {
+        // Without it a connection works too.
+        Some(rule) => drop(SockRef::from(&stream).set_tcp_keepalive(rule)),
+        None if beneath.is_mesh() => keep_alive(&stream),
+        None => {}
     }
+    if let Some(version) = origination.proxy_protocol.filter(|_| beneath.announces(inner)) {
+        let failed = |error| ConnectError::Tcp(address.to_string(), error);
+        proxy_protocol::write(&mut stream, version).await.map_err(failed)?;
+    }
+    beneath.begin(worker, stream, address, inner).await
 }
 
 async fn to_address(address: SocketAddr) -> Result<TcpStream, ConnectError> {
@@ -126,31 +178,4 @@ async fn to_name(
         }
     }
     Err(last)
-}
-
-async fn secure<'a>(
-    worker: &'a Worker,
-    cluster: &Cluster,
-    stream: TcpStream,
-    address: SocketAddr,
-    expected: &MutualTls,
-    inner: Inner,
-) -> Result<Connected<'a>, ConnectError> {
-    keep_alive(&stream);
-    let config = worker.shared.identity.tls().clients[inner.client()].clone();
-    let stream = TlsConnector::from(config)
-        .connect(cluster.sni.clone(), stream)
-        .await
-        .map_err(|error| ConnectError::Tls(address, error))?;
-    let session = stream.get_ref().1;
-    let certificates = session.peer_certificates().unwrap_or_default();
-    let refused = |error| ConnectError::Peer(address, error);
-    let found = tls::authenticate(certificates, SystemTime::now()).map_err(refused)?;
-    if found != expected.identity {
-        let (found, expected) = (Box::new(found), Box::new(expected.identity.clone()));
-        return Err(refused(PeerError::Other { found, expected }));
-    }
-    let has_metadata = session.alpn_protocol().is_some_and(Inner::has_metadata);
-    let io = Io::new(Stream::Tls(Box::new(TlsStream::Client(stream))));
-    Ok(Connected { io, preface: if has_metadata { &worker.preface } else { &[] } })
 }

@@ -1,10 +1,12 @@
 //! One HTTP/1.1 connection to an endpoint, and what is known of it while it idles.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
+use super::admit::Lease;
+use crate::config::Origination;
 use crate::http::h1::{Reader, Writer};
 use crate::http::head::ResponseHead;
 use crate::http::known::Known;
@@ -23,6 +25,15 @@ pub(crate) struct Connection {
     told: Option<Duration>,
     mark: Arc<Mark>,
     waker: Waker,
+    /// How it was opened, where a rule says it. With the rule the connection goes.
+    pub(super) origination: Option<Weak<Origination>>,
+    /// How often it serves.
+    most: u64,
+    /// Until when it serves.
+    until: Option<Instant>,
+    /// Requests so far.
+    served: u64,
+    _lease: Option<Lease>,
 }
 
 /// Notes the moment at which an idle connection became readable: the peer closed it. Woken by the reactor, so that no
@@ -46,7 +57,12 @@ impl Wake for Mark {
 }
 
 impl Connection {
-    pub(crate) fn new(io: Io, now: Instant) -> Connection {
+    pub(crate) fn new(
+        io: Io,
+        now: Instant,
+        origination: Option<&Arc<Origination>>,
+        lease: Option<Lease>,
+    ) -> Connection {
         let mark = Arc::new(Mark { born: now, readable: AtomicU64::new(0) });
         Connection {
             reader: Reader::new(io.clone()),
@@ -57,6 +73,11 @@ impl Connection {
             told: None,
             waker: Waker::from(mark.clone()),
             mark,
+            origination: origination.map(Arc::downgrade),
+            most: origination.map_or(u64::MAX, |it| it.limits.requests),
+            until: origination.and_then(|it| it.limits.duration).map(|it| now + it),
+            served: 0,
+            _lease: lease,
         }
     }
 
@@ -77,7 +98,8 @@ impl Connection {
 
     /// Begins to idle. False if the connection is of no more use.
     pub(crate) fn rest(&mut self, now: Instant) -> bool {
-        if self.reader.has_bytes() || self.reader.is_ended() {
+        self.served += 1;
+        if self.reader.has_bytes() || self.reader.is_ended() || self.is_over(now) {
             return false;
         }
         self.reader.rest();
@@ -101,6 +123,11 @@ impl Connection {
         }
         let at = self.mark.born + Duration::from_micros(readable - 1);
         Some(at.min(now).saturating_duration_since(self.idle_since))
+    }
+
+    /// Whether it has served as long, or as often, as it may.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        self.served >= self.most || self.until.is_some_and(|until| now >= until)
     }
 
     /// Whether the peer has sent nothing at all, by the kernel's word.

@@ -5,12 +5,15 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
 
+use super::admit::{self, Entry, Lease, Overflow, Queue};
 use super::connect::{ConnectError, connect};
 use super::route::Route;
+use crate::config::Tls;
 use crate::http::h1::Writer;
 use crate::io::{Cork, Io};
 use crate::worker::Worker;
@@ -32,6 +35,24 @@ pub(crate) struct Shared {
     alive: Rc<Cell<bool>>,
     /// Requests so far.
     served: Rc<Cell<u64>>,
+    life: Rc<Life>,
+}
+
+/// How long a connection serves.
+#[derive(Debug)]
+struct Life {
+    streams: usize,
+    requests: u64,
+    /// When it has lived long enough.
+    until: Option<Instant>,
+    /// How long it may be without requests.
+    idle: Option<Duration>,
+    /// Since when it was seen without requests, and how many it had served then.
+    rested: Cell<Option<(Instant, u64)>>,
+    /// Who waits for room on it.
+    queue: Option<Rc<Queue>>,
+    /// Whether the peer is a server of `https`.
+    is_https: bool,
 }
 
 impl Shared {
@@ -46,14 +67,49 @@ impl Shared {
 
     /// Whether it takes another stream without waiting.
     pub(crate) fn has_room(&self) -> bool {
-        self.streams.get() < MAX_STREAMS.min(self.send.current_max_send_streams())
+        let most = self.life.streams.min(self.send.current_max_send_streams());
+        let is_over = self.life.until.is_some_and(|until| Instant::now() >= until);
+        self.streams.get() < most && !is_over
     }
 
     /// Counts a stream while the guard lives.
     pub(crate) fn stream(&self) -> Stream {
         self.streams.set(self.streams.get() + 1);
         self.served.set(self.served.get() + 1);
-        Stream(self.streams.clone())
+        if self.served.get() >= self.life.requests {
+            self.retire();
+        }
+        Stream { streams: self.streams.clone(), queue: self.life.queue.clone() }
+    }
+
+    /// Whether it has served as long as it may, or was without requests for too long. To be asked from time to time.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        if self.life.until.is_some_and(|until| now >= until) {
+            return true;
+        }
+        let Some(limit) = self.life.idle else { return false };
+        if self.streams.get() > 0 {
+            self.life.rested.set(None);
+            return false;
+        }
+        let served = self.served.get();
+        let since = match self.life.rested.get() {
+            Some((since, before)) if before == served => since,
+            _ => now,
+        };
+        self.life.rested.set(Some((since, served)));
+        now.saturating_duration_since(since) >= limit
+    }
+
+    /// Whether both are handles to one connection.
+    #[cfg(test)]
+    pub(super) fn is(&self, other: &Shared) -> bool {
+        Rc::ptr_eq(&self.alive, &other.alive)
+    }
+
+    /// Whether the peer is a server of `https`.
+    pub(crate) fn is_https(&self) -> bool {
+        self.life.is_https
     }
 
     /// It must not be used for further requests.
@@ -63,11 +119,17 @@ impl Shared {
 }
 
 /// A stream that is counted.
-pub(crate) struct Stream(Rc<Cell<usize>>);
+pub(crate) struct Stream {
+    streams: Rc<Cell<usize>>,
+    queue: Option<Rc<Queue>>,
+}
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.streams.set(self.streams.get().saturating_sub(1));
+        if let Some(queue) = &self.queue {
+            queue.room.notify_one();
+        }
     }
 }
 
@@ -77,6 +139,9 @@ pub(crate) enum OpenError {
     /// No transport.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// There may be no more connections.
+    #[error(transparent)]
+    Overflow(#[from] Overflow),
     /// The peer does not speak HTTP/2.
     #[error("HTTP/2: {0}")]
     Http2(#[from] h2::Error),
@@ -90,29 +155,71 @@ pub(crate) enum OpenError {
 
 /// A connection of the route's pool with room, or a new one.
 pub(crate) async fn share(worker: &Rc<Worker>, route: &Route) -> Result<Shared, OpenError> {
-    let Some(key) = route.key() else { return open(worker, route).await };
-    if let Some(shared) = worker.pool.share(key) {
-        return Ok(shared);
+    let Some(key) = route.key() else { return open(worker, route, None).await };
+    let mut pending = None;
+    loop {
+        if let Some(shared) = worker.pool.share(key) {
+            return Ok(shared);
+        }
+        let opening = worker.pool.opening(key, route);
+        let failures = opening.failures.get();
+        let guard = opening.lock.lock().await;
+        if let Some(shared) = worker.pool.share(key) {
+            return Ok(shared);
+        }
+        if opening.failures.get() != failures {
+            return Err(OpenError::Together);
+        }
+        let full = match admit::enter(worker, route) {
+            Entry::Full(full) => full,
+            Entry::Open(lease) => {
+                let opened = open(worker, route, lease).await;
+                match &opened {
+                    Ok(shared) => worker.pool.keep(key, route, shared),
+                    Err(_) => opening.failures.set(opening.failures.get() + 1),
+                }
+                return opened;
+            }
+        };
+        drop(guard);
+        if pending.is_none() {
+            pending = Some(full.pend()?);
+        }
+        full.changed().await;
     }
-    let opening = worker.pool.opening(key, route.endpoint());
-    let failures = opening.failures.get();
-    let _guard = opening.lock.lock().await;
-    if let Some(shared) = worker.pool.share(key) {
-        return Ok(shared);
-    }
-    if opening.failures.get() != failures {
-        return Err(OpenError::Together);
-    }
-    let opened = open(worker, route).await;
-    match &opened {
-        Ok(shared) => worker.pool.keep(key, route.endpoint(), shared),
-        Err(_) => opening.failures.set(opening.failures.get() + 1),
-    }
-    opened
 }
 
-async fn open(worker: &Rc<Worker>, route: &Route) -> Result<Shared, OpenError> {
+impl Life {
+    fn of(worker: &Worker, route: &Route, has_lease: bool) -> Life {
+        let key = route.key().filter(|_| has_lease);
+        let mut life = Life {
+            streams: MAX_STREAMS,
+            requests: u64::MAX,
+            until: None,
+            idle: None,
+            rested: Cell::default(),
+            queue: key.map(|key| worker.pool.queue(key, route)),
+            is_https: false,
+        };
+        if let Some(origination) = route.origination() {
+            let limits = &origination.limits;
+            life.streams = MAX_STREAMS.min(limits.streams);
+            life.requests = limits.requests;
+            life.until = limits.duration.map(|duration| Instant::now() + duration);
+            life.idle = limits.idle;
+            life.is_https = matches!(origination.tls, Tls::Outside(_));
+        }
+        life
+    }
+}
+
+async fn open(
+    worker: &Rc<Worker>,
+    route: &Route,
+    lease: Option<Lease>,
+) -> Result<Shared, OpenError> {
     let connected = connect(worker, route).await?;
+    let life = Rc::new(Life::of(worker, route, lease.is_some()));
     let io: Io = connected.io;
     if !connected.preface.is_empty() {
         let mut writer = Writer::new(io.clone());
@@ -145,6 +252,7 @@ async fn open(worker: &Rc<Worker>, route: &Route) -> Result<Shared, OpenError> {
             tracing::debug!(%error, "an HTTP/2 connection to an endpoint ended");
         }
         flag.set(false);
+        drop(lease);
     });
-    Ok(Shared { send, streams: Rc::default(), alive, served: Rc::default() })
+    Ok(Shared { send, streams: Rc::default(), alive, served: Rc::default(), life })
 }

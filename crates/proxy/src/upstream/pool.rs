@@ -8,13 +8,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use super::admit::Queue;
 use super::h1::Connection;
 use super::h2::Shared;
-use super::route::Key;
-use crate::config::Endpoint;
+use super::route::{Key, Route};
+use crate::config::{Endpoint, Origination};
 use crate::hash::BuildQuick;
 
 /// How long a connection to another proxy of ours may idle: it waits an hour itself.
@@ -39,16 +40,21 @@ pub(crate) struct Pool {
 struct Group {
     /// Whom it leads to; `None` for the application.
     endpoint: Option<Arc<Endpoint>>,
+    /// How it is reached, where a rule says it. With the rule the group goes.
+    origination: Option<Weak<Origination>>,
     /// Boxed as they are carried, so that a request moves a pointer.
     idle: Vec<Box<Connection>>,
     /// The longest that a connection of this group may idle.
     limit: Duration,
+    /// The same, before anything was learnt.
+    usual: Duration,
     /// How often in a row the peer was seen to close after about the same time.
     lessons: u32,
     /// After which time it closed last, and when that was seen.
     lesson: Option<(Duration, Instant)>,
     http2: Vec<Shared>,
     opening: Rc<Opening>,
+    queue: Rc<Queue>,
 }
 
 /// The opening of an HTTP/2 connection: one opens, others wait and share what comes of it.
@@ -61,21 +67,29 @@ pub(crate) struct Opening {
 }
 
 impl Group {
-    fn new(endpoint: Option<&Arc<Endpoint>>) -> Group {
-        let is_mesh = endpoint.is_some_and(|endpoint| endpoint.tls.is_some());
+    fn new(endpoint: Option<&Arc<Endpoint>>, origination: Option<&Arc<Origination>>) -> Group {
+        let is_mesh = endpoint.is_some_and(|endpoint| endpoint.tls.is_some())
+            && origination.is_none_or(|it| it.is_of_mesh());
+        let usual = if is_mesh { IDLE_MESH } else { IDLE_UNKNOWN };
+        let told = origination.and_then(|it| it.limits.idle);
+        let usual = told.map_or(usual, |told| told.min(usual));
         Group {
             endpoint: endpoint.cloned(),
+            origination: origination.map(Arc::downgrade),
             idle: Vec::new(),
-            limit: if is_mesh { IDLE_MESH } else { IDLE_UNKNOWN },
+            limit: usual,
+            usual,
             lessons: 0,
             lesson: None,
             http2: Vec::new(),
             opening: Rc::default(),
+            queue: Rc::default(),
         }
     }
 
     fn is_gone(&self) -> bool {
         self.endpoint.as_ref().is_some_and(|endpoint| endpoint.is_gone())
+            || self.origination.as_ref().is_some_and(|it| it.strong_count() == 0)
     }
 
     /// The peer closed connections, the longest idle of which was so for this time: others are not kept as long. Seen
@@ -96,8 +110,7 @@ impl Group {
             (self.lessons, self.lesson) = (0, None);
         }
         if self.lessons < HABIT {
-            let usual = Group::new(self.endpoint.as_ref()).limit;
-            self.limit = (self.limit.mul_f64(1.1) + Duration::from_millis(1)).min(usual);
+            self.limit = (self.limit.mul_f64(1.1) + Duration::from_millis(1)).min(self.usual);
         }
     }
 }
@@ -113,6 +126,7 @@ impl Pool {
             if let Some(closed) = connection.closed_after(now) {
                 longest = longest.max(Some(closed));
             } else if connection.idle_for(now) <= group.limit
+                && !connection.is_over(now)
                 && (!is_careful || connection.is_silent())
             {
                 group.learn(longest, now);
@@ -134,12 +148,19 @@ impl Pool {
         if endpoint.is_some_and(|endpoint| endpoint.is_gone()) || !connection.rest(now) {
             return;
         }
+        let origination = connection.origination.as_ref().map(Weak::upgrade);
+        if let Some(None) = origination {
+            return;
+        }
+        let new = || Group::new(endpoint, origination.flatten().as_ref());
         let mut groups = self.groups.borrow_mut();
-        let group = groups.entry(key).or_insert_with(|| Group::new(endpoint));
+        let group = groups.entry(key).or_insert_with(new);
         if let Some(told) = connection.told_limit() {
             group.limit = group.limit.min(told);
         }
-        if group.idle.len() < MAX_IDLE {
+        if group.idle.len() < MAX_IDLE
+            && let Some(connection) = group.queue.hand_over(connection)
+        {
             group.idle.push(connection);
         }
     }
@@ -153,19 +174,26 @@ impl Pool {
     }
 
     /// Keeps a new connection of HTTP/2.
-    pub(crate) fn keep(&self, key: Key, endpoint: Option<&Arc<Endpoint>>, connection: &Shared) {
-        if endpoint.is_some_and(|endpoint| endpoint.is_gone()) {
+    pub(crate) fn keep(&self, key: Key, route: &Route, connection: &Shared) {
+        if route.endpoint().is_some_and(|endpoint| endpoint.is_gone()) {
             return;
         }
-        let mut groups = self.groups.borrow_mut();
-        let group = groups.entry(key).or_insert_with(|| Group::new(endpoint));
-        group.http2.push(connection.clone());
+        self.with(key, route, |group| group.http2.push(connection.clone()));
     }
 
     /// The opening of HTTP/2 connections of a group.
-    pub(crate) fn opening(&self, key: Key, endpoint: Option<&Arc<Endpoint>>) -> Rc<Opening> {
-        let mut groups = self.groups.borrow_mut();
-        groups.entry(key).or_insert_with(|| Group::new(endpoint)).opening.clone()
+    pub(crate) fn opening(&self, key: Key, route: &Route) -> Rc<Opening> {
+        self.with(key, route, |group| group.opening.clone())
+    }
+
+    /// Who waits for connections of a group.
+    pub(crate) fn queue(&self, key: Key, route: &Route) -> Rc<Queue> {
+        self.with(key, route, |group| group.queue.clone())
+    }
+
+    fn with<T>(&self, key: Key, route: &Route, then: impl FnOnce(&mut Group) -> T) -> T {
+        let new = || Group::new(route.endpoint(), route.origination());
+        then(self.groups.borrow_mut().entry(key).or_insert_with(new))
     }
 
     /// Closes what may not be used any longer: of endpoints that are gone, of peers that closed, idle for too long. To
@@ -181,7 +209,8 @@ impl Pool {
                 if let Some(closed) = group.idle[at].closed_after(now) {
                     longest = longest.max(Some(closed));
                     group.idle.swap_remove(at);
-                } else if group.idle[at].idle_for(now) > group.limit {
+                } else if group.idle[at].idle_for(now) > group.limit || group.idle[at].is_over(now)
+                {
                     group.idle.swap_remove(at);
                 } else {
                     at += 1;
@@ -189,7 +218,7 @@ impl Pool {
             }
             // The oldest goes to the front again, as the one used last is taken first.
             group.idle.sort_by_key(|connection| connection.idle_since());
-            group.http2.retain(Shared::is_alive);
+            group.http2.retain(|connection| connection.is_alive() && !connection.is_over(now));
             group.learn(longest, now);
             group.forgive(now);
             true

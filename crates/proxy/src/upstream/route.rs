@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::{Cluster, Endpoint};
+use crate::config::{Cluster, Endpoint, Origination};
+use crate::http::head::{RequestHead, Version};
 use crate::listen::alpn::Inner;
 
 /// The destination of one attempt.
@@ -28,8 +29,9 @@ pub(crate) enum Place {
 /// The key of a pool's group: connections of equal keys are exchangeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Key {
-    /// An endpoint, by its presence: a workload that comes back at the same address has another one.
-    Endpoint(u64),
+    /// An endpoint, by its presence: a workload that comes back at the same address has another one; and by the
+    /// origination under which it is reached.
+    Endpoint(u64, u64),
     /// A port of the application.
     App(u16),
 }
@@ -38,7 +40,9 @@ impl Route {
     /// The key of its pool; `None` where connections are not kept.
     pub(crate) fn key(&self) -> Option<Key> {
         match &self.place {
-            Place::Endpoint(_, endpoint) => Some(Key::Endpoint(endpoint.presence.id)),
+            Place::Endpoint(cluster, endpoint) => {
+                Some(Key::Endpoint(endpoint.presence.id, cluster.origination.id))
+            }
             Place::App(port) => Some(Key::App(*port)),
             Place::Outside(..) => None,
         }
@@ -50,6 +54,34 @@ impl Route {
             Place::Endpoint(_, endpoint) => Some(endpoint),
             Place::App(_) | Place::Outside(..) => None,
         }
+    }
+
+    /// The endpoint's cluster.
+    pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
+        match &self.place {
+            Place::Endpoint(cluster, _) => Some(cluster),
+            Place::App(_) | Place::Outside(..) => None,
+        }
+    }
+
+    /// How its connections are opened, where a rule says it.
+    pub(crate) fn origination(&self) -> Option<&Arc<Origination>> {
+        let origination = &self.cluster()?.origination;
+        (origination.id != 0).then_some(origination)
+    }
+
+    /// The same with what a rule wants to be spoken (`h2UpgradePolicy`, `useClientProtocol`); `None` if that is nothing
+    /// else.
+    pub(crate) fn adapted(&self, head: &RequestHead) -> Option<Route> {
+        let limits = &self.origination()?.limits;
+        let inner = match self.inner {
+            _ if limits.keeps_protocol && head.version == Version::Http2 => Inner::Http2,
+            _ if limits.keeps_protocol => Inner::Http1,
+            // What leaves HTTP cannot be carried by HTTP/2.
+            Inner::Http1 if limits.upgrades && !head.upgrade => Inner::Http2,
+            spoken => spoken,
+        };
+        (inner != self.inner).then(|| Route { place: self.place.clone(), inner })
     }
 }
 

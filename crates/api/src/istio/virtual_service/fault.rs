@@ -24,7 +24,7 @@ pub struct Delay {
     pub fixed_delay: Option<Duration>,
     /// Not served by anybody yet.
     pub exponential_delay: Option<Duration>,
-    /// So many of them; all where it is left out.
+    /// So many of them; none where it is left out.
     pub percentage: Option<Percent>,
     /// Old form of `percentage`.
     #[schemars(range(min = 0, max = 100))]
@@ -88,6 +88,10 @@ impl Fault {
                 ("exponentialDelay", delay.exponential_delay.is_some()),
             ];
             exactly_one(&ways, &at.field("delay"), report);
+            if delay.exponential_delay.is_some() {
+                let message = "no proxy serves it; `fixedDelay` is what there is";
+                report.error(at.field("delay").field("exponentialDelay"), message).on_key();
+            }
         }
         if let Some(abort) = &self.abort {
             abort.check(&at.field("abort"), report);
@@ -103,6 +107,10 @@ impl Abort {
             ("http2Error", self.http2_error.is_some()),
         ];
         exactly_one(&ways, at, report);
+        if self.http2_error.is_some() {
+            let message = "no proxy serves it; use `httpStatus` or `grpcStatus`";
+            report.error(at.field("http2Error"), message).on_key();
+        }
         let Some(status) = &self.grpc_status else {
             return;
         };

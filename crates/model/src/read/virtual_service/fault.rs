@@ -37,7 +37,8 @@ fn delay(given: &api::Delay) -> Result<Delay, String> {
         return Err("delay.exponentialDelay: no proxy serves it; use fixedDelay".into());
     };
     let old = given.percent.map(|percent| Percentage::from_percent(f64::from(percent)));
-    let percentage = given.percentage.map(percentage).or(old).unwrap_or(Percentage::ALL);
+    // Istio's reference: without a percentage no request is delayed, but all are aborted.
+    let percentage = given.percentage.map(percentage).or(old).unwrap_or(Percentage::NONE);
     Ok(Delay { fixed_delay_ms: super::millis(fixed), percentage })
 }
 

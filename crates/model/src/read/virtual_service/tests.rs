@@ -189,7 +189,7 @@ fn what_has_several_forms_is_read_in_each() {
         ("mirror: {host: shadow}, mirrorPercent: 7", "mirrors", mirror(Some(70_000))),
         ("mirror: {host: shadow}, mirror_percent: 8", "mirrors", mirror(Some(80_000))),
         ("mirror: {host: shadow}, mirrorPercent: 0", "mirrors", mirror(Some(0))),
-        ("fault: {delay: {fixedDelay: 1ms}}", "fault", delay(1_000_000)),
+        ("fault: {delay: {fixedDelay: 1ms}}", "fault", delay(0)),
         ("fault: {delay: {fixedDelay: 1ms, percent: 3}}", "fault", delay(30_000)),
         ("fault: {abort: {grpcStatus: UNAVAILABLE}}", "fault", abort(json!({"grpcStatus": 14}))),
         ("fault: {abort: {grpcStatus: '5'}}", "fault", abort(json!({"grpcStatus": 5}))),

@@ -1,0 +1,146 @@
+//! Which fields of kinds that have an effect have none themselves: they are checked and stored, and whoever writes one
+//! is told. `docs/compatibility.md` lists every field; a test holds the two together.
+
+use serde_json::Value;
+
+use crate::Kind;
+use crate::refuse::Path;
+
+/// What is said of what has no effect.
+pub const MESSAGE: &str = "accepted and stored, but this version does not act on it";
+
+/// A field, `[]` standing for the items of a list and `*` for the keys of a map; with a part of it alone, all below.
+type Field = &'static str;
+
+const VIRTUAL_SERVICE: &[Field] =
+    &["spec.http[].match[].statPrefix", "spec.tcp[].match[].sourceSubnet"];
+
+/// Sidecars read no Secrets: connections by such a rule are refused, and the reason is told.
+const TRAFFIC_POLICY: &[Field] = &["tls.credentialName"];
+
+/// Where a destination rule has a traffic policy.
+const POLICIES: &[Field] = &[
+    "spec.trafficPolicy",
+    "spec.trafficPolicy.portLevelSettings[]",
+    "spec.subsets[].trafficPolicy",
+    "spec.subsets[].trafficPolicy.portLevelSettings[]",
+];
+
+const SIDECAR: &[Field] = &[
+    "spec.egress[].bind",
+    "spec.egress[].captureMode",
+    "spec.egress[].port",
+    "spec.inboundConnectionPool",
+    "spec.ingress",
+    "spec.outboundTrafficPolicy.egressProxy",
+];
+
+/// Fields that have no effect either, and need none: names for people, and what follows from other fields. Nobody is
+/// warned of them.
+const HARMLESS: &[(Kind, Field)] = &[
+    (Kind::VirtualService, "spec.http[].name"),
+    (Kind::VirtualService, "spec.http[].match[].name"),
+    (Kind::ServiceEntry, "spec.location"),
+];
+
+/// Whether a field of a kind has an effect; a field is written as in `docs/compatibility.md`.
+pub fn has_effect(kind: Kind, field: &str) -> bool {
+    let is_harmless = |(of, harmless): &(Kind, Field)| *of == kind && is_within(field, harmless);
+    kind.has_effect()
+        && !HARMLESS.iter().any(is_harmless)
+        && !without_effect(kind).any(|without| is_within(field, &without))
+}
+
+fn is_within(field: &str, part: &str) -> bool {
+    field.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+fn without_effect(kind: Kind) -> impl Iterator<Item = String> {
+    let own: &[Field] = match kind {
+        Kind::VirtualService => VIRTUAL_SERVICE,
+        Kind::Sidecar => SIDECAR,
+        _ => &[],
+    };
+    let policies = if kind == Kind::DestinationRule { POLICIES } else { &[] };
+    let of_policies = policies
+        .iter()
+        .flat_map(|at| TRAFFIC_POLICY.iter().map(move |field| format!("{at}.{field}")));
+    own.iter().map(|field| (*field).to_owned()).chain(of_policies)
+}
+
+/// The fields of an object that are there and have no effect.
+pub fn fields_without_effect(kind: Kind, object: &Value) -> Vec<Path> {
+    let mut found = Vec::new();
+    for field in without_effect(kind) {
+        find(object, &field, Path::root(), &mut found);
+    }
+    found
+}
+
+/// Follows a field through an object, every item of lists.
+fn find(value: &Value, field: &str, at: Path, found: &mut Vec<Path>) {
+    if value.is_null() {
+        return;
+    }
+    if field.is_empty() {
+        return found.push(at);
+    }
+    if let Some(rest) = field.strip_prefix("[]") {
+        for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+            find(item, rest, at.item(index), found);
+        }
+        return;
+    }
+    let field = field.strip_prefix('.').unwrap_or(field);
+    let end = field.find(['.', '[']).unwrap_or(field.len());
+    let (name, rest) = field.split_at(end);
+    if let Some(value) = value.get(name) {
+        find(value, rest, at.field(name), found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(kind: Kind, object: &Value) -> Vec<String> {
+        fields_without_effect(kind, object).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn fields_are_found_in_every_item() {
+        let tls = json!({"mode": "SIMPLE", "credentialName": "a"});
+        let rule = json!({"spec": {
+            "trafficPolicy": {"tls": tls, "loadBalancer": {"simple": "RANDOM"}},
+            "subsets": [
+                {"trafficPolicy": {"tls": {"mode": "SIMPLE", "credentialName": null}}},
+                {"trafficPolicy": {"portLevelSettings": [{"port": {"number": 80}, "tls": tls}]}},
+            ],
+        }});
+        let expected = [
+            "spec.trafficPolicy.tls.credentialName",
+            "spec.subsets[1].trafficPolicy.portLevelSettings[0].tls.credentialName",
+        ];
+        assert_eq!(found(Kind::DestinationRule, &rule), expected);
+        assert_eq!(found(Kind::ServiceEntry, &rule), [""; 0]);
+    }
+
+    #[test]
+    fn a_part_stands_for_all_below_it() {
+        for (kind, field, expected) in [
+            (Kind::VirtualService, "spec.http[].timeout", true),
+            (Kind::VirtualService, "spec.http[].match[].statPrefix", false),
+            (Kind::VirtualService, "spec.http[].name", false),
+            (Kind::ServiceEntry, "spec.location", false),
+            (Kind::ServiceEntry, "spec.locations", true),
+            (Kind::DestinationRule, "spec.subsets[].trafficPolicy.tls.credentialName", false),
+            (Kind::Sidecar, "spec.ingress[].port.number", false),
+            (Kind::Sidecar, "spec.egress[].hosts[]", true),
+            (Kind::ProxyConfig, "spec.concurrency", false),
+        ] {
+            assert_eq!(has_effect(kind, field), expected, "{kind} {field}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Verifies servers outside of the mesh: their chain, and their names where a rule lists them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+
+use crate::tls::provider;
+
+/// The certificate bears none of the names that a rule lists.
+#[derive(thiserror::Error)]
+#[error("the server's certificate bears none of the names {}", .0.join(", "))]
+struct NoSuchName(Vec<String>);
+
+impl fmt::Debug for NoSuchName {
+    /// rustls shows errors of others in this form.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Verifies the chain, and that the certificate bears one of these names; the name that is asked for does not count.
+#[derive(Debug)]
+pub(super) struct NameVerifier {
+    chain: Arc<WebPkiServerVerifier>,
+    names: Vec<String>,
+}
+
+impl NameVerifier {
+    pub(super) fn new(chain: Arc<WebPkiServerVerifier>, names: Vec<String>) -> NameVerifier {
+        NameVerifier { chain, names }
+    }
+
+    fn check_names(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        let bears = |name: &String| {
+            let name = ServerName::try_from(name.as_str());
+            name.is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+        };
+        if self.names.iter().any(bears) || self.has_uri(leaf) {
+            return Ok(());
+        }
+        let error = NoSuchName(self.names.clone());
+        Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error)))))
+    }
+
+    fn has_uri(&self, leaf: &CertificateDer<'_>) -> bool {
+        let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return false };
+        let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
+        names.value.general_names.iter().any(|name| match name {
+            GeneralName::URI(uri) => self.names.iter().any(|name| name == uri),
+            _ => false,
+        })
+    }
+}
+
+impl ServerCertVerifier for NameVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.chain.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        );
+        match verified {
+            // The name is looked at last: all else is in order.
+            Ok(_)
+            | Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => {
+                self.check_names(end_entity)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}
+
+/// Believes every server (`insecureSkipVerify`); only that it holds its certificate's key is made sure of.
+#[derive(Debug)]
+pub(super) struct Unchecked;
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,88 @@
+//! The checks: each looks at all configuration, and knows nothing of the others.
+
+mod overlap;
+mod subset;
+
+use meltemi_api::{Kind, Severity, Target, effect, references};
+
+use super::finding::{Code, Finding};
+use super::mesh::Mesh;
+
+/// One check.
+type Check = fn(&Mesh, &mut Vec<Finding>);
+
+const CHECKS: [Check; 5] = [set_aside, dangling, overlap::check, subset::check, without_effect];
+
+/// Runs all checks; errors come first.
+pub(super) fn check(mesh: &Mesh) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for check in CHECKS {
+        check(mesh, &mut findings);
+    }
+    findings.sort();
+    findings
+}
+
+/// What the control plane cannot use.
+fn set_aside(mesh: &Mesh, findings: &mut Vec<Finding>) {
+    findings.extend(mesh.rejected.iter().map(|rejected| Finding {
+        severity: Severity::Error,
+        code: Code::SetAside,
+        kind: rejected.kind.clone(),
+        namespace: rejected.namespace.clone(),
+        name: rejected.name.clone(),
+        path: String::new(),
+        message: rejected.reason.clone(),
+    }));
+}
+
+/// References to hosts, subsets and objects that are nowhere. Requests that a virtual service sends there fail.
+fn dangling(mesh: &Mesh, findings: &mut Vec<Finding>) {
+    for object in mesh.objects() {
+        let severity = match object.resource.kind() {
+            Kind::VirtualService => Severity::Error,
+            _ => Severity::Warning,
+        };
+        for reference in references(&object.resource) {
+            let candidates = kinds_of(&reference.target).into_iter().flat_map(|it| mesh.of(it));
+            if !candidates.into_iter().any(|it| reference.target.is_met_by(&it.resource)) {
+                findings.push(Finding::of(
+                    &object.resource,
+                    &reference.path,
+                    (severity, Code::ReferencedResourceNotFound),
+                    format!("there is no {}", reference.target),
+                ));
+            }
+        }
+    }
+}
+
+/// The kinds among which a reference's target is.
+fn kinds_of(target: &Target) -> Vec<Kind> {
+    match target {
+        Target::Host { .. } => vec![Kind::Service, Kind::ServiceEntry],
+        Target::Subset { .. } => vec![Kind::DestinationRule],
+        Target::Object { kind, .. } => vec![*kind],
+    }
+}
+
+/// Objects and fields that this version does not act on.
+fn without_effect(mesh: &Mesh, findings: &mut Vec<Finding>) {
+    let mut found = |resource, path: String| {
+        let what = (Severity::Warning, Code::WithoutEffect);
+        findings.push(Finding::of(resource, path, what, effect::MESSAGE.to_owned()));
+    };
+    for object in mesh.objects() {
+        let kind = object.resource.kind();
+        if !kind.has_effect() {
+            found(&object.resource, String::new());
+            continue;
+        }
+        for path in effect::fields_without_effect(kind, &object.value) {
+            found(&object.resource, path.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+use meltemi_api::parse;
+use meltemi_api::{Options, Source};
+
+use super::*;
+use crate::rejected::Rejected;
+
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec: {selector: {app: shop}, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: shop-1, labels: {version: v9}}
+spec: {address: 127.0.0.1, labels: {app: shop, version: v1}}
+---
+";
+
+fn mesh(text: &str) -> Mesh {
+    let source = Source { file: String::new(), text: SERVICE.to_owned() + text };
+    let mut mesh = Mesh::default();
+    for object in parse(&[source], &Options::default()).unwrap().objects {
+        mesh.add(object.kind(), object.value);
+    }
+    mesh
+}
+
+fn told(mesh: &Mesh) -> Vec<String> {
+    check(mesh).iter().map(ToString::to_string).collect()
+}
+
+/// A virtual service and more of its metadata, then its spec.
+fn routes(name: &str, created: u32, spec: &str) -> String {
+    format!(
+        "\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n\
+         metadata: {{name: {name}, creationTimestamp: '2026-01-0{created}T00:00:00Z'}}\nspec: {spec}\n"
+    )
+}
+
+fn rule(spec: &str) -> String {
+    format!(
+        "\n---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: r}}\nspec: {spec}\n"
+    )
+}
+
+#[test]
+fn what_fits_is_not_told() {
+    let subsets = rule("{host: shop, subsets: [{name: v1, labels: {version: v1}}, {name: all}]}");
+    let to = "{hosts: [shop], http: [{route: [{destination: {host: shop, subset: v1}}]}]}";
+    assert_eq!(told(&mesh(&(subsets + &routes("a", 1, to)))), [""; 0]);
+}
+
+#[test]
+fn hosts_subsets_and_gateways_that_are_nowhere_are_errors() {
+    let to = "{hosts: [shop], gateways: [front], http: [{route: [
+        {destination: {host: shop, subset: v2}, weight: 1}, {destination: {host: gone}, weight: 1}]}]}";
+    let expected = [
+        "error: VirtualService default/a: spec.gateways[0]: there is no Gateway `front` in namespace `default`",
+        "error: VirtualService default/a: spec.http[0].route[0].destination.subset: there is no destination rule with subset `v2` of `shop`",
+        "error: VirtualService default/a: spec.http[0].route[1].destination.host: there is no service `gone` in namespace `default`",
+    ]
+    .map(|line| format!("{line} [ReferencedResourceNotFound]"));
+    assert_eq!(told(&mesh(&routes("a", 1, to))), expected);
+    let found = told(&mesh(&rule("{host: gone}")));
+    let expected = "warning: DestinationRule default/r: spec.host: there is no service `gone` in namespace `default` [ReferencedResourceNotFound]";
+    assert_eq!(found, [expected]);
+}
+
+#[test]
+fn subsets_need_endpoints() {
+    for (spec, expected) in [
+        ("{host: shop, subsets: [{name: a, labels: {version: v1}}]}", None),
+        // The labels of the spec go before those of the metadata.
+        ("{host: shop, subsets: [{name: a, labels: {version: v9}}]}", Some("version=v9")),
+        ("{host: '*.local', subsets: [{name: a, labels: {version: v9}}]}", None),
+        ("{host: out.example.com, subsets: [{name: a, labels: {zone: b}}]}", None),
+        ("{host: out.example.com, subsets: [{name: a, labels: {zone: c}}]}", Some("zone=c")),
+    ] {
+        let entry = "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: out}\n\
+            spec: {hosts: [out.example.com], resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], \
+            endpoints: [{address: 127.0.0.2, labels: {zone: b}}]}\n";
+        let found = check(&mesh(&(entry.to_owned() + &rule(spec))));
+        let codes: Vec<_> = found.iter().map(|it| (it.code, &*it.path)).collect();
+        match expected {
+            None => assert_eq!(codes, []),
+            Some(labels) => {
+                assert_eq!(codes, [(Code::SubsetWithoutEndpoints, "spec.subsets[0]")]);
+                assert!(found[0].message.contains(labels), "{found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_younger_of_two_for_one_host_is_told() {
+    let to = "http: [{route: [{destination: {host: shop}}]}]";
+    let young = |more: &str| routes("young", 2, &format!("{{{more}{to}}}"));
+    let old = |more: &str| routes("old", 1, &format!("{{{more}{to}}}"));
+    for (one, other, expected) in [
+        (
+            young("hosts: [x.example.com, shop], "),
+            old("hosts: [shop.default.svc.cluster.local], "),
+            1,
+        ),
+        (young("hosts: [shop], "), old("hosts: ['*.default.svc.cluster.local'], "), 0),
+        (young("hosts: [shop], exportTo: [a], "), old("hosts: [shop], exportTo: ['.'], "), 0),
+        (young("hosts: [shop], exportTo: [default], "), old("hosts: [shop], exportTo: ['.'], "), 1),
+        (young("hosts: [shop], exportTo: [a], "), old("hosts: [shop], "), 1),
+    ] {
+        let found = check(&mesh(&(one.clone() + &other)));
+        let of_overlap =
+            found.iter().filter(|it| it.code == Code::ConflictingMeshGatewayVirtualServiceHosts);
+        let named: Vec<_> = of_overlap.map(|it| &*it.name).collect();
+        assert_eq!(named, vec!["young"; expected], "{one}{other}: {found:?}");
+    }
+}
+
+#[test]
+fn what_the_control_plane_says_is_not_said_twice() {
+    let to = "{hosts: [shop], http: [{route: [{destination: {host: shop}}]}]}";
+    let mut mesh = mesh(&(routes("young", 2, to) + &routes("old", 1, to)));
+    let [kind, namespace, name] = ["VirtualService", "default", "young"].map(str::to_owned);
+    let reason = "host shop.default.svc.cluster.local is VirtualService default/old's".to_owned();
+    mesh.rejected.push(Rejected { kind, namespace, name, reason });
+    let codes: Vec<_> = check(&mesh).iter().map(|it| it.code).collect();
+    assert_eq!(codes, [Code::SetAside]);
+}
+
+#[test]
+fn what_changes_nothing_is_told() {
+    let filter = "apiVersion: networking.istio.io/v1alpha3\nkind: EnvoyFilter\nmetadata: {name: f}\nspec: {}\n";
+    let prefixed = "{hosts: [shop], http: [{match: [{statPrefix: x, port: 80}], route: [{destination: {host: shop}}]}]}";
+    let found = told(&mesh(&(filter.to_owned() + &routes("a", 1, prefixed))));
+    let expected =
+        ["EnvoyFilter default/f: ", "VirtualService default/a: spec.http[0].match[0].statPrefix: "];
+    let lines = expected.map(|it| format!("warning: {it}{} [WithoutEffect]", effect::MESSAGE));
+    assert_eq!(found, lines);
+}
+
+#[test]
+fn what_is_set_aside_is_an_error_and_comes_first() {
+    let mut mesh = mesh(&rule("{host: gone}"));
+    mesh.add(Kind::Service, serde_json::json!({"metadata": {"name": "x", "namespace": "default"}, "spec": {"portz": []}}));
+    let [kind, namespace, name, reason] =
+        ["Service", "shop", "web", "a\u{1b}[2J"].map(str::to_owned);
+    mesh.rejected.push(Rejected { kind, namespace, name, reason });
+    let found = told(&mesh);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(
+        found[0].starts_with("error: Service default/x: spec.portz: unknown field"),
+        "{found:?}"
+    );
+    assert_eq!(found[1], "error: Service shop/web: a [2J [SetAside]");
+    assert!(check(&mesh)[1].is_about("shop") && !check(&mesh)[1].is_about("default"));
+}

@@ -1,0 +1,83 @@
+//! What an analysis finds.
+
+use std::fmt;
+
+use meltemi_api::{Resource, Severity};
+use serde::Serialize;
+
+/// Which check found it; where Istio's `analyze` has the same, by its word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) enum Code {
+    /// The control plane cannot use the object.
+    SetAside,
+    /// A host, subset or object that is nowhere (IST0101).
+    ReferencedResourceNotFound,
+    /// Two virtual services for one host, of which one counts (IST0109).
+    ConflictingMeshGatewayVirtualServiceHosts,
+    /// A subset whose labels no endpoint has.
+    SubsetWithoutEndpoints,
+    /// This version does not act on it.
+    WithoutEffect,
+}
+
+/// One problem of one object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Finding {
+    /// An error breaks calls, a warning is probably not meant.
+    pub(super) severity: Severity,
+    pub(super) code: Code,
+    pub(super) kind: String,
+    /// Empty where the kind does not live in one.
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// The field, as in `spec.http[0].route[1].destination.host`; empty for the whole object.
+    pub(super) path: String,
+    pub(super) message: String,
+}
+
+impl Finding {
+    /// Says something of a resource, at a field.
+    pub(super) fn of(
+        resource: &Resource,
+        path: impl ToString,
+        (severity, code): (Severity, Code),
+        message: String,
+    ) -> Finding {
+        let kind = resource.kind();
+        let metadata = resource.metadata();
+        let namespace = metadata.namespace.clone();
+        Finding {
+            severity,
+            code,
+            kind: kind.to_string(),
+            namespace: if kind.namespaced() { namespace } else { String::new() },
+            name: metadata.name.clone(),
+            path: path.to_string(),
+            message,
+        }
+    }
+
+    /// Whether it is about an object of this namespace, or of none.
+    pub(super) fn is_about(&self, namespace: &str) -> bool {
+        self.namespace.is_empty() || self.namespace == namespace
+    }
+}
+
+/// `error: VirtualService default/a: spec.http[0]: ... [ReferencedResourceNotFound]`, in one line: what users wrote must not
+/// drive a terminal.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { severity, code, kind, namespace, name, path, message } = self;
+        let severity = match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let slash = if namespace.is_empty() { "" } else { "/" };
+        let colon = if path.is_empty() { "" } else { ": " };
+        let text = format!(
+            "{severity}: {kind} {namespace}{slash}{name}: {path}{colon}{message} [{code:?}]"
+        );
+        f.write_str(&text.replace(char::is_control, " "))
+    }
+}

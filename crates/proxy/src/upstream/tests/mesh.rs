@@ -1,0 +1,156 @@
+//! Which TLS is spoken with endpoints of the mesh.
+
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::direct::{hello, route, worker};
+use super::soon;
+use crate::listen::alpn::Inner;
+use crate::upstream::connect::connect;
+use crate::upstream::secure::Beneath;
+
+const HELLO: &str = "spiffe://cluster.local/ns/default/sa/hello";
+const OTHER: &str = "spiffe://cluster.local/ns/default/sa/other";
+
+/// How an endpoint that has a proxy and a plain port is reached: by the name asked for, or in plaintext.
+async fn reached(policy: Option<Value>, names: &[&str]) -> Result<String, String> {
+    let (worker, peer) = worker();
+    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let secure = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let service = hello(port(&plain), Some(port(&secure)), policy, names);
+    let route = route(&service, Inner::Http1);
+    let acceptor = TlsAcceptor::from(peer.tls().server.clone());
+    let answering = async {
+        tokio::select! {
+            accepted = plain.accept() => {
+                accepted.unwrap();
+                "plaintext".to_owned()
+            }
+            accepted = secure.accept() => {
+                let Ok(mut stream) = acceptor.accept(accepted.unwrap().0).await else {
+                    return "no handshake".to_owned();
+                };
+                let name = stream.get_ref().1.server_name().unwrap_or_default().to_owned();
+                // The peer looks at us before it goes away.
+                drop(stream.read_u8().await);
+                name
+            }
+        }
+    };
+    let connecting = async {
+        let connected = connect(&worker, &route).await;
+        connected.map(drop).map_err(|error| error.to_string())
+    };
+    let (connected, answered) = soon("both", async { tokio::join!(connecting, answering) }).await;
+    connected.map(|()| answered)
+}
+
+#[tokio::test]
+async fn endpoints_with_a_proxy_are_called_as_the_mode_says() {
+    let usual = "outbound_.80_._.hello.default.svc.cluster.local";
+    for (tls, expected) in [
+        (None, usual),
+        (Some(json!({"mode": "ISTIO_MUTUAL"})), usual),
+        (Some(json!({"mode": "ISTIO_MUTUAL", "sni": "custom.example"})), "custom.example"),
+        (Some(json!({"mode": "ISTIO_MUTUAL", "subjectAltNames": [OTHER, HELLO]})), usual),
+        (Some(json!({"mode": "DISABLE"})), "plaintext"),
+    ] {
+        let policy = tls.clone().map(|tls| json!({"tls": tls}));
+        assert_eq!(reached(policy, &[]).await.as_deref(), Ok(expected), "{tls:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_answers_must_be_one_of_those_named() {
+    let rule =
+        |names: &[&str]| Some(json!({"tls": {"mode": "ISTIO_MUTUAL", "subjectAltNames": names}}));
+    for (policy, names, is_fine) in [
+        (rule(&[OTHER]), &[][..], false),
+        (None, &[OTHER][..], false),
+        (None, &[HELLO][..], true),
+        // The rule's own names go before the service's.
+        (rule(&[HELLO]), &[OTHER][..], true),
+    ] {
+        let reached = reached(policy.clone(), names).await;
+        match is_fine {
+            true => assert!(reached.is_ok(), "{policy:?} {names:?}: {reached:?}"),
+            false => {
+                let error = reached.unwrap_err();
+                let expected = format!("{HELLO} answered, which is none of the subjectAltNames");
+                assert!(error.contains(&expected), "{error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_without_a_proxy_must_be_of_the_mesh_where_the_rule_says_so() {
+    let (worker, peer) = worker();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let policy = json!({"tls": {"mode": "ISTIO_MUTUAL"}});
+    let port = listener.local_addr().unwrap().port();
+    let route = route(&hello(port, None, Some(policy), &[]), Inner::Http2);
+    let acceptor = TlsAcceptor::from(peer.tls().server.clone());
+    let answering = async {
+        let stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+        let session = stream.get_ref().1;
+        let alpn = session.alpn_protocol().unwrap().to_vec();
+        (session.peer_certificates().is_some(), alpn)
+    };
+    let both = async { tokio::join!(connect(&worker, &route), answering) };
+    let (connected, answered) = soon("both", both).await;
+    assert_eq!(connected.unwrap().preface, &*worker.preface);
+    assert_eq!(answered, (true, b"meltemi-h2".to_vec()));
+}
+
+#[tokio::test]
+async fn a_host_whose_own_address_is_called_is_not_called_in_plaintext_instead() {
+    let beneath = |policy: Option<Value>| {
+        let service = hello(80, None, policy, &[]);
+        let cluster = service.cluster(80).unwrap();
+        match Beneath::of_host(cluster, "www.example.com", Inner::Http1) {
+            Ok(Beneath::Plain) => "plaintext".to_owned(),
+            Ok(Beneath::Mesh { .. }) => "mesh".to_owned(),
+            Ok(Beneath::Outside { name, .. }) => name.to_str().into_owned(),
+            Err(error) => error.to_string(),
+        }
+    };
+    let tls = |tls: Value| beneath(Some(json!({"tls": tls})));
+    assert_eq!(beneath(None), "plaintext");
+    assert_eq!(tls(json!({"mode": "DISABLE"})), "plaintext");
+    assert_eq!(tls(json!({"mode": "ISTIO_MUTUAL"})), "mesh");
+    let skip = json!({"mode": "SIMPLE", "insecureSkipVerify": true});
+    assert_eq!(tls(skip), "hello.default.svc.cluster.local");
+    let secret = tls(json!({"mode": "SIMPLE", "credentialName": "secret"}));
+    assert!(secret.contains("credentialName `secret`"), "{secret}");
+}
+
+#[tokio::test]
+async fn the_kernel_looks_after_connections_as_the_rule_says() {
+    let (worker, _) = worker();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let keepalive = json!({"connectionPool": {"tcp": {"tcpKeepalive": {"timeMs": 500_000}}}});
+    for (policy, is_set) in [(None, false), (Some(keepalive), true)] {
+        let route = route(&hello(port, None, policy, &[]), Inner::Http1);
+        let connected = connect(&worker, &route).await.unwrap();
+        let (_, local) = connected.io.addresses().unwrap();
+        let timer = keepalive_timer(local.port());
+        assert_eq!(timer.is_some_and(|it| (300..=500).contains(&it)), is_set, "{timer:?}");
+        assert_eq!(timer.is_some(), is_set);
+    }
+}
+
+/// In how many seconds, rounded up, the kernel asks whether the peer of a local port is there (`proc(5)`).
+fn keepalive_timer(port: u16) -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let own = format!(":{port:04X}");
+    let sockets = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let timer = sockets.filter(|it| it[1].ends_with(&own)).map(|it| it[5].to_owned()).next()?;
+    let (kind, ticks) = timer.split_once(':')?;
+    // The kernel's clock ticks 100 times a second towards programs.
+    (kind == "02").then(|| u64::from_str_radix(ticks, 16).unwrap().div_ceil(100))
+}
