@@ -9,8 +9,7 @@
 //! reaches the cap in a few steps, so that an endpoint which keeps failing costs fewer requests, while the first two times are
 //! Envoy's. Each interval that an endpoint is in without an ejection undoes one step, as in Envoy.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use self::host::Reached;
@@ -63,16 +62,15 @@ pub struct Change {
 pub struct Detector {
     settings: Settings,
     hosts: Box<[Arc<Host>]>,
-    /// How many are ejected.
-    ejected: AtomicUsize,
+    /// Held by whoever ejects, so that the share of ejected ones is kept. Endpoints themselves know whether they are: other
+    /// detectors, made before this one, may still eject them.
+    ejecting: Mutex<()>,
 }
 
 impl Detector {
     /// Watches these endpoints. What is known of those that an earlier detector watched goes on, if they are the same [`Host`]s.
     pub fn new(settings: Settings, hosts: impl IntoIterator<Item = Arc<Host>>) -> Detector {
-        let hosts: Box<[Arc<Host>]> = hosts.into_iter().collect();
-        let ejected = hosts.iter().filter(|host| host.is_ejected()).count();
-        Detector { settings, hosts, ejected: AtomicUsize::new(ejected) }
+        Detector { settings, hosts: hosts.into_iter().collect(), ejecting: Mutex::default() }
     }
 
     /// How long to wait between two calls of [`Detector::sweep`].
@@ -87,7 +85,7 @@ impl Detector {
 
     /// How many endpoints are ejected now.
     pub fn ejected(&self) -> usize {
-        self.ejected.load(Ordering::Relaxed)
+        self.hosts.iter().filter(|host| host.is_ejected()).count()
     }
 
     /// Records how a request to an endpoint ended; says so if that ejects it.
@@ -107,7 +105,6 @@ impl Detector {
         let mut changes = Vec::new();
         for (index, host) in self.hosts.iter().enumerate() {
             if host.come_back(now) {
-                self.ejected.fetch_sub(1, Ordering::Relaxed);
                 changes.push(Change { index, ejected: None });
             }
         }
@@ -121,13 +118,10 @@ impl Detector {
     /// Ejects an endpoint, if it is in and the share of ejected ones allows it. One may always go.
     fn eject(&self, index: usize, reason: Reason, now: Duration) -> Option<Change> {
         let (count, percent) = (self.hosts.len(), self.settings.max_ejection_percent as usize);
-        let more = |ejected: usize| {
-            (ejected == 0 || ejected * 100 < percent * count).then_some(ejected + 1)
-        };
-        let relaxed = Ordering::Relaxed;
-        self.ejected.fetch_update(relaxed, relaxed, more).ok()?;
-        if !self.hosts[index].eject(now, &self.settings) {
-            self.ejected.fetch_sub(1, relaxed);
+        let _only = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
+        let ejected = self.ejected();
+        let may_go = ejected == 0 || ejected * 100 < percent * count;
+        if !may_go || !self.hosts[index].eject(now, &self.settings) {
             return None;
         }
         Some(Change { index, ejected: Some(reason) })

@@ -18,6 +18,8 @@ use crate::upstream::pool::Pool;
 
 /// Heads that a worker keeps for the next request.
 const KEPT_HEADS: usize = 64;
+/// Copies of requests that a worker has under way at most.
+const COPIES: usize = 1024;
 /// Authorities of which a worker remembers what they stand for.
 const REMEMBERED: usize = 4096;
 
@@ -41,6 +43,8 @@ pub(crate) struct Worker {
     remembered: RefCell<Remembered>,
     heads: RefCell<Vec<ResponseHead>>,
     dice: Cell<u64>,
+    /// Copies of requests under way.
+    copies: Rc<Cell<usize>>,
 }
 
 /// What a worker has in hand, for those who give it work or wait for its end.
@@ -104,6 +108,7 @@ impl Worker {
             remembered: RefCell::default(),
             heads: RefCell::default(),
             dice: Cell::new(rand::random()),
+            copies: Rc::default(),
         })
     }
 
@@ -186,6 +191,15 @@ impl Worker {
         remembered.spots.insert(authority.into(), spot.clone());
     }
 
+    /// Leave to send a copy of a request (mirror), to be held meanwhile.
+    pub(crate) fn copy(&self) -> Option<Copying> {
+        let copies = self.copies.get();
+        (copies < COPIES).then(|| {
+            self.copies.set(copies + 1);
+            Copying(self.copies.clone())
+        })
+    }
+
     /// A random number, evenly spread over all 64 bits, for choices that nobody gains by guessing (Vigna's splitmix64).
     pub(crate) fn random(&self) -> u64 {
         let state = self.dice.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -193,6 +207,15 @@ impl Worker {
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
+    }
+}
+
+/// A copy of a request that is under way, until it is dropped.
+pub(crate) struct Copying(Rc<Cell<usize>>);
+
+impl Drop for Copying {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
     }
 }
 

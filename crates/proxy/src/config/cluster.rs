@@ -66,8 +66,8 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Watched {
     detector: Detector,
-    /// When the next sweep is due, milliseconds of this process's clock.
-    due: AtomicU64,
+    /// When the next sweep is due, milliseconds of this process's clock; shared with the cluster's next version.
+    due: Arc<AtomicU64>,
 }
 
 /// What of a cluster outlives its descriptions.
@@ -79,6 +79,7 @@ pub(super) struct Lasting {
     origination: Option<Arc<Origination>>,
     /// What outlier detection knows, by the endpoints' presences.
     hosts: HashMap<u64, Arc<outlier::Host>>,
+    due: Arc<AtomicU64>,
 }
 
 impl Lasting {
@@ -158,7 +159,7 @@ impl Cluster {
         let balancer = Balancer::new(&described, &policy, &own.client(), lasting.turn.clone());
         let detector = rule.zip(hosts).map(|(rule, hosts)| Watched {
             detector: Detector::new(Settings::from(rule), hosts),
-            due: AtomicU64::new(0),
+            due: lasting.due.clone(),
         });
         let simple = policy.load_balancer.as_ref().and_then(|it| it.simple);
         let names = &words.subject_alt_names;
@@ -252,6 +253,9 @@ impl Cluster {
         watched.due.store(next.as_millis() as u64, Ordering::Relaxed);
         if !due.is_zero() {
             self.apply(&watched.detector.sweep(now));
+            // A request that an earlier version of this cluster had sent may have ejected its endpoint.
+            let hosts = watched.detector.hosts().iter().map(|host| host.is_ejected());
+            self.balancer.set_ejected(hosts.enumerate());
         }
         Some(next)
     }

@@ -92,6 +92,8 @@ fn log(
     let field = |name: &[u8]| head.fields.find_name(name).map(text);
     let (method, path, authority) =
         (text(head.method()), text(head.target()), text(head.authority()));
+    // As Istio's format has it, the path that was asked for.
+    let path = field(b"x-envoy-original-path").unwrap_or(path);
     let request_id = head.fields.find(Known::RequestId).map(text);
     let (forwarded_for, agent) = (field(b"x-forwarded-for"), field(b"user-agent"));
     let entry = Entry {

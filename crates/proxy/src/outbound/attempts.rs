@@ -1,7 +1,11 @@
 //! Tries endpoints of a cluster in turn, as the retry policy, the time and the circuit breaker allow.
 
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use h2::Reason;
@@ -21,7 +25,7 @@ use super::{mirror, sticky};
 use crate::clock;
 use crate::config::{Cluster, Endpoint};
 use crate::exchange::Call;
-use crate::finish::local::{is_not_delivered, respond};
+use crate::finish::local::{Local, is_not_delivered, respond, respond_with};
 use crate::finish::outcome::Outcome;
 use crate::finish::pass_back::pass_back;
 use crate::http::forward;
@@ -75,6 +79,43 @@ struct Run<'r> {
     flags: ResponseFlags,
 }
 
+/// How long one attempt may take.
+struct Limits {
+    /// Whether all of the request has been sent.
+    is_sent: Rc<Cell<bool>>,
+    /// From then on.
+    per_try: Option<Duration>,
+    /// In any case.
+    deadline: Option<Instant>,
+}
+
+impl Limits {
+    async fn hold(
+        self,
+        attempt: impl Future<Output = Result<Answer, Missed>>,
+    ) -> Result<Answer, Missed> {
+        let mut attempt = pin!(attempt);
+        let mut whole = pin!(self.deadline.map(|at| tokio::time::sleep_until(at.into())));
+        let mut one = pin!(None);
+        poll_fn(|cx| {
+            if let Poll::Ready(attempted) = attempt.as_mut().poll(cx) {
+                return Poll::Ready(attempted);
+            }
+            if let (None, Some(limit), true) = (&*one, self.per_try, self.is_sent.get()) {
+                one.set(Some(tokio::time::sleep(limit)));
+            }
+            if whole.as_mut().as_pin_mut().is_some_and(|it| it.poll(cx).is_ready()) {
+                return Poll::Ready(Err(late(true)));
+            }
+            match one.as_mut().as_pin_mut().is_some_and(|it| it.poll(cx).is_ready()) {
+                true => Poll::Ready(Err(late(false))),
+                false => Poll::Pending,
+            }
+        })
+        .await
+    }
+}
+
 /// Serves a request.
 pub(crate) async fn run(
     worker: &Rc<Worker>,
@@ -88,10 +129,10 @@ pub(crate) async fn run(
     served.cluster = Some(cluster.clone());
     let Some(_permit) = cluster.circuit.try_acquire(Resource::Requests) else {
         let text = format!("too many requests are under way to {}", cluster.name);
-        return respond(call, 503, ResponseFlags::UO, &text, &[]).await;
+        return overflow(call, &text, &Replay::default()).await;
     };
     let sticky = match cluster.is_hashing() {
-        true => sticky::find(cluster, call.head, || worker.random()),
+        true => sticky::find(cluster, call.head, &worker.shared.local.workload, || worker.random()),
         false => sticky::Sticky::default(),
     };
     let mut run = Run {
@@ -148,19 +189,19 @@ pub(crate) async fn run(
                 response.fields.push(b"set-cookie", cookie.as_bytes());
             }
         }
-        let status = response.status;
-        let mut outcome = match run.deadline.filter(|_| attempted.is_ok()) {
-            None => conclude(worker, &route, call, attempted, response, replay, run.made).await,
-            Some(deadline) => {
-                let concluding =
-                    conclude(worker, &route, call, attempted, response, replay, run.made);
-                // Boxed, so that requests without a deadline do not carry its room.
-                Box::pin(in_time(deadline, status, concluding)).await
-            }
-        };
-        if outcome.flags.contains(ResponseFlags::UT) && !outcome.may_continue {
-            call.reply.break_off(Reason::CANCEL);
+        if let (Err(Missed::Endpoint(failure)), Some(deadline)) = (&attempted, run.deadline)
+            && failure.failed == Failed::TimedOut
+            && deadline.is_callers
+        {
+            return too_late(call, &replay).await;
         }
+        // The resource is for getting an answer, not for how long that is.
+        run.retrying = None;
+        // A connection that has left HTTP lasts as long as its ends like.
+        let deadline = run.deadline.filter(|_| attempted.is_ok() && !response.upgrade);
+        let made = run.made;
+        let mut outcome =
+            pass_on(worker, &route, call, attempted, response, replay, made, deadline).await;
         outcome.flags |= run.flags;
         return outcome;
     }
@@ -221,17 +262,12 @@ impl Run<'_> {
             return attempt(worker, route, is_fresh, call, replay, response).await;
         };
         deadline::tell(call.head, limit);
+        // The time for one attempt begins once the endpoint has all of the request, as with Envoy.
+        let is_sent = replay.tell_end(call.body.is_over());
+        let (per_try, deadline) = (self.way.retry.per_try_timeout, self.deadline);
         let attempt = attempt(worker, route, is_fresh, call, replay, response);
-        let in_time = Box::pin(tokio::time::timeout(limit, attempt)).await;
-        in_time.unwrap_or_else(|_| {
-            let is_all = self.deadline.is_some_and(|it| it.left(Instant::now()).is_zero());
-            Err(Missed::Endpoint(Failure {
-                failed: if is_all { Failed::TimedOut } else { Failed::PerTryTimedOut },
-                flags: ResponseFlags::UT,
-                detail: "upstream request timeout".into(),
-                was_reused: false,
-            }))
-        })
+        let limits = Limits { is_sent, per_try, deadline: deadline.map(|it| it.at) };
+        Box::pin(limits.hold(attempt)).await
     }
 
     /// What the retry policy has to know of an attempt; `None` where nothing can be made better. `is_proxy`: another proxy of
@@ -279,16 +315,38 @@ impl Run<'_> {
     }
 }
 
-/// The rest of an answer, as long as there is time.
-async fn in_time(
-    deadline: Deadline,
-    status: u16,
-    concluding: impl Future<Output = Outcome>,
+/// Passes on what the last attempt brought, as long as there is time.
+#[allow(clippy::too_many_arguments, reason = "they are what an attempt leaves, moved once")]
+pub(crate) async fn pass_on(
+    worker: &Rc<Worker>,
+    route: &Route,
+    call: &mut Call<'_>,
+    attempted: Result<Answer, Missed>,
+    response: ResponseHead,
+    replay: Replay,
+    made: u32,
+    deadline: Option<Deadline>,
 ) -> Outcome {
-    let concluded = tokio::time::timeout_at(deadline.at.into(), concluding).await;
-    concluded.unwrap_or_else(|_| Outcome {
-        may_continue: false,
-        ..Outcome::of(status, ResponseFlags::UT)
+    let Some(deadline) = deadline else {
+        return conclude(worker, route, call, attempted, response, replay, made).await;
+    };
+    let status = response.status;
+    let concluding = conclude(worker, route, call, attempted, response, replay, made);
+    // Boxed, so that requests without a deadline do not carry its room.
+    let concluded = Box::pin(tokio::time::timeout_at(deadline.at.into(), concluding)).await;
+    concluded.unwrap_or_else(|_| {
+        call.reply.break_off(Reason::CANCEL);
+        Outcome { may_continue: false, ..Outcome::of(status, ResponseFlags::UT) }
+    })
+}
+
+/// An attempt that took too long, as the whole answer or for one.
+pub(crate) fn late(is_whole: bool) -> Missed {
+    Missed::Endpoint(Failure {
+        failed: if is_whole { Failed::TimedOut } else { Failed::PerTryTimedOut },
+        flags: ResponseFlags::UT,
+        detail: "upstream request timeout".into(),
+        was_reused: false,
     })
 }
 
@@ -389,6 +447,14 @@ pub(crate) async fn malformed(call: &mut Call<'_>, why: Malformed, replay: &Repl
 async fn overflow(call: &mut Call<'_>, text: &str, replay: &Replay) -> Outcome {
     let overloaded: &[(&[u8], &[u8])] = &[(b"x-envoy-overloaded", b"true")];
     let outcome = respond(call, 503, ResponseFlags::UO, text, overloaded).await;
+    Outcome { received: replay.passed(), ..outcome }
+}
+
+/// The caller's own deadline is over (gRPC's DEADLINE_EXCEEDED).
+async fn too_late(call: &mut Call<'_>, replay: &Replay) -> Outcome {
+    let local = Local::of(504, ResponseFlags::UT);
+    let local = Local { body: b"the request's deadline is over", grpc_status: Some(4), ..local };
+    let outcome = respond_with(call, local, |_| {}).await;
     Outcome { received: replay.passed(), ..outcome }
 }
 

@@ -15,15 +15,16 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// The earlier of the route's timeout and the caller's.
+    /// The earlier of the route's timeout, which begins now, and the caller's, which began with the request.
     pub(crate) fn of(
         head: &RequestHead,
         timeout: Option<Duration>,
-        now: Instant,
+        started: Instant,
     ) -> Option<Deadline> {
-        let route = timeout.and_then(|it| now.checked_add(it));
-        let callers =
-            head.fields.find(Known::GrpcTimeout).and_then(read).and_then(|it| now.checked_add(it));
+        // What went before, an injected delay say, is not the endpoint's.
+        let route = timeout.and_then(|it| Instant::now().checked_add(it));
+        let callers = head.fields.find(Known::GrpcTimeout).and_then(read);
+        let callers = callers.and_then(|it| started.checked_add(it));
         match (route, callers) {
             (Some(at), None) => Some(Deadline { at, is_callers: false }),
             (None, Some(at)) => Some(Deadline { at, is_callers: true }),
@@ -113,20 +114,24 @@ mod tests {
     #[test]
     fn the_earlier_deadline_counts() {
         let now = Instant::now();
-        let second = Duration::from_secs(1);
-        let head = |timeout: &[u8]| {
+        let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
+        let of = |grpc: &[u8], timeout| {
             let mut head = RequestHead::default();
-            if !timeout.is_empty() {
-                head.fields.push(b"grpc-timeout", timeout);
+            if !grpc.is_empty() {
+                head.fields.push(b"grpc-timeout", grpc);
             }
-            head
+            Deadline::of(&head, timeout, now)
         };
-        assert_eq!(Deadline::of(&head(b""), None, now), None);
-        let route = Deadline { at: now + second, is_callers: false };
-        assert_eq!(Deadline::of(&head(b""), Some(second), now), Some(route));
-        assert_eq!(Deadline::of(&head(b"2S"), Some(second), now), Some(route));
-        let callers = Deadline { at: now + second, is_callers: true };
-        assert_eq!(Deadline::of(&head(b"1S"), Some(2 * second), now), Some(callers));
-        assert_eq!(Deadline::of(&head(b"1S"), None, now), Some(callers));
+        assert_eq!(of(b"", None), None);
+        for (grpc, timeout, is_callers, least) in [
+            (&b""[..], Some(minute), false, minute),
+            (b"1H", Some(minute), false, minute),
+            (b"1M", Some(hour), true, minute),
+            (b"1M", None, true, minute),
+        ] {
+            let deadline = of(grpc, timeout).unwrap();
+            assert_eq!(deadline.is_callers, is_callers);
+            assert!(deadline.at >= now + least && deadline.at < now + hour);
+        }
     }
 }

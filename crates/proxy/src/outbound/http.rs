@@ -7,6 +7,7 @@ use std::time::Instant;
 use meltemi_telemetry::{Reporter, ResponseFlags};
 
 use super::attempts::{self, Way};
+use super::deadline::Deadline;
 use super::decide::{Decision, Spot, decide, inner};
 use super::goal::{self, Goal};
 use super::labels::labels;
@@ -36,7 +37,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
     let mut served = Served::default();
     let outcome = match decision {
         Decision::Service(spot) => to_service(worker, &spot, call, &mut served, started).await,
-        Decision::Outside(host, port) => to_outside(worker, host, port, call).await,
+        Decision::Outside(host, port) => {
+            to_outside(worker, host, port, call, &Way::plain(worker), started).await
+        }
         Decision::Refuse(refusal) => {
             respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await
         }
@@ -76,23 +79,40 @@ async fn to_service(
         Ok(Goal::Cluster(named)) => {
             attempts::run(worker, &named, &Way::plain(worker), call, served, started).await
         }
-        Ok(Goal::Outside(host, port)) => to_outside(worker, host, port, call).await,
+        Ok(Goal::Outside(host, port)) => {
+            to_outside(worker, host, port, call, &Way::plain(worker), started).await
+        }
         Err(refusal) => respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await,
     }
 }
 
-/// Passes a request on to a host that is no service of the mesh (Istio's ALLOW_ANY), over a connection of its own.
+/// Passes a request on to a host that has no endpoints here (Istio's ALLOW_ANY, or `resolution: NONE`), over a connection of
+/// its own. Of the rules their timeout and their changes of the answer hold.
 pub(crate) async fn to_outside(
     worker: &Rc<Worker>,
     host: Arc<str>,
     port: u16,
     call: &mut Call<'_>,
+    way: &Way<'_>,
+    started: Instant,
 ) -> Outcome {
     let spoken = inner(meltemi_names::Protocol::Auto, call.head.version);
     let route = Route { place: Place::Outside(host, port), inner: spoken };
+    let deadline = Deadline::of(call.head, way.timeout, started);
     let (mut replay, mut response) = (Replay::default(), worker.lend_head());
-    let attempted = attempt(worker, &route, true, call, &mut replay, &mut response).await;
-    attempts::conclude(worker, &route, call, attempted, response, replay, 1).await
+    let attempt = attempt(worker, &route, true, call, &mut replay, &mut response);
+    let attempted = match deadline {
+        None => attempt.await,
+        Some(deadline) => {
+            let in_time = tokio::time::timeout_at(deadline.at.into(), attempt);
+            Box::pin(in_time).await.unwrap_or_else(|_| Err(attempts::late(true)))
+        }
+    };
+    if attempted.is_ok() {
+        way.changes.apply(&mut response.fields);
+    }
+    let deadline = deadline.filter(|_| attempted.is_ok() && !response.upgrade);
+    attempts::pass_on(worker, &route, call, attempted, response, replay, 1, deadline).await
 }
 
 /// The outcome of a request that no rule is for.

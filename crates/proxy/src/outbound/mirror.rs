@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use meltemi_policy::balance::Ask;
+use meltemi_policy::circuit::Resource;
 use meltemi_policy::route::rule::Destination;
 
 use super::decide::{Spot, inner};
@@ -29,7 +30,8 @@ pub(crate) fn send(
     call: &mut Call<'_>,
     replay: &Replay,
 ) {
-    if mirrors.is_empty() {
+    // Connections that leave HTTP cannot be copied.
+    if mirrors.is_empty() || call.head.upgrade {
         return;
     }
     let Some(body) = replay.kept().filter(|_| call.body.is_over()) else {
@@ -37,9 +39,14 @@ pub(crate) fn send(
         return;
     };
     for destination in mirrors {
+        let Some(copying) = worker.copy() else {
+            tracing::debug!("a request was not mirrored: too many copies are under way");
+            return;
+        };
         let (worker, spot, destination) = (worker.clone(), spot.clone(), (*destination).clone());
         let (head, replay) = (shadow(call.head), Replay::of(body.to_vec()));
         tokio::task::spawn_local(Box::pin(async move {
+            let _copying = copying;
             let copied = one(&worker, &spot, &destination, head, replay);
             if tokio::time::timeout(LIMIT, copied).await.is_err() {
                 tracing::debug!(host = destination.host, "a mirrored request took too long");
@@ -71,15 +78,19 @@ async fn one(
         return;
     };
     let cluster = &named.cluster;
+    let Some(_permit) = cluster.circuit.try_acquire(Resource::Requests) else { return };
     let ask = Ask { random: worker.random(), now: clock::now(), ..Ask::default() };
     let Some((_, endpoint)) = cluster.pick(&ask, &[]) else { return };
+    let _active = cluster.begin(endpoint);
     let place = Place::Endpoint(cluster.clone(), endpoint.clone());
     let route = Route { place, inner: inner(cluster.protocol, head.version) };
     let mut response = worker.lend_head();
     let nothing = Fields::default();
     let mut call = Call { head: &mut head, body: Source::Over(&nothing), reply: Reply::Nobody };
     match attempt(worker, &route, false, &mut call, &mut replay, &mut response).await {
-        Ok(answer) => swallow(worker, &route, answer, response.keep_alive).await,
+        Ok(answer) => {
+            swallow(worker, &route, answer, response.keep_alive && !response.upgrade).await
+        }
         Err(_) => tracing::debug!(host = destination.host, "a mirrored request failed"),
     }
     worker.take_back(response);

@@ -17,6 +17,7 @@ use super::view::View;
 use crate::exchange::Call;
 use crate::finish::local::{Local, respond, respond_with};
 use crate::finish::outcome::Outcome;
+use crate::http::head::Fields;
 use crate::http::known::Known;
 use crate::upstream::replay::Replay;
 use crate::worker::Worker;
@@ -57,7 +58,7 @@ pub(crate) async fn serve(
         }
     }
     let outcome = match faults.abort {
-        Some(abort) => broken_off(call, abort).await,
+        Some(abort) => broken_off(call, abort, &cors).await,
         None => act(worker, spot, &decision, cors, call, served, started).await,
     };
     Outcome { flags: outcome.flags | flags, ..outcome }
@@ -67,15 +68,27 @@ fn origin(call: &Call<'_>) -> Vec<u8> {
     call.head.fields.find_name(b"origin").unwrap_or_default().to_vec()
 }
 
+/// Lets the page's browser read an answer of ours, as CORS allowed.
+fn let_read(fields: &mut Fields, cors: &Option<changes::Cors<'_>>) {
+    if let Some((origin, headers)) = cors {
+        allow(fields, origin, headers);
+    }
+}
+
 /// A fault that was asked for.
-async fn broken_off(call: &mut Call<'_>, abort: AbortWith) -> Outcome {
+async fn broken_off(
+    call: &mut Call<'_>,
+    abort: AbortWith,
+    cors: &Option<changes::Cors<'_>>,
+) -> Outcome {
     let local = match abort {
         AbortWith::HttpStatus(status) => Local::of(status, ResponseFlags::FI),
         AbortWith::GrpcStatus(status) => {
             Local { grpc_status: Some(status), ..Local::of(200, ResponseFlags::FI) }
         }
     };
-    respond_with(call, Local { body: b"fault filter abort", ..local }, |_| {}).await
+    let local = Local { body: b"fault filter abort", ..local };
+    respond_with(call, local, |fields| let_read(fields, cors)).await
 }
 
 /// Does what the rule says.
@@ -93,6 +106,7 @@ async fn act(
         let local = Local::of(status, ResponseFlags::NONE);
         return respond_with(call, local, |fields| {
             fields.push(b"location", &text);
+            let_read(fields, &cors);
             edit::apply(fields, decision.response_headers());
         })
         .await;
@@ -101,6 +115,7 @@ async fn act(
         let body = answer.body.as_ref().map(|body| body.as_bytes()).unwrap_or_default();
         let local = Local { body, ..Local::of(answer.status, ResponseFlags::NONE) };
         return respond_with(call, local, |fields| {
+            let_read(fields, &cors);
             edit::apply(fields, decision.response_headers());
         })
         .await;
@@ -134,6 +149,6 @@ async fn act(
     };
     match goal {
         Goal::Cluster(named) => attempts::run(worker, &named, &way, call, served, started).await,
-        Goal::Outside(host, port) => to_outside(worker, host, port, call).await,
+        Goal::Outside(host, port) => to_outside(worker, host, port, call, &way, started).await,
     }
 }

@@ -18,8 +18,13 @@ pub(crate) struct Sticky {
     pub(crate) set_cookie: Option<String>,
 }
 
-/// Finds what the cluster's policy hashes requests by. `random` becomes the value of a cookie that is made here.
-pub(crate) fn find(cluster: &Cluster, head: &RequestHead, random: impl FnOnce() -> u64) -> Sticky {
+/// Finds what the cluster's policy hashes requests by. `own` is our workload's name; `random` becomes the value of a cookie that is made here.
+pub(crate) fn find(
+    cluster: &Cluster,
+    head: &RequestHead,
+    own: &str,
+    random: impl FnOnce() -> u64,
+) -> Sticky {
     let balancer = cluster.policy.load_balancer.as_ref();
     let Some(rule) = balancer.and_then(|it| it.consistent_hash.as_ref()) else {
         return Sticky::default();
@@ -34,8 +39,9 @@ pub(crate) fn find(cluster: &Cluster, head: &RequestHead, random: impl FnOnce() 
         Some(HashKey::HttpQueryParameterName(name)) => {
             of(parameter(head.target(), name.as_bytes()).map(<[u8]>::to_vec))
         }
-        // The application beside this proxy is the one caller.
-        Some(HashKey::UseSourceIp) => of(Some(b"127.0.0.1".to_vec())),
+        // The application beside this proxy is the one caller, and is called from a loopback address like all others: its
+        // workload's name stands for it.
+        Some(HashKey::UseSourceIp) => of(Some(own.as_bytes().to_vec())),
         Some(HashKey::HttpCookie(cookie)) => match crumb(head, cookie.name.as_bytes()) {
             Some(value) => of(Some(value.to_vec())),
             None => bake(cookie, random),

@@ -118,7 +118,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.permit = None;
-        self.freed.notify_one();
+        self.freed.notify_waiters();
     }
 }
 

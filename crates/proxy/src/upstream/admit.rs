@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -76,7 +77,8 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.queue.open.set(self.queue.open.get().saturating_sub(1));
         self.permit = None;
-        self.freed.notify_one();
+        // All who wait are told: the one who waits longest may be of a worker or an endpoint that this does not help.
+        self.freed.notify_waiters();
     }
 }
 
@@ -141,6 +143,12 @@ impl Full<'_> {
             let (sender, mut free) = oneshot::channel();
             self.queue.waiting.borrow_mut().push_back(sender);
             loop {
+                // Listens before it looks, so that nothing is missed between the two.
+                let mut told = pin!(self.cluster.freed.notified());
+                told.as_mut().enable();
+                if let Some(lease) = self.queue.try_lease(self.cluster) {
+                    return Ok(Waited::Lease(lease));
+                }
                 tokio::select! {
                     biased;
                     freed = &mut free => match freed {
@@ -148,10 +156,7 @@ impl Full<'_> {
                         // The queue is gone, and with it the place in it.
                         Err(_) => break,
                     },
-                    () = self.cluster.freed.notified() => {}
-                }
-                if let Some(lease) = self.queue.try_lease(self.cluster) {
-                    return Ok(Waited::Lease(lease));
+                    () = told => {}
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! What of a request's body was sent already, kept while it may have to be sent again.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::http::body::Watch;
@@ -20,12 +22,21 @@ pub(crate) struct Replay {
     overflowed: bool,
     /// Bytes that passed, all attempts' together counted once.
     passed: u64,
+    /// Told when the body has passed to its end.
+    end: Option<Rc<Cell<bool>>>,
 }
 
 impl Replay {
     /// A body that has passed already.
     pub(crate) fn of(kept: Vec<u8>) -> Replay {
         Replay { kept, ..Replay::default() }
+    }
+
+    /// Says from now on whether the body has passed to its end; `is_over` if it has already.
+    pub(crate) fn tell_end(&mut self, is_over: bool) -> Rc<Cell<bool>> {
+        let end = self.end.get_or_insert_default();
+        end.set(end.get() || is_over);
+        end.clone()
     }
 
     /// What has to be sent first in another attempt; `None` if it cannot be made.
@@ -58,7 +69,11 @@ impl Watch for Replay {
         }
     }
 
-    fn end(&mut self, _trailers: &Fields) {}
+    fn end(&mut self, _trailers: &Fields) {
+        if let Some(end) = &self.end {
+            end.set(true);
+        }
+    }
 
     fn patience(&self) -> Option<Duration> {
         Some(PATIENCE)
