@@ -3,6 +3,7 @@
 mod grpc;
 mod http;
 mod idle_closer;
+mod record;
 mod tcp;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 pub use grpc::GrpcApp;
 pub use http::{HttpApp, serve};
 pub use idle_closer::IdleCloser;
+pub use record::Recorded;
 pub use tcp::TcpApp;
 
 /// A listener whose connections are each served by a task; all end when this is dropped.

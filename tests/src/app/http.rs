@@ -10,13 +10,16 @@
 //! | `/hold` | nothing until [`HttpApp::release`] or `/release` |
 //! | `/refuse` | 417, without the body having been read |
 //! | `/upgrade` | 101 to a WebSocket that sends back what comes |
+//! | `/set` | the status that [`HttpApp::set_status`] has set, else 200 |
+//! | `/record/N` | status N; what came is kept for [`HttpApp::recorded`] |
+//! | `/record/hold` | the same, and nothing until the release |
 //! | `/stats` | JSON of the counts; not counted itself |
 //! | anything else | 200 and the instance's name |
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -28,11 +31,12 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::{Server, accept_all};
+use super::{Recorded, Server, accept_all};
 
 /// RFC 6455's own example: the answer to the key `dGhlIHNhbXBsZSBub25jZQ==`.
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -55,6 +59,8 @@ struct State {
     in_flight: AtomicU64,
     connections: AtomicU64,
     sent: AtomicU64,
+    status: AtomicU16,
+    recorded: Mutex<Vec<Recorded>>,
     released: watch::Sender<bool>,
 }
 
@@ -66,6 +72,8 @@ impl State {
             in_flight: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             sent: AtomicU64::new(0),
+            status: AtomicU16::new(200),
+            recorded: Mutex::default(),
             released: watch::Sender::new(false),
         })
     }
@@ -119,6 +127,16 @@ impl HttpApp {
     /// How many bytes of `/stream/N` it has given to its connections.
     pub fn sent(&self) -> u64 {
         self.state.sent.load(Ordering::SeqCst)
+    }
+
+    /// What came to `/record` since this was last asked, in order.
+    pub fn recorded(&self) -> Vec<Recorded> {
+        std::mem::take(&mut *self.state.recorded.lock())
+    }
+
+    /// Answers `/set` with this status from now on.
+    pub fn set_status(&self, status: u16) {
+        self.state.status.store(status, Ordering::SeqCst);
     }
 
     /// Answers what is held, and whatever asks to be held from now on.
@@ -178,6 +196,8 @@ async fn route(state: &Arc<State>, path: &str, request: Request<Incoming>) -> Re
         (Some("status"), Some(code)) => status(code as u16),
         (Some("bytes"), Some(length)) => full(vec![b'x'; length]),
         (Some("stream"), Some(length)) => chunked(state.clone(), length),
+        (Some("set"), _) => status(state.status.load(Ordering::SeqCst)),
+        (Some("record"), code) => record(state, code, request).await,
         (Some("trailers"), _) => with_trailers(),
         (Some("refuse"), _) => status(417),
         (Some("upgrade"), _) => upgrade(request),
@@ -231,6 +251,23 @@ async fn echo(name: &str, request: Request<Incoming>) -> Response<Body> {
     );
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Keeps what came, then answers with a status; without one after the release.
+async fn record(
+    state: &Arc<State>,
+    code: Option<usize>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let Some(recorded) = Recorded::read(request).await else { return status(400) };
+    state.recorded.lock().push(recorded);
+    match code {
+        Some(code) => status(code as u16),
+        None => {
+            state.release().await;
+            full("held\n")
+        }
+    }
 }
 
 /// The length of a body; `None` if it breaks off.

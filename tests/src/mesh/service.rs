@@ -16,6 +16,11 @@ impl HttpService {
         self.instances.iter().map(|(app, _)| app.requests()).collect()
     }
 
+    /// The application of an instance.
+    pub fn app(&self, at: usize) -> &HttpApp {
+        &self.instances[at].0
+    }
+
     /// The port of the first instance, which is a port of the service too.
     pub fn port(&self) -> u16 {
         self.instances[0].0.port()
@@ -31,6 +36,17 @@ impl Mesh {
             let app = HttpApp::start(&format!("{name}-{at}")).await;
             let sidecar = self.workload(name).port(app.port(), "http").proxy().await;
             instances.push((app, sidecar));
+        }
+        HttpService { instances }
+    }
+
+    /// Starts an instance of each version of a service, named `SERVICE-VERSION`, and waits until all may be called.
+    pub async fn http_versions(&self, name: &str, versions: &[&str]) -> HttpService {
+        let mut instances = Vec::new();
+        for version in versions {
+            let app = HttpApp::start(&format!("{name}-{version}")).await;
+            let workload = self.workload(name).port(app.port(), "http").version(version);
+            instances.push((app, workload.proxy().await));
         }
         HttpService { instances }
     }

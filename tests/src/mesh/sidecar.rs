@@ -6,7 +6,7 @@ use meltemi_telemetry::scrape::{self, Scrape};
 use serde_json::Value;
 
 use super::Api;
-use crate::client::Http1;
+use crate::client::{Http1, Response};
 use crate::patience::eventually;
 use crate::process::Process;
 
@@ -52,6 +52,28 @@ impl Sidecar {
     /// A connection to the outbound listener: requests in absolute form reach the mesh.
     pub async fn http(&self) -> Http1 {
         Http1::connect(self.outbound).await
+    }
+
+    /// Calls a target until the answer is as it should be, and gives that answer: configuration arrives some time after it
+    /// was made.
+    ///
+    /// # Panics
+    /// If no answer ever is.
+    pub async fn until(
+        &self,
+        what: &str,
+        target: &str,
+        is_right: impl Fn(&Response) -> bool,
+    ) -> Response {
+        let mut calls = self.http().await;
+        eventually(what, async || {
+            let response = calls.get(target).await;
+            if is_right(&response) {
+                return Ok(response);
+            }
+            Err(format!("{target}: {} {:?}", response.status, response.text()))
+        })
+        .await
     }
 
     /// The id of the process.

@@ -24,3 +24,4 @@ mod language;
 mod large;
 mod metrics;
 mod tcp;
+mod traffic;
