@@ -16,7 +16,7 @@ mod fault;
 mod http;
 mod http_match;
 
-pub use fault::{Abort, Delay, Fault, Percent};
+pub use fault::{Abort, Delay, Fault, Percent, grpc_code};
 pub use http::{
     BodyContent, CorsPolicy, Delegate, DirectResponse, HeaderOperations, Headers, HttpRoute,
     HttpRouteDestination, Mirror, Redirect, RedirectPort, RegexRewrite, Retry, Rewrite,

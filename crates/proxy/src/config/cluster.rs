@@ -237,7 +237,8 @@ impl Cluster {
     pub fn record(&self, index: usize, outcome: Outcome) {
         let Some(watched) = &self.detector else { return };
         if let Some(change) = watched.detector.record(index, outcome, clock::now()) {
-            self.apply(&[change]);
+            self.tell(&change);
+            self.balancer.set_ejected([(change.index, change.ejected.is_some())]);
         }
     }
 
@@ -252,29 +253,24 @@ impl Cluster {
         let next = now + watched.detector.interval();
         watched.due.store(next.as_millis() as u64, Ordering::Relaxed);
         if !due.is_zero() {
-            self.apply(&watched.detector.sweep(now));
-            // A request that an earlier version of this cluster had sent may have ejected its endpoint.
+            watched.detector.sweep(now).iter().for_each(|change| self.tell(change));
+            // Not the changes alone: a request that an earlier version of this cluster had sent may have ejected its
+            // endpoint.
             let hosts = watched.detector.hosts().iter().map(|host| host.is_ejected());
             self.balancer.set_ejected(hosts.enumerate());
         }
         Some(next)
     }
 
-    fn apply(&self, changes: &[Change]) {
-        for change in changes {
-            let workload = &self.endpoints[change.index].workload;
-            match change.ejected {
-                Some(reason) => {
-                    let reason = reason.as_str();
-                    tracing::info!(cluster = %self.name, %workload, reason, "an endpoint is ejected");
-                }
-                None => {
-                    tracing::info!(cluster = %self.name, %workload, "an ejected endpoint is back");
-                }
+    fn tell(&self, change: &Change) {
+        let workload = &self.endpoints[change.index].workload;
+        match change.ejected {
+            Some(reason) => {
+                let reason = reason.as_str();
+                tracing::info!(cluster = %self.name, %workload, reason, "an endpoint is ejected");
             }
+            None => tracing::info!(cluster = %self.name, %workload, "an ejected endpoint is back"),
         }
-        let changes = changes.iter().map(|change| (change.index, change.ejected.is_some()));
-        self.balancer.set_ejected(changes);
     }
 
     /// How many endpoints are ejected.

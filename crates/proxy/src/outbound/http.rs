@@ -71,8 +71,8 @@ async fn to_service(
     served: &mut Served,
     started: Instant,
 ) -> Outcome {
-    served.cluster.clone_from(&spot.cluster);
     if let Some(table) = spot.service.table.as_ref().and_then(|table| table.http.as_ref()) {
+        served.cluster.clone_from(&spot.cluster);
         return Box::pin(routed::serve(worker, spot, table, call, served, started)).await;
     }
     match goal::of_spot(spot) {
@@ -80,8 +80,10 @@ async fn to_service(
             attempts::run(worker, &named, &Way::plain(worker), call, served, started).await
         }
         Ok(Goal::Outside(host, port)) => {
+            served.cluster.clone_from(&spot.cluster);
             to_outside(worker, host, port, call, &Way::plain(worker), started).await
         }
+        // Only without a cluster.
         Err(refusal) => respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await,
     }
 }

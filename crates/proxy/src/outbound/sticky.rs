@@ -18,7 +18,8 @@ pub(crate) struct Sticky {
     pub(crate) set_cookie: Option<String>,
 }
 
-/// Finds what the cluster's policy hashes requests by. `own` is our workload's name; `random` becomes the value of a cookie that is made here.
+/// Finds what the cluster's policy hashes requests by. `own` is our workload's name; `random` becomes the value of a cookie
+/// that is made here.
 pub(crate) fn find(
     cluster: &Cluster,
     head: &RequestHead,

@@ -77,6 +77,12 @@ const GRPC: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// The number of a gRPC status that is written as a word or a number; none for what is no status.
+pub fn grpc_code(status: &str) -> Option<u8> {
+    let number = status.parse().ok().or_else(|| GRPC.iter().position(|word| *word == status))?;
+    u8::try_from(number).ok().filter(|_| number < GRPC.len())
+}
+
 impl Fault {
     pub(super) fn check(&self, at: &Path, report: &mut Report) {
         if self.delay.is_none() && self.abort.is_none() {
@@ -114,8 +120,7 @@ impl Abort {
         let Some(status) = &self.grpc_status else {
             return;
         };
-        let is_number = status.parse::<usize>().is_ok_and(|number| number < GRPC.len());
-        if !is_number && !GRPC.contains(&status.as_str()) {
+        if grpc_code(status).is_none() {
             let message = format!("`{status}` is not a status of gRPC");
             let problem = report.error(at.field("grpcStatus"), message);
             if let Some(near) = crate::refuse::nearest(status, GRPC) {

@@ -3,27 +3,6 @@
 use meltemi_api::istio::virtual_service as api;
 use meltemi_policy::route::rule::{Abort, AbortWith, Delay, Fault, Percentage};
 
-/// gRPC's words for a status, by number.
-const GRPC: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 /// Reads faults; those that Istio's API has but serves nowhere are refused.
 pub(super) fn read(given: api::Fault) -> Result<Fault, String> {
     Ok(Fault {
@@ -54,10 +33,7 @@ fn abort(given: &api::Abort) -> Result<Abort, String> {
 }
 
 fn grpc_status(given: &str) -> Result<u8, String> {
-    let number = given.parse().ok().or_else(|| GRPC.iter().position(|word| *word == given));
-    let number = number.filter(|number| *number < GRPC.len());
-    number
-        .and_then(|number| number.try_into().ok())
+    api::grpc_code(given)
         .ok_or_else(|| format!("abort.grpcStatus: `{given}` is not a status of gRPC"))
 }
 
