@@ -58,6 +58,11 @@ impl Kind {
             Kind::Haproxy => "haproxy",
         }
     }
+
+    /// Whether it is Meltemi.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Kind::Meltemi | Kind::Rules)
+    }
 }
 
 /// Where a proxy stands in the path.

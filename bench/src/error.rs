@@ -52,6 +52,16 @@ pub enum BenchError {
     /// TLS of the relay could not be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
+    /// Requests failed, and none may.
+    #[error("{name}: {requests} requests failed, the first: {first}")]
+    Failed {
+        /// Whose.
+        name: &'static str,
+        /// How many.
+        requests: u64,
+        /// The first one's reason.
+        first: String,
+    },
     /// There is nothing to measure.
     #[error(
         "none of the contestants that were asked for is installed: see the notes above and bench/README.md"

@@ -68,7 +68,16 @@ fn bench(options: Options) -> Result<(), BenchError> {
         if let Some(file) = &options.plot {
             plot::write(file, &options, &measured)?;
         }
-        report::print(&options, &measured)
+        report::print(&options, &measured)?;
+        let all = measured.iter().flat_map(|(_, figures)| &figures.samples);
+        match all.filter(|it| options.strict && it.kind.is_ours()).find(|it| it.errors > 0) {
+            None => Ok(()),
+            Some(samples) => Err(BenchError::Failed {
+                name: samples.kind.name(),
+                requests: samples.errors,
+                first: samples.error.clone().unwrap_or_default(),
+            }),
+        }
     })
 }
 

@@ -85,7 +85,11 @@ async fn rounds(
             let mut turn = Turn { options, contestant, samples, ask, directory: &directory };
             match options.scenario {
                 Scenario::Idle => turn.idle().await?,
-                Scenario::Services => turn.services(section.services.unwrap_or(1)).await?,
+                Scenario::Services => {
+                    let known = section.services.unwrap_or(1);
+                    let called = options.called.map_or(known, |it| known.min(it as usize));
+                    turn.services(called).await?;
+                }
                 Scenario::Churn => turn.churn().await?,
                 _ => turn.load().await?,
             }

@@ -16,6 +16,8 @@ Examples:
   cargo run --release -p meltemi-bench -- pair-http1 --connections 1,16,64,512 --plot pair.svg
   cargo run --release -p meltemi-bench -- pair-http1 --body 100k
   cargo run --release -p meltemi-bench -- connect --against nginx,haproxy --rounds 5
+  cargo run --release -p meltemi-bench -- services --services 5,1000 --called 5 --against none
+  cargo run --release -p meltemi-bench -- churn --against rules --rounds 1 --seconds 30 --rate 2000 --strict
   ENVOY=/opt/envoy/bin/envoy cargo run --release -p meltemi-bench -- services --against envoy --output json
 
 The guard against regressions has a command line of its own: meltemi-bench guard --help";
@@ -63,7 +65,11 @@ pub struct Options {
     /// In `services`: how many of them; a section for each number
     #[arg(long, value_delimiter = ',', default_value = "1,1000", value_name = "N,...", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub services: Vec<u32>,
-    /// In `churn`: changes of the configuration in a second
+    /// In `services`: how many of them are called; all if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub called: Option<u32>,
+    /// In `churn`: changes of the configuration in a second. Of endpoints' weights, and with `--against rules` of the rules
+    /// too, and of which endpoints there are
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000), value_name = "N")]
     pub changes: u32,
     /// Streams on each HTTP/2 connection
@@ -81,6 +87,9 @@ pub struct Options {
     /// Count syscalls too, in a window of its own (needs `strace`)
     #[arg(long)]
     pub syscalls: bool,
+    /// End with exit code 1 where a request through Meltemi failed in a measured window
+    #[arg(long)]
+    pub strict: bool,
     /// How to print
     #[arg(long, short = 'o', value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: Output,
@@ -167,6 +176,9 @@ impl Options {
             return Err(format!(
                 "`{scenario}` has no load: leave --connections out, see --services"
             ));
+        }
+        if self.scenario != Scenario::Services && self.called.is_some() {
+            return Err(format!("`{scenario}` calls one service: leave --called out"));
         }
         Ok(())
     }

@@ -15,6 +15,8 @@ use crate::role::load::http1::Http1;
 
 /// Weights go from one to this and begin anew.
 const WEIGHTS: u64 = 8;
+/// Lanes of a service's rules: its VirtualService and its DestinationRule.
+const RULES: u64 = 2;
 
 /// How a contestant's configuration is changed.
 #[derive(Debug, Clone)]
@@ -31,7 +33,7 @@ impl Changer {
     /// How many changes may be under way at a time: each lane has an endpoint of its own.
     pub fn lanes(&self) -> u64 {
         match self {
-            Changer::Meltemi(api) => api.workloads,
+            Changer::Meltemi(api) => api.workloads + if api.has_rules { RULES } else { 0 },
             Changer::Envoy(_) | Changer::Haproxy(_) => 1,
         }
     }
@@ -91,6 +93,8 @@ pub struct Api {
     pub workloads: u64,
     /// The admin interface of the caller's proxy.
     pub admin: SocketAddr,
+    /// Whether the service has rules: then they change too, and its first endpoint comes and goes.
+    pub has_rules: bool,
 }
 
 impl std::fmt::Debug for Api {
@@ -100,11 +104,16 @@ impl std::fmt::Debug for Api {
 }
 
 impl Api {
+    /// The change of a lane: one of an endpoint each, then one of each rule.
     fn patch(&self, lane: u64, number: u64) -> Vec<u8> {
-        let body = json!({"spec": {"weight": weight(number)}}).to_string();
-        let workload = lane % self.workloads + 1;
+        let (object, spec) = match lane.checked_sub(self.workloads) {
+            None => (format!("workloadentries/bench-{}", lane + 1), self.endpoint(lane, number)),
+            Some(0) => ("virtualservices/bench".to_owned(), routes(number)),
+            Some(_) => ("destinationrules/bench".to_owned(), destinations(number)),
+        };
+        let body = json!({ "spec": spec }).to_string();
         format!(
-            "PATCH /apis/networking.istio.io/v1/namespaces/default/workloadentries/bench-{workload} HTTP/1.1\r\n\
+            "PATCH /apis/networking.istio.io/v1/namespaces/default/{object} HTTP/1.1\r\n\
              host: {}\r\nauthorization: Bearer {}\r\ncontent-type: application/merge-patch+json\r\n\
              content-length: {}\r\n\r\n{body}",
             self.address,
@@ -113,6 +122,34 @@ impl Api {
         )
         .into_bytes()
     }
+
+    /// Another weight. Only the first endpoint leaves its service and comes back, so that there is always another one.
+    fn endpoint(&self, lane: u64, number: u64) -> Value {
+        match self.has_rules && self.workloads > 1 && lane == 0 {
+            true => json!({"labels": {"app": if number % 2 == 1 { "away" } else { "bench" }}}),
+            false => json!({"weight": weight(number)}),
+        }
+    }
+}
+
+/// Other weights for a subset and the whole.
+fn routes(number: u64) -> Value {
+    let share = number % 101;
+    json!({"http": [{"retries": {"attempts": 2}, "route": [
+        {"destination": {"host": "bench", "subset": "all"}, "weight": share},
+        {"destination": {"host": "bench"}, "weight": 100 - share},
+    ]}]})
+}
+
+/// Another balancer, and subsets that come, go and are of other endpoints than before.
+fn destinations(number: u64) -> Value {
+    let simple = ["ROUND_ROBIN", "LEAST_REQUEST", "RANDOM"][(number % 3) as usize];
+    let mut subsets = vec![json!({"name": "all", "labels": {"app": "bench"}})];
+    if number % 2 == 1 {
+        let version = format!("v{}", weight(number));
+        subsets.push(json!({"name": "canary", "labels": {"version": version}}));
+    }
+    json!({"trafficPolicy": {"loadBalancer": {"simple": simple}}, "subsets": subsets})
 }
 
 /// The endpoints of Envoy's cluster, in a directory of their own that it watches.
@@ -213,10 +250,28 @@ mod tests {
     #[test]
     fn a_patch_changes_the_lanes_own_workload() {
         let address = "127.0.0.1:7".parse().unwrap();
-        let api = Api { address, token: "secret".into(), workloads: 3, admin: address };
+        let api =
+            Api { address, token: "secret".into(), workloads: 3, admin: address, has_rules: false };
         let text = String::from_utf8(api.patch(1, 9)).unwrap();
         assert!(text.contains("/workloadentries/bench-2 HTTP/1.1\r\n"), "{text}");
         assert!(text.ends_with("\r\n\r\n{\"spec\":{\"weight\":2}}"), "{text}");
         assert!(!format!("{api:?}").contains("secret"));
+        assert_eq!(Changer::Meltemi(api).lanes(), 3);
+    }
+
+    #[test]
+    fn with_rules_each_kind_of_object_has_its_lane() {
+        let address = "127.0.0.1:7".parse().unwrap();
+        let token = "secret".to_owned();
+        let api = Api { address, token, workloads: 2, admin: address, has_rules: true };
+        let text = |lane, number| String::from_utf8(api.patch(lane, number)).unwrap();
+        assert!(text(0, 1).contains("away") && !text(0, 2).contains("away"));
+        assert!(text(1, 1).ends_with("{\"spec\":{\"weight\":2}}"), "{}", text(1, 1));
+        assert!(text(2, 1).contains("/virtualservices/bench "), "{}", text(2, 1));
+        assert!(text(3, 1).contains("/destinationrules/bench "), "{}", text(3, 1));
+        for lane in 0..4 {
+            assert_ne!(text(lane, 1), text(lane, 2));
+        }
+        assert_eq!(Changer::Meltemi(api).lanes(), 4);
     }
 }

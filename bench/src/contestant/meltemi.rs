@@ -209,7 +209,8 @@ fn changer(starting: &Starting<'_>, admin: SocketAddr) -> Result<Changer, BenchE
             said: path.display().to_string(),
         })?;
     let workloads = starting.endpoints.len() as u64;
-    Ok(Changer::Meltemi(Api { address: api, token, workloads, admin }))
+    let has_rules = starting.contestant.kind == Kind::Rules;
+    Ok(Changer::Meltemi(Api { address: api, token, workloads, admin, has_rules }))
 }
 
 /// Starts a sidecar and waits until it tells where it listens.

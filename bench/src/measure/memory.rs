@@ -33,11 +33,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Memory before any service was asked for, and when each was, once.
-    pub(super) async fn services(&mut self, services: usize) -> Result<(), BenchError> {
+    /// Memory before any service was asked for, and when the first so many were, once each.
+    pub(super) async fn services(&mut self, called: usize) -> Result<(), BenchError> {
         let idle = self.contestant.front_memory() as f64;
         for target in self.ask.targets.clone() {
-            if let Err(reason) = ask_each(target, services).await {
+            if let Err(reason) = ask_each(target, called).await {
                 return Err(self.contestant.not_ready(&reason));
             }
         }

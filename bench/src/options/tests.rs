@@ -57,6 +57,8 @@ fn flags_that_mean_nothing_for_a_scenario_are_refused() {
     assert_eq!(read("bench pair-grpc --body 1k").check(), Ok(()));
     assert!(read("bench pair-grpc --body 100k").check().unwrap_err().contains("pair-grpc"));
     assert!(read("bench services --connections 2").check().is_err());
+    assert_eq!(read("bench services --called 5").check(), Ok(()));
+    assert!(read("bench churn --called 5").check().unwrap_err().contains("churn"));
 }
 
 #[test]
