@@ -28,7 +28,7 @@ pub use headers::HeaderEdit;
 pub use hosts::Hosts;
 pub use http_table::HttpTable;
 pub use pattern::PatternError;
-pub use request::{Request, host_of};
+pub use request::{Request, find_parameter, host_of};
 pub use table::{Caller, Table};
 
 #[cfg(test)]

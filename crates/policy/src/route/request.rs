@@ -38,7 +38,7 @@ pub(super) fn split_path(path: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// The first value of a query's parameter, as it stands there; that of one without `=` is empty.
-pub(super) fn find_parameter<'r>(path: &'r [u8], name: &[u8]) -> Option<&'r [u8]> {
+pub fn find_parameter<'r>(path: &'r [u8], name: &[u8]) -> Option<&'r [u8]> {
     let (_, rest) = split_path(path);
     let query = rest.strip_prefix(b"?")?;
     let query = query.split(|byte| *byte == b'#').next()?;

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use meltemi_policy::balance::hash;
 use meltemi_policy::destination::rule::{HashKey, HttpCookie};
+use meltemi_policy::route::{Request, find_parameter};
 
 use crate::config::Cluster;
 use crate::http::head::RequestHead;
 use crate::http::known::Known;
 use crate::outbound::view::View;
-use meltemi_policy::route::Request;
 
 /// The hash, and the cookie that the answer has to set so that the next request has it too.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -30,21 +30,21 @@ pub(crate) fn find(
     let Some(rule) = balancer.and_then(|it| it.consistent_hash.as_ref()) else {
         return Sticky::default();
     };
-    let of = |value: Option<Vec<u8>>| Sticky { hash: value.map(|it| hash(&it)), set_cookie: None };
+    let of = |value: Option<&[u8]>| Sticky { hash: value.map(hash), set_cookie: None };
     match &rule.key {
         None => Sticky::default(),
         Some(HashKey::HttpHeaderName(name)) => {
             let view = View { head, port: cluster.port };
-            of(view.header(name).map(|value| value.into_owned()))
+            of(view.header(name).as_deref())
         }
         Some(HashKey::HttpQueryParameterName(name)) => {
-            of(parameter(head.target(), name.as_bytes()).map(<[u8]>::to_vec))
+            of(find_parameter(head.target(), name.as_bytes()))
         }
         // The application beside this proxy is the one caller, and is called from a loopback address like all others: its
         // workload's name stands for it.
-        Some(HashKey::UseSourceIp) => of(Some(own.as_bytes().to_vec())),
+        Some(HashKey::UseSourceIp) => of(Some(own.as_bytes())),
         Some(HashKey::HttpCookie(cookie)) => match crumb(head, cookie.name.as_bytes()) {
-            Some(value) => of(Some(value.to_vec())),
+            Some(value) => of(Some(value)),
             None => bake(cookie, random),
         },
     }
@@ -59,14 +59,6 @@ fn crumb<'h>(head: &'h RequestHead, name: &[u8]) -> Option<&'h [u8]> {
     });
     let value = pairs.find(|(own, _)| *own == name)?.1;
     Some(value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(value))
-}
-
-/// The first value of a query's parameter.
-fn parameter<'t>(target: &'t [u8], name: &[u8]) -> Option<&'t [u8]> {
-    let at = target.iter().position(|byte| *byte == b'?')?;
-    target[at + 1..]
-        .split(|byte| *byte == b'&')
-        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix(b"="))
 }
 
 /// Makes a cookie, if the rule has a life for it.
@@ -115,19 +107,5 @@ mod tests {
         assert_eq!(made.set_cookie.as_deref(), Some(expected));
         assert_eq!(made.hash, Some(hash(b"0000000000000007")));
         assert_eq!(bake(&HttpCookie { ttl_ms: None, ..rule }, || 7), Sticky::default());
-    }
-
-    #[test]
-    fn parameters_are_found_in_the_query_only() {
-        for (target, expected) in [
-            ("/a?user=1&x=2", Some("1")),
-            ("/a?x=2&user=", Some("")),
-            ("/user=1", None),
-            ("/a?users=1", None),
-            ("/a?user", None),
-        ] {
-            let found = parameter(target.as_bytes(), b"user");
-            assert_eq!(found, expected.map(str::as_bytes), "{target}");
-        }
     }
 }
