@@ -59,6 +59,15 @@ impl Listeners {
     }
 }
 
+/// What a drain waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drain {
+    /// The end of every inbound connection. The application's own calls go on: it is told to end next, and may call meanwhile.
+    Inbound,
+    /// The end of the application's own requests and connections as well: the proxy is about to end before it.
+    Everything,
+}
+
 /// What the workers are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -125,8 +134,8 @@ impl DataPath {
     }
 
     /// To be called once the workload is out of the registry: answers tell callers to go elsewhere, connections that idle
-    /// are closed. Ends when no inbound connection is left; the application's own calls go on.
-    pub async fn drain(&self) {
+    /// are closed. Ends when nothing is left of what is waited for. New calls of the application are served all the while.
+    pub async fn drain(&self, what: Drain) {
         self.phase.send_if_modified(|phase| {
             let changed = *phase == Phase::Serving;
             if changed {
@@ -134,9 +143,11 @@ impl DataPath {
             }
             changed
         });
-        while let Some(busy) = self.loads.iter().find(|load| load.inbound.load(Relaxed) > 0) {
+        let is_busy =
+            |load: &Load| load.is_reached() || (what == Drain::Everything && load.is_carrying());
+        while let Some(busy) = self.loads.iter().find(|load| is_busy(load)) {
             let less = busy.less.notified();
-            if busy.inbound.load(Relaxed) > 0 {
+            if is_busy(busy) {
                 less.await;
             }
         }
@@ -238,3 +249,6 @@ async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,5 +24,5 @@ pub mod config;
 pub mod probe;
 pub mod start;
 
-pub use data_path::{DataPath, Listeners, UpstreamListener};
+pub use data_path::{DataPath, Drain, Listeners, UpstreamListener};
 pub use shared::{Local, Shared, alpn_plan};

@@ -33,7 +33,7 @@ pub use readiness::Ready;
 
 use crate::admin::{self, Panel};
 use crate::config::{Mesh, MeshOptions};
-use crate::data_path::DataPath;
+use crate::data_path::{DataPath, Drain};
 use crate::probe::AppHealth;
 use crate::shared::{Local, Shared, alpn_plan};
 use bind::Bound;
@@ -218,7 +218,7 @@ impl Running {
 
     /// Takes the workload out by events: first every proxy that knows it lets it go, then the last request finishes, then
     /// what is known is kept for the next start. Each of the first two may take as long as the drain time-out.
-    pub async fn drain(&self) {
+    pub async fn drain(&self, what: Drain) {
         self.panel.drain();
         tracing::info!("draining: taking the workload out of the registry");
         match self.registration.drain(self.drain_timeout).await {
@@ -231,7 +231,7 @@ impl Running {
             ),
             Err(reason) => tracing::warn!(%reason, "drained without every acknowledgement"),
         }
-        match tokio::time::timeout(self.drain_timeout, self.data_path.drain()).await {
+        match tokio::time::timeout(self.drain_timeout, self.data_path.drain(what)).await {
             Ok(()) => tracing::info!("last request finished"),
             Err(_) => tracing::warn!(
                 in_flight = self.data_path.in_flight(),

@@ -56,7 +56,7 @@ pub(crate) struct Load {
     pub(crate) inbound: AtomicU64,
     /// Requests and TCP connections being carried.
     pub(crate) in_flight: AtomicU64,
-    /// Told when an inbound connection ends.
+    /// Told when an inbound connection ends, and, while the worker drains, when anything does.
     pub(crate) less: Notify,
 }
 
@@ -65,6 +65,16 @@ impl Load {
     pub(crate) fn enter(&self, is_inbound: bool) {
         self.connections.fetch_add(1, Relaxed);
         self.inbound.fetch_add(is_inbound.into(), Relaxed);
+    }
+
+    /// Whether an inbound connection is left.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.inbound.load(Relaxed) > 0
+    }
+
+    /// Whether a request or TCP connection is being carried, whoever called.
+    pub(crate) fn is_carrying(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0
     }
 
     /// It has ended.
@@ -125,6 +135,8 @@ impl Worker {
     pub(crate) fn start_draining(&self) {
         self.draining.set(true);
         self.drain.notify_waiters();
+        // Nobody was told of what ended until now.
+        self.load.less.notify_one();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -140,7 +152,7 @@ impl Worker {
     pub(crate) fn carry(&self) -> Carried<'_> {
         // Written by this worker only: no other core's cache line is taken away.
         self.load.in_flight.fetch_add(1, Relaxed);
-        Carried(&self.load.in_flight)
+        Carried(self)
     }
 
     /// An empty head with memory of an earlier one.
@@ -220,10 +232,13 @@ impl Drop for Copying {
 }
 
 /// A request that is being carried, until it is dropped.
-pub(crate) struct Carried<'a>(&'a AtomicU64);
+pub(crate) struct Carried<'a>(&'a Worker);
 
 impl Drop for Carried<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.load.in_flight.fetch_sub(1, Relaxed);
+        if self.0.is_draining() {
+            self.0.load.less.notify_one();
+        }
     }
 }

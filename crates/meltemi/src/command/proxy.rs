@@ -1,5 +1,7 @@
 //! `meltemi proxy`: the sidecar alone, for an application that somebody else starts.
 
+use meltemi_proxy::Drain;
+
 use crate::child::Signals;
 use crate::exit::Failure;
 use crate::sidecar;
@@ -36,7 +38,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
         failure = teller.when_ready(&running) => Some(failure),
     };
     tokio::select! {
-        () = running.drain() => {}
+        () = running.drain(Drain::Everything) => {}
         _ = signals.stop() => {
             tracing::warn!("asked to stop again: not waiting for the drain any longer");
         }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use meltemi_proxy::Drain;
 use meltemi_proxy::start::Running;
 use tokio::sync::Notify;
 
@@ -131,7 +132,7 @@ impl Beside {
 
     /// Waits for the drain, unless the command ends first (its exit code), or somebody asks to stop again.
     async fn drain(&mut self, running: &Running) -> Option<i32> {
-        let mut drain = std::pin::pin!(running.drain());
+        let mut drain = std::pin::pin!(running.drain(Drain::Inbound));
         loop {
             tokio::select! {
                 () = &mut drain => return None,

@@ -196,7 +196,7 @@ pub(crate) struct Proxy {
     /// Where the application's calls go in.
     pub(crate) outbound: SocketAddr,
     upstreams: HashMap<(String, u16), SocketAddr>,
-    _path: DataPath,
+    pub(crate) path: DataPath,
 }
 
 impl Proxy {
@@ -230,8 +230,8 @@ impl Proxy {
             app: AppHealth::new([]),
             access_log: None,
         };
-        let _path = DataPath::start(Arc::new(shared), 1, listeners).unwrap();
-        Proxy { metrics, outbound, upstreams: addresses, _path }
+        let path = DataPath::start(Arc::new(shared), 1, listeners).unwrap();
+        Proxy { metrics, outbound, upstreams: addresses, path }
     }
 
     /// Connects to the local address of a service's port.
