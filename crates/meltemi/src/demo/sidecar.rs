@@ -65,7 +65,11 @@ impl Sidecar {
             Ok(Ok(text)) => text,
             // It ended while it was asked.
             _ if self.child.status().is_some() => return Ok(()),
-            Ok(Err(error)) => return Err(self.silent(reason(&error))),
+            // Its connections break before its end is known: that one comes then.
+            Ok(Err(error)) => match timeout(ANSWER, self.child.ended()).await {
+                Ok(_) => return Ok(()),
+                Err(_) => return Err(self.silent(reason(&error))),
+            },
             Err(_) => return Err(self.silent(format!("no answer within {} s", ANSWER.as_secs()))),
         };
         let scrape = scrape::parse(&text)
