@@ -1,6 +1,6 @@
 //! Which failures have an endpoint left out, and how many endpoints may be.
 
-use meltemi_tests::{HttpApp, free_port};
+use meltemi_tests::HttpApp;
 
 use super::World;
 use super::shop::{Shop, apps};
@@ -51,30 +51,6 @@ async fn the_old_word_for_consecutive_errors_is_known() {
             .await;
     assert_eq!(seen, [0, 20]);
     assert_eq!(world.app(0).requests(), 3);
-}
-
-/// Fields: DestinationRule spec.trafficPolicy.outlierDetection.consecutiveLocalOriginFailures,
-/// DestinationRule spec.trafficPolicy.outlierDetection.splitExternalLocalOriginErrors
-#[tokio::test(flavor = "multi_thread")]
-async fn endpoints_that_cannot_be_reached_are_left_out_by_a_count_of_their_own() {
-    for (split, failures) in [(true, 2), (false, 4)] {
-        let shop = Shop::start(&[]).await;
-        let [app] = apps(["there"]).await;
-        shop.endpoints(&[(app.port(), ""), (free_port(), "")]).await;
-        shop.policy(&format!(
-            "{{outlierDetection: {{splitExternalLocalOriginErrors: {split},
-               consecutiveLocalOriginFailures: 2, consecutive5xxErrors: 4, baseEjectionTime: 300s,
-               maxEjectionPercent: 100}}}}"
-        ))
-        .await;
-        let mut seen = Vec::new();
-        for _ in 0..20 {
-            seen.push(shop.get("/").await.status);
-        }
-        let failed = seen.iter().filter(|status| **status == 503).count();
-        assert_eq!(failed, failures, "split: {split}: {seen:?}");
-        assert_eq!(app.requests(), 20 - failures as u64);
-    }
 }
 
 /// Fields: DestinationRule spec.trafficPolicy.outlierDetection.minHealthPercent
