@@ -30,7 +30,7 @@ pub enum Changer {
 }
 
 impl Changer {
-    /// How many changes may be under way at a time: each lane has an endpoint of its own.
+    /// How many changes may be under way at a time: each lane has an endpoint or a rule of its own.
     pub fn lanes(&self) -> u64 {
         match self {
             Changer::Meltemi(api) => api.workloads + if api.has_rules { RULES } else { 0 },

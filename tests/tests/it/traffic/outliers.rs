@@ -41,8 +41,7 @@ async fn gateway_errors_are_counted_apart_from_other_errors() {
     assert_eq!(shares(&world).await, [2, 18]);
 }
 
-/// Fields: DestinationRule spec.trafficPolicy.outlierDetection.consecutiveErrors,
-/// DestinationRule spec.trafficPolicy.outlierDetection.baseEjectionTime
+/// Fields: DestinationRule spec.trafficPolicy.outlierDetection.consecutiveErrors
 #[tokio::test(flavor = "multi_thread")]
 async fn the_old_word_for_consecutive_errors_is_known() {
     let world = World::start(&["v1", "v2"]).await;
