@@ -5,6 +5,7 @@
 pub mod balance;
 pub mod circuit;
 pub mod destination;
+pub mod jwt;
 pub mod outlier;
 pub mod retry;
 pub mod route;
