@@ -83,7 +83,7 @@ impl Catalog {
             let key = workload_name(namespace, name);
             match next.snapshot.workload(namespace, name) {
                 Some(workload) => {
-                    let encoded = Encoded::new(&native::workload::message(workload));
+                    let encoded = Encoded::new(&native::workload::message(workload, &mut rules));
                     next.workloads.insert(key, encoded);
                 }
                 None => drop(next.workloads.remove(&key)),

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod affected;
+mod authentication;
 mod destinations;
 mod endpoint;
 mod export;
@@ -25,6 +26,7 @@ mod viewer;
 mod workload;
 
 pub use affected::{Affected, EndpointChange};
+pub use authentication::{FetchedKeys, JwtRuleRecord, KeySource, RequestAuthenticationRecord};
 pub use destinations::DestinationRuleRecord;
 pub use endpoint::Endpoint;
 pub use export::ExportTo;

@@ -1,5 +1,6 @@
 //! The records behind the snapshot, and the recomputation of what a change touches.
 
+mod authentications;
 mod rules;
 mod services;
 mod workloads;
@@ -11,6 +12,7 @@ use meltemi_names::Host;
 
 use crate::addresses::Addresses;
 use crate::affected::Affected;
+use crate::authentication::{Authentications, FetchedKeys, KeySource};
 use crate::destinations::Destinations;
 use crate::hosts::Hosts;
 use crate::record::{Object, ObjectKind, Record, ServiceRecord, WorkloadRecord};
@@ -31,6 +33,8 @@ pub enum Change {
     Refuse(Object, String),
     /// It is gone.
     Remove(Object),
+    /// Keys of a [`KeySource`] were fetched, or cannot be.
+    Keys(KeySource, FetchedKeys),
 }
 
 /// The mesh as records, from which snapshots are made. Each change costs what it touches, not the size of the mesh.
@@ -46,6 +50,7 @@ pub struct Model {
     addresses: Addresses,
     routes: Routes,
     destinations: Destinations,
+    authentications: Authentications,
     refusals: Refusals,
     current: Snapshot,
 }
@@ -72,6 +77,7 @@ struct Dirty {
 impl Model {
     /// A mesh of nothing.
     pub fn new(settings: Settings) -> Self {
+        let root = settings.root_namespace.clone();
         let current = Snapshot {
             suffix: settings.suffix.as_str().into(),
             sidecars: Arc::new(Sidecars::new(&settings.root_namespace)),
@@ -86,6 +92,7 @@ impl Model {
             addresses: Addresses::default(),
             routes: Routes::default(),
             destinations: Destinations::default(),
+            authentications: Authentications::new(&root),
             refusals: Refusals::default(),
             current,
         }
@@ -101,8 +108,9 @@ impl Model {
             })
         });
         let rules = self.routes.objects().chain(self.destinations.objects());
+        let policies = self.authentications.objects();
         let named = self.services.keys().chain(rules).chain(self.current.sidecars.objects());
-        named.cloned().chain(workloads).collect()
+        named.chain(policies).cloned().chain(workloads).collect()
     }
 
     /// Takes changes in, which brought the store to `version`; answers with the mesh after all of them, and with what
@@ -141,6 +149,7 @@ impl Model {
             Change::Refuse(object, reason) => return self.refusals.refuse(&object, reason),
             Change::Put(object, record) => (object, Some(record)),
             Change::Remove(object) => (object, None),
+            Change::Keys(source, keys) => return self.put_keys(source, keys, dirty),
         };
         self.refusals.clear(&object);
         match (object.kind, record) {
@@ -153,6 +162,9 @@ impl Model {
                 self.put_destination_rule(&object, Some(record), dirty);
             }
             (_, Some(Record::Sidecar(record))) => self.put_sidecar(&object, Some(record), dirty),
+            (_, Some(Record::RequestAuthentication(record))) => {
+                self.put_request_authentication(&object, Some(record), dirty);
+            }
             (ObjectKind::Service | ObjectKind::ServiceEntry, None) => {
                 self.put_service(&object, None, dirty);
             }
@@ -160,6 +172,9 @@ impl Model {
             (ObjectKind::VirtualService, None) => self.put_virtual_service(&object, None, dirty),
             (ObjectKind::DestinationRule, None) => self.put_destination_rule(&object, None, dirty),
             (ObjectKind::Sidecar, None) => self.put_sidecar(&object, None, dirty),
+            (ObjectKind::RequestAuthentication, None) => {
+                self.put_request_authentication(&object, None, dirty);
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From resources to records: one module a kind. What cannot be used is refused with a reason.
 
 mod destination_rule;
+mod request_authentication;
 mod service;
 mod service_entry;
 mod sidecar;
@@ -29,6 +30,7 @@ pub fn kind(group: &str, plural: &str) -> Option<ObjectKind> {
         ("networking.istio.io", "virtualservices") => Some(ObjectKind::VirtualService),
         ("networking.istio.io", "destinationrules") => Some(ObjectKind::DestinationRule),
         ("networking.istio.io", "sidecars") => Some(ObjectKind::Sidecar),
+        ("security.istio.io", "requestauthentications") => Some(ObjectKind::RequestAuthentication),
         _ => None,
     }
 }
@@ -55,6 +57,9 @@ fn read(object: &Object, resource: &Value, settings: &Settings) -> Result<Record
             Record::DestinationRule(destination_rule::read(object, resource, settings)?)
         }
         ObjectKind::Sidecar => Record::Sidecar(sidecar::read(object, resource, settings)?),
+        ObjectKind::RequestAuthentication => {
+            Record::RequestAuthentication(request_authentication::read(resource)?)
+        }
     })
 }
 

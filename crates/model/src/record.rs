@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use meltemi_names::{Host, Protocol};
 
+use crate::authentication::RequestAuthenticationRecord;
 use crate::destinations::DestinationRuleRecord;
 use crate::export::ExportTo;
 use crate::routes::VirtualServiceRecord;
@@ -27,6 +28,8 @@ pub enum ObjectKind {
     DestinationRule,
     /// A `Sidecar`.
     Sidecar,
+    /// A `RequestAuthentication`.
+    RequestAuthentication,
 }
 
 impl ObjectKind {
@@ -39,6 +42,7 @@ impl ObjectKind {
             ObjectKind::VirtualService => "VirtualService",
             ObjectKind::DestinationRule => "DestinationRule",
             ObjectKind::Sidecar => "Sidecar",
+            ObjectKind::RequestAuthentication => "RequestAuthentication",
         }
     }
 }
@@ -81,6 +85,8 @@ pub enum Record {
     DestinationRule(DestinationRuleRecord),
     /// What workloads see.
     Sidecar(SidecarRecord),
+    /// Whose tokens workloads take.
+    RequestAuthentication(RequestAuthenticationRecord),
 }
 
 /// Hosts, their ports, and where their endpoints come from.

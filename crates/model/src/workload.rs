@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meltemi_names::{Host, Protocol};
+use meltemi_policy::jwt::rule::RequestAuthentication;
 
 use crate::sidecar::Sidecar;
 
@@ -26,6 +27,8 @@ pub struct Workload {
     pub network: String,
     /// The `Sidecar` that is for it.
     pub sidecar: Option<Arc<Sidecar>>,
+    /// Whose tokens it takes.
+    pub request_authentications: Vec<Arc<RequestAuthentication>>,
 }
 
 /// A service port that leads to the workload.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use meltemi_policy::jwt::Memory;
 use meltemi_policy::retry::RetryPolicy;
 use tokio::sync::Notify;
 
@@ -20,6 +21,8 @@ use crate::upstream::pool::Pool;
 const KEPT_HEADS: usize = 64;
 /// Copies of requests that a worker has under way at most.
 const COPIES: usize = 1024;
+/// Tokens of which a worker remembers, in each of two turns, that they are verified: about a kilobyte each.
+const TOKENS: usize = 512;
 /// Authorities of which a worker remembers what they stand for.
 const REMEMBERED: usize = 4096;
 
@@ -41,6 +44,8 @@ pub(crate) struct Worker {
     /// What holds where no rule says another.
     pub(crate) retry: RetryPolicy,
     remembered: RefCell<Remembered>,
+    /// Tokens that were verified for our workload.
+    pub(crate) tokens: RefCell<Memory>,
     heads: RefCell<Vec<ResponseHead>>,
     dice: Cell<u64>,
     /// Copies of requests under way.
@@ -116,6 +121,7 @@ impl Worker {
             load,
             retry: RetryPolicy::default(),
             remembered: RefCell::default(),
+            tokens: RefCell::new(Memory::new(TOKENS)),
             heads: RefCell::default(),
             dice: Cell::new(rand::random()),
             copies: Rc::default(),

@@ -10,6 +10,7 @@ use crate::service::{Resolution, Rules, Service};
 use crate::viewer::Viewer;
 
 mod addresses;
+mod authentications;
 mod delegates;
 mod rules;
 mod sight;
@@ -305,6 +306,7 @@ proptest! {
                 match change {
                     Change::Put(object, record) => drop(last.insert(object.clone(), record.clone())),
                     Change::Refuse(object, _) | Change::Remove(object) => drop(last.remove(object)),
+                    Change::Keys(..) => {}
                 }
             }
             let (after, affected) = model.apply(at as u64, batch);

@@ -101,6 +101,7 @@ impl Model {
             locality: record.locality.clone(),
             network: record.network.clone(),
             sidecar: self.current.sidecars.find(namespace, Some(&record.labels)).cloned(),
+            request_authentications: self.authentications.find(namespace, &record.labels),
         })
     }
 }

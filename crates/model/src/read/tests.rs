@@ -23,7 +23,7 @@ fn read(kind: ObjectKind, name: &str, resource: &Value) -> Result<Record, String
     match change(Object::new(kind, "shop", name), resource, &settings()) {
         Change::Put(_, record) => Ok(record),
         Change::Refuse(_, reason) => Err(reason),
-        Change::Remove(_) => unreachable!("nothing is removed by reading"),
+        Change::Remove(_) | Change::Keys(..) => unreachable!("reading makes none of these"),
     }
 }
 

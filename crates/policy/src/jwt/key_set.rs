@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
 use super::algorithm::{self, Algorithm, Uses};
@@ -13,6 +13,8 @@ use super::token::Token;
 
 /// How many keys a set may have: a token that names none is tried with each.
 const MAX_KEYS: usize = 64;
+/// The members of keys that are read (RFC 7517, section 4; RFC 7518, section 6; RFC 8037, section 2).
+const NEEDED: [&str; 10] = ["kty", "kid", "alg", "use", "key_ops", "n", "e", "crv", "x", "y"];
 /// The length of a signature of Ed25519 (RFC 8032, section 5.1.6).
 const ED25519_SIGNATURE: usize = 64;
 
@@ -68,6 +70,21 @@ impl KeySet {
             true => Err(KeySetError::NoValidKeys),
             false => Ok(KeySet { keys }),
         }
+    }
+
+    /// The same keys in as few words as they need: what is sent to every proxy has no certificates in it, and no private
+    /// half that somebody has put there.
+    ///
+    /// # Errors
+    /// As [`KeySet::parse`].
+    pub fn public_part(text: &str) -> Result<String, KeySetError> {
+        KeySet::parse(text)?;
+        let mut set: Value = serde_json::from_str(text).map_err(|_| KeySetError::Form)?;
+        let mut keys = set["keys"].take();
+        for key in keys.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+            key.retain(|name, _| NEEDED.contains(&name.as_str()));
+        }
+        Ok(json!({ "keys": keys }).to_string())
     }
 
     /// Verifies a token's signature: with the keys of the token's `kid` where both have one, and of them with those that

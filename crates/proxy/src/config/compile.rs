@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use meltemi_names::{Host, HostError, Protocol, SpiffeId, SpiffeIdError};
+use meltemi_policy::jwt::Authentication;
 use meltemi_telemetry::{Party, Word};
 use meltemi_wire::proto::meltemi::v1;
 use prost::Message;
@@ -18,11 +19,11 @@ use super::{
     Address, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Own, Presence, Resolution, Service,
 };
 
-/// The next endpoint's id.
+/// The next id, of an endpoint or a configuration.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// Why a resource cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Unusable {
     #[error(
         "it cannot be decoded ({0}); control plane and proxy may be of versions that do not fit"
@@ -46,6 +47,10 @@ pub(super) enum Unusable {
     Identity(#[from] SpiffeIdError),
     #[error(transparent)]
     Rules(#[from] UnusableRules),
+    #[error(
+        "a rule for tokens is not understood ({0}); control plane and proxy may be of versions that do not fit"
+    )]
+    Authentication(#[from] serde_json::Error),
 }
 
 /// A service's own words, without its endpoints.
@@ -262,7 +267,21 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
             protocol: protocol(it.protocol)?,
         })
     });
-    Ok((Inbound { ports: ports.collect::<Result<_, Unusable>>()? }, own))
+    let ports = ports.collect::<Result<_, Unusable>>()?;
+    let authentication = authentication(&message.request_authentications)?;
+    Ok((Inbound { ports, authentication }, own))
+}
+
+/// Whose tokens our workload takes. A rule that is not understood must never let a token pass: nothing of the workload is
+/// used then.
+fn authentication(rules: &[Vec<u8>]) -> Result<Option<Arc<Authentication>>, Unusable> {
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    let sources = rules.iter().map(|rule| serde_json::from_slice(rule));
+    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+    let compiled = Authentication::compile(id, sources.collect::<Result<_, _>>()?);
+    Ok(Some(Arc::new(compiled)))
 }
 
 fn canonical(text: &str) -> Result<Arc<str>, Unusable> {

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use meltemi_names::Protocol;
+use meltemi_policy::jwt::Authentication;
 
 /// The services that our workload stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inbound {
     /// The service ports that lead here.
     pub ports: Vec<InboundPort>,
+    /// Whose tokens our workload takes; `None` where no token is looked at.
+    pub authentication: Option<Arc<Authentication>>,
 }
 
 /// A service port that leads to our workload.
@@ -61,9 +64,13 @@ mod tests {
         }
     }
 
+    fn inbound(ports: Vec<InboundPort>) -> Inbound {
+        Inbound { ports, ..Inbound::default() }
+    }
+
     #[test]
     fn a_port_is_found_by_what_the_caller_meant_or_by_where_it_leads() {
-        let inbound = Inbound { ports: vec![port("a", 80, 8080), port("b", 80, 9090)] };
+        let inbound = inbound(vec![port("a", 80, 8080), port("b", 80, 9090)]);
         assert_eq!(inbound.find("b", 80).map(|it| it.target_port), Some(9090));
         assert_eq!(inbound.find("b", 81), None);
         assert_eq!(inbound.by_target(9090).map(|it| &*it.host), Some("b"));
@@ -73,7 +80,7 @@ mod tests {
     #[test]
     fn where_all_ways_lead_to_one_port_it_is_meant() {
         assert_eq!(Inbound::default().only_target(), None);
-        let inbound = Inbound { ports: vec![port("a", 80, 8080), port("a", 443, 8080)] };
+        let inbound = inbound(vec![port("a", 80, 8080), port("a", 443, 8080)]);
         assert_eq!(inbound.only_target().map(|it| it.service_port), Some(80));
     }
 }

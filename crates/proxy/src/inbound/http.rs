@@ -6,6 +6,7 @@ use std::time::Instant;
 use meltemi_policy::retry::is_idempotent;
 use meltemi_telemetry::{Reporter, ResponseFlags};
 
+use super::authenticate::{authenticate, refuse};
 use super::caller::Caller;
 use crate::config::InboundPort;
 use crate::exchange::Call;
@@ -36,7 +37,10 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
     let inbound = worker.shared.mesh.current().inbound().clone();
     let port = caller.find(&inbound, call.head.authority());
     let outcome = match port {
-        Some(port) => to_app(worker, port, call).await,
+        Some(port) => match authenticate(worker, &inbound, call.head) {
+            Ok(_bearer) => to_app(worker, port, call).await,
+            Err(why) => refuse(call, why).await,
+        },
         None => {
             let text = "this workload serves no such service or port";
             respond(call, 503, ResponseFlags::NR, text, &[NOT_DELIVERED]).await

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use meltemi_policy::destination::rule::DestinationRule;
+use meltemi_policy::jwt::rule::RequestAuthentication;
 use meltemi_policy::route::rule::VirtualService;
 use serde::Serialize;
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 pub(crate) struct Rules {
     virtual_services: Cache<VirtualService>,
     destination_rules: Cache<DestinationRule>,
+    request_authentications: Cache<RequestAuthentication>,
 }
 
 /// Rules and their JSON, by where the rule lies. Each is held, so that no other one can come to lie there.
@@ -24,6 +26,13 @@ impl Rules {
 
     pub(crate) fn destination_rules(&mut self, rules: &[Arc<DestinationRule>]) -> Vec<Vec<u8>> {
         rules.iter().map(|rule| encoded(&mut self.destination_rules, rule)).collect()
+    }
+
+    pub(crate) fn request_authentications(
+        &mut self,
+        rules: &[Arc<RequestAuthentication>],
+    ) -> Vec<Vec<u8>> {
+        rules.iter().map(|rule| encoded(&mut self.request_authentications, rule)).collect()
     }
 }
 

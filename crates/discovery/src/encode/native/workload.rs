@@ -3,10 +3,10 @@
 use meltemi_model::Workload;
 use meltemi_wire::proto::meltemi::v1;
 
-use super::sidecar;
+use super::{rules, sidecar};
 
 /// The message.
-pub(crate) fn message(workload: &Workload) -> v1::Workload {
+pub(crate) fn message(workload: &Workload, rules: &mut rules::Rules) -> v1::Workload {
     let inbound = workload.inbound.iter().map(|port| v1::InboundPort {
         host: port.host.to_string(),
         service_port: port.service_port.into(),
@@ -23,5 +23,6 @@ pub(crate) fn message(workload: &Workload) -> v1::Workload {
         locality: workload.locality.clone(),
         network: workload.network.clone(),
         sidecar: workload.sidecar.as_deref().map(|it| sidecar::message(it, &workload.namespace)),
+        request_authentications: rules.request_authentications(&workload.request_authentications),
     }
 }
