@@ -77,6 +77,11 @@ impl Kind {
             | Kind::Secret
             | Kind::ConfigMap
             | Kind::Service
+            | Kind::ClusterRole
+            | Kind::Role
+            | Kind::ClusterRoleBinding
+            | Kind::RoleBinding
+            | Kind::AccessToken
             | Kind::VirtualService
             | Kind::DestinationRule
             | Kind::ServiceEntry
@@ -179,6 +184,11 @@ macro_rules! with_kinds {
             Secret(crate::core::Secret): "" ["v1"], "Secret", "secrets" "secret" [], true;
             ConfigMap(crate::core::ConfigMap): "" ["v1"], "ConfigMap", "configmaps" "configmap" ["cm"], true;
             Service(crate::core::Service): "" ["v1"], "Service", "services" "service" ["svc"], true;
+            ClusterRole(crate::rbac::ClusterRole): "rbac.authorization.k8s.io" ["v1"], "ClusterRole", "clusterroles" "clusterrole" [], false;
+            Role(crate::rbac::Role): "rbac.authorization.k8s.io" ["v1"], "Role", "roles" "role" [], true;
+            ClusterRoleBinding(crate::rbac::ClusterRoleBinding): "rbac.authorization.k8s.io" ["v1"], "ClusterRoleBinding", "clusterrolebindings" "clusterrolebinding" [], false;
+            RoleBinding(crate::rbac::RoleBinding): "rbac.authorization.k8s.io" ["v1"], "RoleBinding", "rolebindings" "rolebinding" [], true;
+            AccessToken(crate::meltemi::AccessToken): "meltemi.io" ["v1alpha1"], "AccessToken", "accesstokens" "accesstoken" [], false;
             Gateway(crate::istio::Gateway): "networking.istio.io" ["v1", "v1beta1", "v1alpha3"], "Gateway", "gateways" "gateway" ["gw"], true;
             VirtualService(crate::istio::VirtualService): "networking.istio.io" ["v1", "v1beta1", "v1alpha3"], "VirtualService", "virtualservices" "virtualservice" ["vs"], true;
             DestinationRule(crate::istio::DestinationRule): "networking.istio.io" ["v1", "v1beta1", "v1alpha3"], "DestinationRule", "destinationrules" "destinationrule" ["dr"], true;

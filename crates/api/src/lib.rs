@@ -1,4 +1,4 @@
-//! The user's resources: Istio's, the Gateway API's and Kubernetes' core kinds, one module a kind.
+//! The user's resources: Istio's, the Gateway API's and Kubernetes' core and RBAC kinds, and our own, one module a kind.
 //!
 //! Text goes through [`parse`] (YAML and JSON, with places), [`refuse`] (the shape by the kind's [`schema`], then
 //! what the kind itself checks) and [`defaults`]; wrong input is refused whole, every problem told as a [`Finding`].
@@ -13,9 +13,11 @@ mod finding;
 pub mod gateway_api;
 pub mod istio;
 mod kind;
+pub mod meltemi;
 pub mod metadata;
 mod object;
 pub mod parse;
+pub mod rbac;
 pub mod references;
 pub mod refuse;
 mod resource;

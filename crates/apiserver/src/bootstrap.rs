@@ -5,8 +5,8 @@ use meltemi_names::{DEFAULT_NAMESPACE, ROOT_NAMESPACE};
 use meltemi_store::{Expect, Result, Store, StoreError};
 use serde_json::json;
 
-use crate::timestamp;
 use crate::write::namespace_key;
+use meltemi_audit::timestamp;
 
 /// Makes the namespaces `default` and `istio-system` where they are missing.
 ///

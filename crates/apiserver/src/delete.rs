@@ -13,7 +13,7 @@ use crate::query::{Parameters, is_dry_run};
 use crate::shape::Shape;
 use crate::status::{Failure, json_response};
 use crate::target::Target;
-use crate::timestamp;
+use meltemi_audit::timestamp;
 
 /// How often a deletion is tried anew when another writer was faster.
 const RETRIES: usize = 8;

@@ -1,13 +1,16 @@
 //! The Kubernetes-shaped API over the store: kubectl, client libraries and our own commands talk to this.
 //!
-//! A request passes `serve` (host, token, body), is read as a `target` (kind, version, namespace, name) and `query`,
+//! A request passes `serve` (host, token, body), `authorize` (the roles of who asks) and `audited` (the log), is read as a `target` (kind, version, namespace, name) and `query`,
 //! and is answered by `read`, `watch`, `write` or `delete`. `object` holds what Kubernetes' metadata rules make of
 //! an object, `status` how failures are told.
 
+mod access_token;
 mod apply;
+mod audited;
 mod auth;
-mod base64;
+mod authorize;
 mod bootstrap;
+mod caller;
 mod delete;
 mod discovery;
 mod host;
@@ -18,6 +21,7 @@ mod protobuf;
 mod query;
 mod read;
 mod rejected;
+mod review;
 mod selector;
 mod serve;
 mod shape;
@@ -25,11 +29,11 @@ mod state;
 mod status;
 mod table;
 mod target;
-mod timestamp;
 mod watch;
 mod write;
 
-pub use auth::{AdminToken, Anyone, Authenticator, Principal};
+pub use access_token::{Issued, issue};
+pub use auth::{AdminToken, Anyone, Authenticator, ClientCertificate, MASTERS, Principal};
 pub use bootstrap::ensure_namespaces;
 pub use host::Hosts;
 pub use rejected::{Rejected, Rejections};

@@ -1,5 +1,7 @@
 //! An object on its way in and out: what Kubernetes' metadata rules make of it.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use meltemi_api::Resource;
@@ -8,10 +10,9 @@ use meltemi_store::{Entry, Key};
 use rand::Rng;
 use serde_json::{Map, Value, json};
 
-use crate::base64;
 use crate::status::{Cause, Failure};
 use crate::target::{Target, api_version};
-use crate::timestamp;
+use meltemi_audit::timestamp;
 
 /// The letters of generated names: no vowels, so that no words come about.
 const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -240,7 +241,7 @@ fn fold_string_data(secret: &mut Value) {
         // Anything but text is left for the checks of the kind to refuse.
         secret["data"][name.as_str()] = value
             .as_str()
-            .map_or_else(|| value.clone(), |text| json!(base64::encode(text.as_bytes())));
+            .map_or_else(|| value.clone(), |text| json!(STANDARD.encode(text.as_bytes())));
     }
 }
 

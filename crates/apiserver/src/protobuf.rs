@@ -1,15 +1,17 @@
-//! Kubernetes' protobuf form of the core kinds, read into JSON: typed clients, `kubectl create namespace` among them,
+//! Kubernetes' protobuf form of the core kinds and those of who may do what, read into JSON: typed clients, `kubectl create namespace` among them,
 //! send it without asking whether it is understood. It is never answered.
 //!
 //! A body is the word `k8s` and a zero byte, then a `runtime.Unknown` that holds the object's type and its bytes. A
 //! field that is set but not known here is refused, not dropped.
 
+mod access;
 mod fields;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as STANDARD;
 use serde_json::{Map, Value, json};
 
 use self::fields::{Field, Form, TYPE_META, fields_of};
-use crate::base64;
 
 /// The content type of this form.
 pub(crate) const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
@@ -96,7 +98,7 @@ fn read_field(
             let (key, value) = pair(bytes).ok_or_else(wrong)?;
             let value = match field.form {
                 Form::TextMap => json!(std::str::from_utf8(value).map_err(|_| wrong())?),
-                _ => json!(base64::encode(value)),
+                _ => json!(STANDARD.encode(value)),
             };
             let map = object.entry(name).or_insert_with(|| json!({}));
             map[key] = value;

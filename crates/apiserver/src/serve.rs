@@ -4,22 +4,28 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::{any, get};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Method};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::Value;
 
+use crate::access_token;
+use crate::audited::{Asked, Notes};
+use crate::auth::{ClientCertificate, Principal, credentials};
+use crate::authorize::{Ask, What, authorize};
+use crate::caller::Caller;
 use crate::patch::PatchType;
 use crate::query::Parameters;
 use crate::shape::Shape;
 use crate::state::ApiState;
-use crate::status::Failure;
+use crate::status::{Failure, Refusal};
 use crate::target::Target;
-use crate::{delete, discovery, openapi, protobuf, read, rejected, watch, write};
+use crate::{delete, discovery, openapi, protobuf, read, rejected, review, watch, write};
 
 /// The largest body that is taken in, in bytes; as large as Kubernetes' own limit.
 pub const BODY_LIMIT: usize = 3 << 20;
@@ -46,29 +52,96 @@ pub fn router(state: ApiState) -> Router {
         .route("/apis/{group}", get(discovery::group))
         .route("/apis/{group}/{version}", get(discovery::group_resources))
         .route("/apis/{group}/{version}/{*rest}", any(named_group))
+        .route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", post(review::access))
+        .route("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", post(review::rules))
+        .route("/apis/authentication.k8s.io/v1/selfsubjectreviews", post(review::subject))
         .route("/meltemi/v1/rejected", get(rejected::list))
+        .route("/meltemi/v1/tokens", post(review::token))
         .with_state(state.clone());
     guard(routes, state)
 }
 
-/// Puts routes behind the API's checks: a host name of ours, and who asks. The caller's
-/// [`Principal`](crate::Principal) is in the request's extensions after that.
+/// Puts routes behind the API's checks: a host name of ours, who asks, and, for paths that are no objects, whether that
+/// one may. The caller's [`Principal`] is in the request's extensions after that.
 pub fn guard(routes: Router, state: ApiState) -> Router {
     routes.layer(from_fn_with_state(state, check))
 }
 
-async fn check(
-    State(state): State<ApiState>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Failure> {
+async fn check(State(state): State<ApiState>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    state.hosts.check(&parts)?;
-    if !OPEN.contains(&parts.uri.path()) {
-        let principal = state.auth.authenticate(&parts)?;
-        parts.extensions.insert(principal);
+    if let Err(failure) = state.hosts.check(&parts) {
+        return failure.into_response();
     }
-    Ok(next.run(Request::from_parts(parts, body)).await)
+    if OPEN.contains(&parts.uri.path()) {
+        return next.run(Request::from_parts(parts, body)).await;
+    }
+    let asked = Asked::new(&parts);
+    let principal = match gate(&state, &parts).await {
+        Ok(principal) => principal,
+        Err((principal, failure)) => {
+            tell(&state, asked, principal.as_ref(), failure.code, &failure.message);
+            return failure.into_response();
+        }
+    };
+    parts.extensions.insert(principal.clone());
+    parts.extensions.insert(asked.notes.clone());
+    let response = next.run(Request::from_parts(parts, body)).await;
+    let refusal = response.extensions().get::<Refusal>();
+    let message = refusal.map(|refusal| refusal.0.clone()).unwrap_or_default();
+    tell(&state, asked, Some(&principal), response.status(), &message);
+    response
+}
+
+fn tell(
+    state: &ApiState,
+    asked: Asked,
+    caller: Option<&Principal>,
+    code: StatusCode,
+    message: &str,
+) {
+    if let Some(event) = asked.event(caller, code, message) {
+        state.audit.record(&event);
+    }
+}
+
+/// Who asks, if it may ask for this path. Paths of objects are judged by those who read them, so that what is judged
+/// is what is answered.
+async fn gate(state: &ApiState, parts: &Parts) -> Result<Principal, (Option<Principal>, Failure)> {
+    let principal = identify(state, parts).await.map_err(|failure| (None, failure))?;
+    let path = parts.uri.path();
+    if is_object_path(path) {
+        return Ok(principal);
+    }
+    let verb = parts.method.as_str().to_ascii_lowercase();
+    let verb = if verb == "head" { "get" } else { &verb };
+    let ask = Ask { verb, what: What::Path(path) };
+    match authorize(&*state.store, &principal, &ask).await {
+        Ok(()) => Ok(principal),
+        Err(failure) => Err((Some(principal), failure)),
+    }
+}
+
+/// An access token, else a certificate, else what the state's own gate takes.
+async fn identify(state: &ApiState, parts: &Parts) -> Result<Principal, Failure> {
+    match credentials(&parts.headers) {
+        Some(given) if access_token::is_one(&given.secret) => {
+            access_token::verify(&*state.store, &given.secret).await
+        }
+        None if let Some(certificate) = parts.extensions.get::<ClientCertificate>() => {
+            Ok(certificate.principal())
+        }
+        _ => state.auth.authenticate(parts),
+    }
+}
+
+/// Whether `core` or `named_group` answers.
+fn is_object_path(path: &str) -> bool {
+    path.starts_with("/api/v1/")
+        || path.strip_prefix("/apis/").is_some_and(|rest| {
+            let mut parts = rest.splitn(3, '/');
+            let reviews = ["authorization.k8s.io", "authentication.k8s.io"];
+            parts.next().is_some_and(|group| !reviews.contains(&group)) && parts.count() == 2
+        })
 }
 
 async fn healthy() -> &'static str {
@@ -83,51 +156,104 @@ async fn ready(State(state): State<ApiState>) -> Result<&'static str, Failure> {
 
 async fn core(
     State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Extension(notes): Extension<Notes>,
     Path(rest): Path<String>,
     request: Request,
 ) -> Result<Response, Failure> {
-    serve(state, Target::parse("", "v1", &rest)?, request).await
+    let caller = Caller::new(&state, principal, &notes);
+    if let Some((namespace, name)) = review::token_of(&rest) {
+        if request.method() != Method::POST {
+            return Err(Failure::method_not_allowed(request.method()));
+        }
+        let asked = body(request).await?;
+        return review::service_account_token(&caller, &notes, namespace, name, asked).await;
+    }
+    serve(&state, &caller, &notes, Target::parse("", "v1", &rest)?, request).await
 }
 
 async fn named_group(
     State(state): State<ApiState>,
+    Extension(principal): Extension<Principal>,
+    Extension(notes): Extension<Notes>,
     Path((group, version, rest)): Path<(String, String, String)>,
     request: Request,
 ) -> Result<Response, Failure> {
-    serve(state, Target::parse(&group, &version, &rest)?, request).await
+    let caller = Caller::new(&state, principal, &notes);
+    serve(&state, &caller, &notes, Target::parse(&group, &version, &rest)?, request).await
 }
 
-/// Answers a request for a resource.
-async fn serve(state: ApiState, target: Target, request: Request) -> Result<Response, Failure> {
+/// Kubernetes' verb for a request; `None` where the method has no meaning for what is asked.
+fn verb(method: &Method, target: &Target, parameters: &Parameters) -> Option<&'static str> {
+    Some(match (method, &target.name) {
+        (&Method::GET | &Method::HEAD, Some(_)) => "get",
+        (&Method::GET, None) if parameters.is_watch() => "watch",
+        (&Method::GET | &Method::HEAD, None) => "list",
+        (&Method::POST, None) => "create",
+        (&Method::PUT, Some(_)) => "update",
+        (&Method::PATCH, Some(_)) => "patch",
+        (&Method::DELETE, Some(_)) if !target.status => "delete",
+        (&Method::DELETE, None) => "deletecollection",
+        _ => return None,
+    })
+}
+
+/// Answers a request for a resource, if its caller may make it.
+async fn serve(
+    state: &ApiState,
+    caller: &Caller,
+    notes: &Notes,
+    target: Target,
+    request: Request,
+) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     let parameters = Parameters::parse(&parts.uri)?;
-    let store = &*state.store;
+    let Some(verb) = verb(&parts.method, &target, &parameters) else {
+        return Err(Failure::method_not_allowed(&parts.method));
+    };
+    notes.about(verb, target.object_ref());
+    caller.authorize(verb, &target).await?;
+    answer(state, caller, target, parameters, parts, body).await
+}
+
+async fn answer(
+    state: &ApiState,
+    caller: &Caller,
+    target: Target,
+    parameters: Parameters,
+    parts: Parts,
+    body: Body,
+) -> Result<Response, Failure> {
+    let store = &*caller.store;
     let name = target.name.clone();
     match (&parts.method, name.as_deref()) {
         (&Method::GET | &Method::HEAD, Some(name)) => {
             read::get(store, &target, name, &parameters, Shape::wanted(&parts.headers)?).await
         }
         (&Method::GET, None) if parameters.is_watch() => {
-            let shape = Shape::wanted(&parts.headers)?;
-            watch::serve(state.store, target, parameters, shape, state.closing).await
+            let (shape, closing) = (Shape::wanted(&parts.headers)?, state.closing.clone());
+            watch::serve(caller.store.clone(), target, parameters, shape, closing).await
         }
         (&Method::GET | &Method::HEAD, None) => {
             read::list(store, &target, &parameters, Shape::wanted(&parts.headers)?).await
         }
         (&Method::POST, None) => {
             let value = object(&parts.headers, body).await?;
-            write::create(store, &target, &parameters, value).await
+            write::create(caller, &target, &parameters, value).await
         }
         (&Method::PUT, Some(name)) => {
             let value = object(&parts.headers, body).await?;
-            write::replace(store, &target, name, &parameters, value).await
+            write::replace(caller, &target, name, &parameters, value).await
         }
         (&Method::PATCH, Some(name)) => {
             let kind = PatchType::of(content_type(&parts.headers), &target.key(name))?;
             let patch = document(&take(&parts.headers, body).await?)?;
-            write::patch(store, &target, name, &parameters, kind, patch).await
+            if kind == PatchType::Apply && store.get(&target.key(name)).await?.is_none() {
+                caller.authorize("create", &target).await?;
+            }
+            write::patch(caller, &target, name, &parameters, kind, patch).await
         }
-        (&Method::DELETE, Some(name)) if !target.status => {
+        (&Method::DELETE, Some(name)) => {
             let options = delete::Options::parse(&take(&parts.headers, body).await?)?;
             delete::one(store, &target, name, &parameters, &options).await
         }
@@ -137,6 +263,12 @@ async fn serve(state: ApiState, target: Target, request: Request) -> Result<Resp
         }
         (method, _) => Err(Failure::method_not_allowed(method)),
     }
+}
+
+/// The body of a request as one document.
+pub(crate) async fn body(request: Request) -> Result<Value, Failure> {
+    let (parts, body) = request.into_parts();
+    object(&parts.headers, body).await
 }
 
 fn content_type(headers: &HeaderMap) -> &str {

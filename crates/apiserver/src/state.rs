@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use meltemi_audit::AuditLog;
 use meltemi_store::Store;
 use tokio::sync::watch;
 
@@ -21,18 +22,21 @@ pub struct ApiState {
     pub hosts: Hosts,
     /// Ends open watches when the server stops.
     pub closing: Closing,
+    /// Where changes and uses of tokens are told.
+    pub audit: AuditLog,
     /// Who knows what is set aside; without it nothing is.
     pub rejections: Option<Arc<dyn Rejections>>,
 }
 
 impl ApiState {
-    /// An API over this store, open to everybody on this machine: set `auth` to change that.
+    /// An API over this store, open to everybody who can reach it: set `auth` to change that.
     pub fn new(store: Arc<dyn Store>) -> Self {
         Self {
             store,
             auth: Arc::new(Anyone),
             hosts: Hosts::default(),
             closing: Closing::never(),
+            audit: AuditLog::off(),
             rejections: None,
         }
     }
@@ -55,6 +59,13 @@ impl ApiState {
     #[must_use]
     pub fn with_closing(mut self, closing: Closing) -> Self {
         self.closing = closing;
+        self
+    }
+
+    /// The same with an audit log.
+    #[must_use]
+    pub fn with_audit(mut self, audit: AuditLog) -> Self {
+        self.audit = audit;
         self
     }
 

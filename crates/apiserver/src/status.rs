@@ -213,6 +213,10 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// The message of a failure, kept beside the answer for the audit log.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal(pub(crate) String);
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut response = json_response(self.code, &self.to_value());
@@ -221,6 +225,7 @@ impl IntoResponse for Failure {
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(Refusal(self.message));
         response
     }
 }

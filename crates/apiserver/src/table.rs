@@ -8,7 +8,7 @@ use self::columns::{Column, columns};
 use crate::query::Parameters;
 use crate::read::metadata_only;
 use crate::target::Target;
-use crate::timestamp;
+use meltemi_audit::timestamp;
 
 /// The table of these objects; `head` is left out of all but the first of a watch's events.
 pub(crate) fn build(

@@ -1,6 +1,7 @@
 //! What a request path stands for: a kind in one of its versions, and perhaps a namespace and a name.
 
 use meltemi_api::Kind;
+use meltemi_audit::ObjectRef;
 use meltemi_store::{Key, Selector, kind as store_kind};
 
 use crate::status::Failure;
@@ -58,6 +59,23 @@ impl Target {
     /// The key of an object of this kind and namespace.
     pub(crate) fn key(&self, name: &str) -> Key {
         Key::new(self.kind.group(), self.kind.plural(), self.namespace.as_deref(), name)
+    }
+
+    /// The plural word, with `/status` where that part alone is meant: what roles name.
+    pub(crate) fn resource(&self) -> String {
+        let part = if self.status { "/status" } else { "" };
+        format!("{}{part}", self.kind.plural())
+    }
+
+    /// What the audit log calls it.
+    pub(crate) fn object_ref(&self) -> ObjectRef {
+        ObjectRef {
+            resource: self.kind.plural().to_owned(),
+            api_group: self.kind.group().to_owned(),
+            namespace: self.namespace.clone().unwrap_or_default(),
+            name: self.name.clone().unwrap_or_default(),
+            subresource: if self.status { "status".to_owned() } else { String::new() },
+        }
     }
 
     /// The objects that a list without a name goes over.

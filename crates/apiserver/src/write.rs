@@ -10,6 +10,7 @@ use meltemi_store::{Entry, Expect, Key, Store, StoreError};
 use serde_json::Value;
 
 use crate::apply;
+use crate::caller::Caller;
 use crate::object::{answer_as, begin, encode, is_finished, place, succeed};
 use crate::patch::{PatchType, patched};
 use crate::query::Parameters;
@@ -21,7 +22,7 @@ const RETRIES: usize = 8;
 
 /// `POST` to a kind.
 pub(crate) async fn create(
-    store: &dyn Store,
+    caller: &Caller,
     target: &Target,
     parameters: &Parameters,
     mut value: Value,
@@ -36,31 +37,32 @@ pub(crate) async fn create(
             "resourceVersion should not be set on objects to be created",
         ));
     }
-    insert(store, target, key, value, parameters.dry_run()?).await
+    insert(caller, target, key, value, parameters.dry_run()?).await
 }
 
 /// Stores a placed object as a new one.
 async fn insert(
-    store: &dyn Store,
+    caller: &Caller,
     target: &Target,
     key: Key,
     mut value: Value,
     dry_run: bool,
 ) -> Result<Response, Failure> {
-    check_namespace(store, target).await?;
+    check_namespace(&*caller.store, target).await?;
     begin(&mut value)?;
     fill(target.kind, &mut value);
     if target.kind.plural() == "namespaces" && target.kind.group().is_empty() {
         check_namespace_name(&key)?;
     }
+    caller.admit(target, &value).await?;
     let bytes = Bytes::from(encode(target, &key, &value)?);
     let version = if dry_run {
-        if store.get(&key).await?.is_some() {
+        if caller.store.get(&key).await?.is_some() {
             return Err(Failure::already_exists(&key));
         }
         0
     } else {
-        store.put(key.clone(), bytes.clone(), Expect::Absent).await?
+        caller.store.put(key.clone(), bytes.clone(), Expect::Absent).await?
     };
     Ok(json_response(StatusCode::CREATED, &answer_as(target, &key, &bytes, version)?))
 }
@@ -97,7 +99,7 @@ fn check_namespace_name(key: &Key) -> Result<(), Failure> {
 
 /// `PUT` to an object.
 pub(crate) async fn replace(
-    store: &dyn Store,
+    caller: &Caller,
     target: &Target,
     name: &str,
     parameters: &Parameters,
@@ -105,12 +107,12 @@ pub(crate) async fn replace(
 ) -> Result<Response, Failure> {
     let key = place(target, &mut value)?;
     debug_assert_eq!(key.name, name);
-    change(store, target, &key, parameters.dry_run()?, |_| Ok(value.clone())).await
+    change(caller, target, &key, parameters.dry_run()?, |_| Ok(value.clone())).await
 }
 
 /// `PATCH` to an object.
 pub(crate) async fn patch(
-    store: &dyn Store,
+    caller: &Caller,
     target: &Target,
     name: &str,
     parameters: &Parameters,
@@ -120,7 +122,7 @@ pub(crate) async fn patch(
     let key = target.key(name);
     let dry_run = parameters.dry_run()?;
     if kind != PatchType::Apply {
-        return change(store, target, &key, dry_run, |current| {
+        return change(caller, target, &key, dry_run, |current| {
             patched(kind, &key, current, &patch)
         })
         .await;
@@ -129,14 +131,14 @@ pub(crate) async fn patch(
     place(target, &mut applied)?;
     let manager = apply::manager(parameters)?;
     for _ in 0..RETRIES {
-        if store.get(&key).await?.is_some() {
-            return change(store, target, &key, dry_run, |current| {
+        if caller.store.get(&key).await?.is_some() {
+            return change(caller, target, &key, dry_run, |current| {
                 apply::onto(current, &applied, manager)
             })
             .await;
         }
         let new = apply::fresh(&applied, manager)?;
-        match insert(store, target, key.clone(), new, dry_run).await {
+        match insert(caller, target, key.clone(), new, dry_run).await {
             // Another writer made it in between: apply onto that.
             Err(failure) if failure.reason == "AlreadyExists" => {}
             outcome => return outcome,
@@ -149,22 +151,23 @@ pub(crate) async fn patch(
 /// `resourceVersion` in what it makes must be the current one. Without one of the caller's own, a change that lost a race
 /// is made anew.
 async fn change(
-    store: &dyn Store,
+    caller: &Caller,
     target: &Target,
     key: &Key,
     dry_run: bool,
     step: impl Fn(&Value) -> Result<Value, Failure>,
 ) -> Result<Response, Failure> {
     for _ in 0..RETRIES {
-        let entry = store.get(key).await?.ok_or_else(|| Failure::not_found(key))?;
+        let entry = caller.store.get(key).await?.ok_or_else(|| Failure::not_found(key))?;
         let current = answer_as(target, key, &entry.value, entry.version)?;
         let mut new = step(&current)?;
         place(target, &mut new)?;
         fill(target.kind, &mut new);
         check_identity(key, &current, &new)?;
         let new = succeed(&current, new, target.status)?;
+        caller.admit(target, &new).await?;
         let bytes = Bytes::from(encode(target, key, &new)?);
-        match commit(store, &entry, &new, bytes.clone(), dry_run).await {
+        match commit(&*caller.store, &entry, &new, bytes.clone(), dry_run).await {
             Ok(version) => {
                 return Ok(json_response(
                     StatusCode::OK,

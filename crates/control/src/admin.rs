@@ -47,7 +47,7 @@ impl Authenticator for ThisMachine {
         if !is_own {
             return Err(Failure::forbidden("pages of other sites may not use the API"));
         }
-        Ok(Principal { name: "anonymous".to_owned() })
+        Ok(Principal::master("anonymous", ""))
     }
 }
 

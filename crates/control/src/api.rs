@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use futures_util::future::BoxFuture;
 use meltemi_apiserver::{AdminToken, ApiState, Closing, Hosts, Rejected, Rejections, router};
+use meltemi_audit::AuditLog;
 use meltemi_discovery::Publisher;
 use meltemi_store::Store;
 
@@ -13,21 +14,30 @@ use crate::listen::Bound;
 use crate::options::Options;
 use crate::stopping::Stopping;
 
+/// What the API stands on.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) publisher: Arc<Publisher>,
+    /// The administrator's token of this machine.
+    pub(crate) token: String,
+    pub(crate) audit: AuditLog,
+}
+
 /// The API's routes.
 pub(crate) fn routes(
     options: &Options,
     bound: &Bound,
-    store: Arc<dyn Store>,
-    publisher: Arc<Publisher>,
-    token: &str,
+    parts: Parts,
     stopping: &Stopping,
 ) -> Router {
+    let Parts { store, publisher, token, audit } = parts;
     let mut names = options.api_names.clone();
     if !bound.api.ip().is_unspecified() {
         names.push(bound.api.ip().to_string());
     }
     let state = ApiState::new(store)
         .with_hosts(Hosts::new(names))
+        .with_audit(audit)
         .with_rejections(SetAside(publisher))
         .with_closing(Closing::on(stopping.0.clone()));
     router(match options.insecure_loopback {

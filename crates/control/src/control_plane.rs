@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meltemi_apiserver::ensure_namespaces;
+use meltemi_audit::AuditLog;
 use meltemi_discovery::{Hub, Metrics, Publisher, Registry};
 use meltemi_identity::token::Issuer;
 use meltemi_model::Settings;
@@ -17,7 +18,7 @@ use crate::follow::Follower;
 use crate::grpc::Services;
 use crate::identity::{OwnIdentity, open_authority};
 use crate::listen::{Bound, Sockets};
-use crate::options::Options;
+use crate::options::{AuditChoice, Options};
 use crate::state_dir::{StateDir, token_key};
 use crate::stopping::Stopping;
 use crate::store::Released;
@@ -53,6 +54,7 @@ struct Parts {
     /// The store's version that is published already.
     version: u64,
     admin_token: String,
+    audit: AuditLog,
 }
 
 impl Parts {
@@ -66,6 +68,7 @@ impl Parts {
         let tokens =
             Issuer::open_or_create(&token_key(state_dir.path())).map_err(ControlError::TokenKey)?;
         let admin_token = admin::open_token(state_dir)?;
+        let audit = open_audit(&options.audit_log, state_dir)?;
         let (store, released) = store::open(&options.store, state_dir).await?;
         ensure_namespaces(&*store).await?;
         let publisher = Arc::new(Publisher::default());
@@ -80,8 +83,9 @@ impl Parts {
             registry: Registry::new(store.clone()),
             authority,
             tokens,
+            audit: audit.clone(),
         };
-        Ok(Parts { services, own, store, released, follower, version, admin_token })
+        Ok(Parts { services, own, store, released, follower, version, admin_token, audit })
     }
 }
 
@@ -184,7 +188,7 @@ impl ControlPlane {
         sockets: Sockets,
         stopping: &Stopping,
     ) -> Result<(), ControlError> {
-        let Parts { services, own, store, released, follower, version, admin_token } = parts;
+        let Parts { services, own, store, released, follower, version, admin_token, audit } = parts;
         self.released = released;
         let (identity, publisher) = (own.identity().clone(), services.publisher.clone());
         let sources = monitoring::Sources {
@@ -205,8 +209,8 @@ impl ControlPlane {
             let anybody = services.serve_anybody(listener, stopping.clone());
             self.server("the plaintext xDS server", anybody);
         }
-        let seen = publisher.clone();
-        let routes = api::routes(options, &self.bound, store, seen, &admin_token, stopping);
+        let api = api::Parts { store, publisher: publisher.clone(), token: admin_token, audit };
+        let routes = api::routes(options, &self.bound, api, stopping);
         self.server("the API server", http_server::serve(sockets.api, routes, stopping.clone()));
         if let Some(listener) = sockets.monitoring {
             let routes = monitoring::routes(sources);
@@ -250,6 +254,14 @@ impl Drop for ControlPlane {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+fn open_audit(choice: &AuditChoice, state_dir: &StateDir) -> Result<AuditLog, ControlError> {
+    Ok(match choice {
+        AuditChoice::Off => AuditLog::off(),
+        AuditChoice::File(path) => AuditLog::open(path)?,
+        AuditChoice::StateDir => AuditLog::open(&state_dir.audit_log())?,
+    })
 }
 
 fn control_file(options: &Options, bound: &Bound, parts: &Parts) -> ControlFile {

@@ -86,6 +86,9 @@ pub enum ControlError {
     /// The store.
     #[error("the store: {0}")]
     Store(#[from] StoreError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] meltemi_audit::OpenError),
     /// The name server.
     #[error(transparent)]
     Dns(#[from] meltemi_dns::Error),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use meltemi_audit::AuditLog;
 use meltemi_discovery::{
     Access, CertificateService, DiscoveryService, Hub, Metrics, Publisher, RegistrationService,
     Registry,
@@ -34,6 +35,7 @@ pub(crate) struct Services {
     pub(crate) registry: Arc<Registry>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) tokens: Issuer,
+    pub(crate) audit: AuditLog,
 }
 
 impl Services {
@@ -44,8 +46,12 @@ impl Services {
         identity: Identity,
         stopping: Stopping,
     ) {
-        let certificates =
-            CertificateService::server(self.authority, self.tokens, self.metrics.clone());
+        let certificates = CertificateService::server(
+            self.authority,
+            self.tokens,
+            self.metrics.clone(),
+            self.audit,
+        );
         let registration = RegistrationService::server(
             self.registry,
             self.publisher.clone(),

@@ -28,5 +28,7 @@ pub use control_file::{ControlFile, ControlFileError};
 pub use control_plane::ControlPlane;
 pub use error::ControlError;
 pub use listen::Bound;
-pub use options::{Addresses, Options, StoreChoice, parse_address, parse_optional_address};
+pub use options::{
+    Addresses, AuditChoice, Options, StoreChoice, parse_address, parse_optional_address,
+};
 pub use token::{TokenFailure, local_join_token};

@@ -25,6 +25,8 @@ pub struct Options {
     pub cacerts: Option<PathBuf>,
     /// Names, beside loopback ones, under which the API may be asked.
     pub api_names: Vec<String>,
+    /// Where changes and uses of tokens are told.
+    pub audit_log: AuditChoice,
     /// Lets every process of this machine use the API without a token. Only with a loopback address.
     pub insecure_loopback: bool,
     /// Lets the two plaintext ports, API and xDS, listen where other machines can reach them.
@@ -43,6 +45,7 @@ impl Options {
             dns_upstreams: Vec::new(),
             cacerts: None,
             api_names: Vec::new(),
+            audit_log: AuditChoice::StateDir,
             insecure_loopback: false,
             insecure_network: false,
         }
@@ -155,6 +158,30 @@ impl FromStr for StoreChoice {
                 Err(format!("`{text}` is not a store: expected `embedded`, `memory` or `dir:PATH`"))
             }
         }
+    }
+}
+
+/// Where the audit log is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum AuditChoice {
+    /// `audit.log` in the state directory.
+    #[default]
+    StateDir,
+    /// This file.
+    File(PathBuf),
+    /// There is none.
+    Off,
+}
+
+impl FromStr for AuditChoice {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "" => AuditChoice::StateDir,
+            "off" => AuditChoice::Off,
+            path => AuditChoice::File(path.into()),
+        })
     }
 }
 

@@ -67,6 +67,11 @@ impl StateDir {
         Ok(path)
     }
 
+    /// The audit log, where no other file is named.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.path.join("audit.log")
+    }
+
     /// Where the API's token is kept.
     pub(crate) fn admin_token(&self) -> PathBuf {
         self.path.join(ADMIN_TOKEN)

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use meltemi_audit::{AuditLog, Event, ObjectRef, User};
 use meltemi_identity::ca::{Authority, Caller, SignError, admit};
 use meltemi_identity::csr::Request as Csr;
+use meltemi_identity::serial_of_pem;
 use meltemi_identity::token::Issuer;
+use meltemi_names::SpiffeId;
 use meltemi_wire::proto::istio::v1::auth::istio_certificate_service_server::{
     IstioCertificateService, IstioCertificateServiceServer,
 };
@@ -21,6 +24,7 @@ pub struct CertificateService {
     authority: Arc<Authority>,
     tokens: Issuer,
     metrics: Arc<Metrics>,
+    audit: AuditLog,
 }
 
 impl CertificateService {
@@ -29,25 +33,33 @@ impl CertificateService {
         authority: Arc<Authority>,
         tokens: Issuer,
         metrics: Arc<Metrics>,
+        audit: AuditLog,
     ) -> IstioCertificateServiceServer<Self> {
-        IstioCertificateServiceServer::new(CertificateService { authority, tokens, metrics })
+        IstioCertificateServiceServer::new(CertificateService { authority, tokens, metrics, audit })
     }
 
     fn sign(
         &self,
         request: &Request<IstioCertificateRequest>,
         now: SystemTime,
+        event: &mut Event,
     ) -> Result<Vec<String>, Status> {
         let caller = self.caller(request, now)?;
+        event.user = user(&caller);
         let message = request.get_ref();
         let csr = Csr::from_pem(&message.csr)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let id = admit(self.authority.trust_domain(), &caller, csr.id().as_ref())
             .map_err(|error| Status::permission_denied(error.to_string()))?;
         let ttl = Duration::from_secs(message.validity_duration.try_into().unwrap_or_default());
+        event.object = Some(certificate_of(&id));
         let chain =
             self.authority.sign(&message.csr, &id, ttl, now).map_err(|error| refusal(&error))?;
-        tracing::info!(target: "audit", %id, by = %describe(&caller), "certificate signed");
+        let serial = chain.first().and_then(|leaf| serial_of_pem(leaf)).unwrap_or_default();
+        tracing::info!(
+            target: "audit", %id, by = %describe(&caller), %serial, "certificate signed"
+        );
+        event.message = format!("serial {serial}");
         Ok(chain)
     }
 
@@ -82,20 +94,45 @@ impl IstioCertificateService for CertificateService {
         &self,
         request: Request<IstioCertificateRequest>,
     ) -> Result<Response<IstioCertificateResponse>, Status> {
-        match self.sign(&request, SystemTime::now()) {
-            Ok(cert_chain) => {
-                Metrics::count(&self.metrics.certificates_signed);
-                Ok(Response::new(IstioCertificateResponse { cert_chain }))
-            }
-            Err(status) => {
-                Metrics::count(&self.metrics.certificates_refused);
-                let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
-                tracing::warn!(
-                    target: "audit", ?peer, reason = status.message(), "certificate refused"
-                );
-                Err(status)
-            }
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
+        let mut event = Event {
+            verb: "sign".to_owned(),
+            uri: "/istio.v1.auth.IstioCertificateService/CreateCertificate".to_owned(),
+            source: peer.map(|address| address.ip()),
+            code: 201,
+            ..Event::default()
+        };
+        let signed = self.sign(&request, SystemTime::now(), &mut event);
+        if let Err(status) = &signed {
+            (event.code, event.message) = (403, status.message().to_owned());
+            Metrics::count(&self.metrics.certificates_refused);
+            tracing::warn!(
+                target: "audit", ?peer, reason = status.message(), "certificate refused"
+            );
+        } else {
+            Metrics::count(&self.metrics.certificates_signed);
         }
+        self.audit.record(&event);
+        signed.map(|cert_chain| Response::new(IstioCertificateResponse { cert_chain }))
+    }
+}
+
+/// Who asks, for the audit log.
+fn user(caller: &Caller) -> User {
+    let username = match caller {
+        Caller::Token(claims) => format!("join:{}", claims.workload()),
+        Caller::Certificate(id) => id.to_string(),
+    };
+    User { username, groups: Vec::new(), credential: describe(caller) }
+}
+
+/// The certificate, named by its id.
+fn certificate_of(id: &SpiffeId) -> ObjectRef {
+    ObjectRef {
+        resource: "certificates".to_owned(),
+        namespace: id.namespace().to_string(),
+        name: id.to_string(),
+        ..ObjectRef::default()
     }
 }
 

@@ -20,4 +20,4 @@ pub use bundle::{BundleError, TrustBundle};
 pub use identity::{AlpnPlan, Identity, IdentityError, TlsConfigs};
 pub use key::{KeyError, KeyPair};
 pub use private_file::{FileError, is_private};
-pub use svid::{Svid, SvidError};
+pub use svid::{Svid, SvidError, serial_of_pem};

@@ -10,6 +10,8 @@ use rustls::sign::CertifiedKey;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use thiserror::Error;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 use crate::bundle::certificate_pem;
 use crate::key::{KeyError, KeyPair};
@@ -48,6 +50,14 @@ pub enum SvidError {
     /// The file that holds the SVID.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+/// The serial number of a certificate in PEM, as hex; `None` for what is none. For the audit log, by which a
+/// certificate is found again.
+pub fn serial_of_pem(pem: &str) -> Option<String> {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+    let (_, certificate) = X509Certificate::from_der(&der).ok()?;
+    Some(certificate.raw_serial().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A workload's certificate and key. Cheap to hand around as `Arc<Svid>`; [`fmt::Debug`] shows no key.

@@ -25,7 +25,7 @@ pub(super) struct Field {
     pub(super) form: Form,
 }
 
-const fn field(number: u64, name: &'static str, form: Form) -> Field {
+pub(super) const fn field(number: u64, name: &'static str, form: Form) -> Field {
     Field { number, name, form }
 }
 
@@ -43,7 +43,7 @@ static OWNER: [Field; 6] = [
     field(6, "controller", Truth),
     field(7, "blockOwnerDeletion", Truth),
 ];
-static META: [Field; 15] = [
+pub(super) static META: [Field; 15] = [
     field(1, "name", Text),
     field(2, "generateName", Text),
     field(3, "namespace", Text),
@@ -119,7 +119,7 @@ static SERVICE: [Field; 3] = [
     field(3, "status", Ignored),
 ];
 
-/// The fields of a kind, if it is one of the core kinds that are read in this form.
+/// The fields of a kind, if it is one that is read in this form.
 pub(super) fn fields_of(api_version: &str, kind: &str) -> Option<&'static [Field]> {
     match (api_version, kind) {
         ("v1", "Namespace") => Some(&NAMESPACE),
@@ -127,6 +127,6 @@ pub(super) fn fields_of(api_version: &str, kind: &str) -> Option<&'static [Field
         ("v1", "ConfigMap") => Some(&CONFIG_MAP),
         ("v1", "ServiceAccount") => Some(&SERVICE_ACCOUNT),
         ("v1", "Service") => Some(&SERVICE),
-        _ => None,
+        _ => super::access::fields_of(api_version, kind),
     }
 }

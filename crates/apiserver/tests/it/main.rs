@@ -5,6 +5,7 @@ mod guard;
 mod kubectl;
 mod patches;
 mod reads;
+mod roles;
 mod server;
 mod watches;
 mod writes;

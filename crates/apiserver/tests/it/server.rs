@@ -43,7 +43,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = router(adapt(ApiState::new(store)));
-        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let task = tokio::spawn(async move {
+            axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+                .await
+                .unwrap()
+        });
         Self { address, task }
     }
 
@@ -107,7 +111,7 @@ impl Server {
     }
 }
 
-async fn read(response: http::Response<Incoming>) -> (StatusCode, Value) {
+pub(crate) async fn read(response: http::Response<Incoming>) -> (StatusCode, Value) {
     let status = response.status();
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
     let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());

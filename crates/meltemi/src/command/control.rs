@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use meltemi_control::{
-    Addresses, Bound, ControlPlane, Options, StoreChoice, parse_address, parse_optional_address,
+    Addresses, AuditChoice, Bound, ControlPlane, Options, StoreChoice, parse_address,
+    parse_optional_address,
 };
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, TrustDomain};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -60,6 +61,15 @@ pub struct Args {
     /// A name, besides the loopback ones, under which the API may be asked; may be repeated
     #[arg(long, value_name = "HOST")]
     api_name: Vec<String>,
+    /// File to which changes and uses of tokens are appended, or off; audit.log in the state directory if left out
+    #[arg(
+        long,
+        env = "MELTEMI_AUDIT_LOG",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "FILE"
+    )]
+    audit_log: AuditChoice,
     /// Let every user of this machine use the API without its token (for development)
     #[arg(long)]
     insecure_loopback: bool,
@@ -132,6 +142,7 @@ impl Args {
             dns_upstreams: self.dns_upstream,
             cacerts: self.cacerts,
             api_names: self.api_name,
+            audit_log: self.audit_log,
             insecure_loopback: self.insecure_loopback,
             insecure_network: self.insecure_network,
         }

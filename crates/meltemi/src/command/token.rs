@@ -1,4 +1,7 @@
-//! `meltemi token`: join tokens, with which workloads on other machines enter the mesh.
+//! `meltemi token`: join tokens, with which workloads on other machines enter the mesh, and access tokens, with which
+//! people and programs use the API.
+
+mod access;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,7 +23,7 @@ Example:
     --namespace shop --service-account reviews --address THIS-MACHINE \\
     --service reviews --port 8001 -- ./reviews";
 
-/// Make join tokens for workloads on other machines.
+/// Make tokens: for workloads on other machines to join the mesh, and for people to use the API.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -32,6 +35,12 @@ pub struct Args {
 enum Action {
     /// Print a token that lets its holder be one service account's workload
     Create(Create),
+    /// Print a token that lets its holder use the API as a user; it is shown this once
+    Access(access::Access),
+    /// List the tokens of the API
+    List(access::List),
+    /// Make tokens of the API worthless, at once
+    Revoke(access::Revoke),
 }
 
 #[derive(Debug, clap::Args)]
@@ -67,6 +76,9 @@ enum Form {
 pub async fn run(args: Args) -> Result<(), Failure> {
     match args.action {
         Action::Create(create) => self::create(&create),
+        Action::Access(args) => access::access(&args).await,
+        Action::List(args) => access::list(&args).await,
+        Action::Revoke(args) => access::revoke(&args).await,
     }
 }
 

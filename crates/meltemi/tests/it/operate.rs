@@ -178,6 +178,71 @@ async fn a_token_and_the_trust_bundle_are_all_that_another_machine_needs() {
 }
 
 #[tokio::test]
+async fn people_use_the_api_by_their_own_tokens_and_roles() {
+    let mut control = Control::start().await;
+    for (user, role) in [("ed", "editor"), ("vi", "viewer")] {
+        let make = format!("token access {user} --role {role} --name {user}-1");
+        let token = control.run(&make, "").await.succeeds();
+        std::fs::write(control.home.path().join(user), token).unwrap();
+    }
+    let hello = service("hello", 80);
+    let refused = control.run("apply -f - --token-file vi", &hello).await.fails(1);
+    assert!(refused.contains("User \"vi\" cannot patch resource \"services\""), "{refused}");
+    control.run("apply -f - --token-file ed", &hello).await.succeeds();
+    for user in ["ed", "vi"] {
+        let listed = control.run(&format!("get services -o name --token-file {user}"), "").await;
+        assert_eq!(listed.succeeds(), "service/hello\n");
+    }
+    control.run("kubeconfig --output config --token-file vi", "").await.succeeds();
+    let config = control.home.path().join("config");
+    match kubectl(&config, &["auth", "can-i", "list", "services"]).await {
+        Some(answer) => {
+            assert_eq!(answer.succeeds(), "yes\n");
+            let refused = kubectl(&config, &["auth", "can-i", "delete", "services"]).await.unwrap();
+            assert_eq!(refused.out, "no\n");
+            let deleted = kubectl(&config, &["delete", "service", "hello"]).await.unwrap();
+            assert!(deleted.fails(1).contains("Forbidden"));
+            let who = kubectl(&config, &["auth", "whoami", "-o", "yaml"]).await.unwrap();
+            assert!(who.succeeds().contains("username: vi"));
+        }
+        None => eprintln!("kubectl is not installed: this part of the test is passed over"),
+    }
+    control.run("kubeconfig --output admin", "").await.succeeds();
+    let admin = control.home.path().join("admin");
+    for line in [
+        "create serviceaccount bot",
+        "create role reader --verb=get,list --resource=services",
+        "create rolebinding bot-reader --role=reader --serviceaccount=default:bot",
+        "create clusterrole all --verb=get --non-resource-url=/meltemi/v1/*",
+        "create clusterrolebinding bot-all --clusterrole=all --serviceaccount=default:bot",
+        "create token bot --duration=10m",
+    ] {
+        let words: Vec<_> = line.split(' ').collect();
+        if let Some(done) = kubectl(&admin, &words).await {
+            std::fs::write(control.home.path().join("bot"), done.succeeds()).unwrap();
+        }
+    }
+    if control.home.path().join("bot").exists() {
+        control.run("get services --token-file bot", "").await.succeeds();
+        control.run("get secrets --token-file bot", "").await.fails(1);
+    }
+    let list = control.run("token list", "").await.succeeds();
+    assert!(list.contains("ed-1") && list.contains("vi-1"), "{list}");
+    assert_eq!(control.run("token revoke vi-1", "").await.succeeds(), "vi-1 revoked\n");
+    let refused = control.run("get services --token-file vi", "").await.fails(1);
+    assert!(refused.contains("revoked"), "{refused}");
+    control.stop(Signal::TERM).await;
+    let audit = std::fs::read_to_string(control.home.path().join("state/audit.log")).unwrap();
+    let verbs: Vec<_> = audit
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|event| event["user"]["username"] == "ed")
+        .map(|event| event["verb"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(verbs.contains(&"patch".to_owned()) && verbs.contains(&"list".to_owned()), "{audit}");
+}
+
+#[tokio::test]
 async fn kubectl_uses_the_kubeconfig() {
     let mesh = Mesh::start().await;
     mesh.apply(&service("hello", 80)).await;

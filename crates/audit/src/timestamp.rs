@@ -5,19 +5,26 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const DAY: u64 = 86_400;
 
 /// Seconds since 1970 by the clock.
-pub(crate) fn now() -> u64 {
+pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// `2026-11-24T15:04:05Z`.
-pub(crate) fn format(seconds: u64) -> String {
+pub fn format(seconds: u64) -> String {
     let (year, month, day) = date(seconds / DAY);
     let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// `2026-11-24T15:04:05.000005Z`: Kubernetes' form of exact times.
+pub fn format_micros(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let whole = format(since.as_secs());
+    format!("{}.{:06}Z", whole.trim_end_matches('Z'), since.subsec_micros())
+}
+
 /// Reads what [`format`] writes; a fraction of a second is passed over, other zones than UTC are not known.
-pub(crate) fn parse(text: &str) -> Option<u64> {
+pub fn parse(text: &str) -> Option<u64> {
     let (day, time) = text.strip_suffix('Z')?.split_once('T')?;
     let mut parts = day.splitn(3, '-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
@@ -32,7 +39,7 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
 }
 
 /// The age as kubectl shows it: `5s`, `3m20s`, `25m`, `7h5m`, `3d`.
-pub(crate) fn age(seconds: u64) -> String {
+pub fn age(seconds: u64) -> String {
     let two = |large: u64, unit: &str, small: u64, sub: &str| match small {
         0 => format!("{large}{unit}"),
         _ => format!("{large}{unit}{small}{sub}"),

@@ -1,0 +1,124 @@
+//! The roles that are always there, as ClusterRoles that cannot be changed.
+
+use meltemi_api::Kind;
+use meltemi_api::rbac::{GROUP as RBAC, PolicyRule};
+
+/// The roles' names; Kubernetes' own names for two of them are taken too.
+pub(crate) const NAMES: [&str; 7] =
+    ["cluster-admin", "admin", "editor", "edit", "viewer", "view", "analyst"];
+
+const READ: [&str; 3] = ["get", "list", "watch"];
+const ALL: [&str; 1] = ["*"];
+
+/// The rules of a role that is built in.
+///
+/// - `cluster-admin`: everything, tokens included
+/// - `admin`: all objects of a namespace, its roles and bindings and the tokens of its service accounts included
+/// - `editor`: all objects of a namespace but roles and bindings
+/// - `viewer`: reads all objects of a namespace but Secrets, and what the mesh tells of itself
+/// - `analyst`: reads what the mesh tells of itself, and which services there are
+pub(crate) fn role(name: &str) -> Option<Vec<PolicyRule>> {
+    Some(match name {
+        "cluster-admin" => vec![objects(&ALL, &["*".to_owned()], &["*"]), paths(&ALL, "*")],
+        "admin" => {
+            let roles = objects(&ALL, &[RBAC.to_owned()], &["roles", "rolebindings"]);
+            let tokens = objects(&["create"], &[String::new()], &["serviceaccounts/token"]);
+            [editor(), vec![roles, tokens]].concat()
+        }
+        "editor" | "edit" => editor(),
+        "viewer" | "view" => viewer(),
+        "analyst" => vec![
+            objects(&READ, &[String::new()], &["namespaces", "services"]),
+            paths(&["get"], "/meltemi/v1/*"),
+        ],
+        _ => return None,
+    })
+}
+
+/// Every kind but those of who may do what, with their statuses.
+fn editor() -> Vec<PolicyRule> {
+    let mut rules = by_group(&ALL, |_| true);
+    rules.push(paths(&["get"], "/meltemi/v1/*"));
+    rules
+}
+
+fn viewer() -> Vec<PolicyRule> {
+    let mut rules = by_group(&READ, |kind| kind != Kind::Secret);
+    rules.push(paths(&["get"], "/meltemi/v1/*"));
+    rules
+}
+
+/// A rule for each group of kinds.
+fn by_group(verbs: &[&str], take: impl Fn(Kind) -> bool) -> Vec<PolicyRule> {
+    let mut rules: Vec<PolicyRule> = Vec::new();
+    let is_meant = |kind: &Kind| kind.group() != RBAC && *kind != Kind::AccessToken && take(*kind);
+    for kind in Kind::all().iter().copied().filter(is_meant) {
+        let words = [kind.plural().to_owned(), format!("{}/status", kind.plural())];
+        match rules.iter_mut().find(|rule| rule.api_groups[0] == kind.group()) {
+            Some(rule) => rule.resources.extend(words),
+            None => rules.push(PolicyRule {
+                resources: words.into(),
+                ..objects(verbs, &[kind.group().to_owned()], &[])
+            }),
+        }
+    }
+    rules
+}
+
+fn objects(verbs: &[&str], groups: &[String], resources: &[&str]) -> PolicyRule {
+    let owned = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect();
+    PolicyRule {
+        verbs: owned(verbs),
+        api_groups: groups.to_vec(),
+        resources: owned(resources),
+        ..PolicyRule::default()
+    }
+}
+
+fn paths(verbs: &[&str], path: &str) -> PolicyRule {
+    PolicyRule { non_resource_urls: vec![path.to_owned()], ..objects(verbs, &[], &[]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authorize::{Ask, What};
+
+    #[test]
+    fn each_role_may_do_its_own_and_no_more() {
+        let services = ("", "services");
+        let routes = ("networking.istio.io", "virtualservices");
+        let secrets = ("", "secrets");
+        let bindings = (RBAC, "rolebindings");
+        let tokens = ("meltemi.io", "accesstokens");
+        for (role, verb, (group, resource), expected) in [
+            ("cluster-admin", "create", tokens, true),
+            ("admin", "create", tokens, false),
+            ("admin", "get", tokens, false),
+            ("admin", "create", bindings, true),
+            ("admin", "create", ("", "serviceaccounts/token"), true),
+            ("editor", "create", ("", "serviceaccounts/token"), false),
+            ("editor", "create", bindings, false),
+            ("editor", "get", bindings, false),
+            ("editor", "patch", routes, true),
+            ("editor", "get", secrets, true),
+            ("viewer", "get", secrets, false),
+            ("viewer", "watch", routes, true),
+            ("viewer", "patch", routes, false),
+            ("analyst", "list", services, true),
+            ("analyst", "list", routes, false),
+        ] {
+            let what = What::Resource { group, resource, namespace: Some("shop"), name: None };
+            let rules = super::role(role).unwrap();
+            let found = rules.iter().any(|rule| Ask { verb, what }.is_allowed_by(rule));
+            assert_eq!(found, expected, "{role} {verb} {resource}");
+        }
+        for name in NAMES {
+            assert!(super::role(name).is_some(), "{name}");
+            let what = What::Path("/meltemi/v1/graph");
+            let rules = super::role(name).unwrap();
+            assert!(rules.iter().any(|rule| Ask { verb: "get", what }.is_allowed_by(rule)));
+        }
+        assert!(super::role("other").is_none());
+    }
+}
