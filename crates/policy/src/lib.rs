@@ -2,10 +2,12 @@
 //!
 //! Everything here is pure: time and randomness come in as arguments.
 
+pub mod authz;
 pub mod balance;
 pub mod circuit;
 pub mod destination;
 pub mod jwt;
 pub mod outlier;
+pub mod path;
 pub mod retry;
 pub mod route;

@@ -27,6 +27,7 @@ pub use error::{CompileError, Problem};
 pub use headers::HeaderEdit;
 pub use hosts::Hosts;
 pub use http_table::HttpTable;
+pub(crate) use paths::prefixes::{Gathered, Prefixes};
 pub use pattern::PatternError;
 pub use request::{Request, find_parameter, host_of};
 pub use table::{Caller, Table};

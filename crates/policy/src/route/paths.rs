@@ -10,7 +10,7 @@ use regex::bytes::RegexSet;
 
 use super::pattern::{PatternError, compile_set, literal_start};
 
-mod prefixes;
+pub(crate) mod prefixes;
 
 use prefixes::{Gathered, Lists, Prefixes};
 

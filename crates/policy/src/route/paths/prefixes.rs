@@ -9,7 +9,7 @@ use super::{List, NONE};
 /// not greater than the path, or one of its ancestors. All texts lie in one piece of memory and all lists in
 /// another, because a table is cold when a request comes and each piece is waited for.
 #[derive(Debug, Default)]
-pub(super) struct Prefixes {
+pub(crate) struct Prefixes {
     nodes: Box<[Node]>,
     texts: Box<[u8]>,
     entries: Box<[u32]>,
@@ -27,20 +27,20 @@ struct Node {
 
 /// The entries at one text.
 #[derive(Debug)]
-pub(super) struct Lists<L> {
+pub(crate) struct Lists<L> {
     /// Entries for the path that is so; of what is shown, empty where the path is not.
-    pub(super) exact: L,
+    pub(crate) exact: L,
     /// Entries for paths that begin so.
-    pub(super) letters: L,
+    pub(crate) letters: L,
     /// Entries for paths that begin so and have their segment's end there; of what is shown, empty where the path
     /// has not.
-    pub(super) segments: L,
+    pub(crate) segments: L,
     /// The least entry of the expressions whose matches begin so.
-    pub(super) first_regex: u32,
+    pub(crate) first_regex: u32,
 }
 
 impl Lists<&[u32]> {
-    pub(super) fn each(&self, mut show: impl FnMut(&[u32])) {
+    pub(crate) fn each(&self, mut show: impl FnMut(&[u32])) {
         for list in [self.exact, self.letters, self.segments] {
             if !list.is_empty() {
                 show(list);
@@ -50,12 +50,12 @@ impl Lists<&[u32]> {
 }
 
 impl Prefixes {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
 
     /// Shows the lists of all prefixes of the path, longest first.
-    pub(super) fn each(&self, path: &[u8], mut show: impl FnMut(Lists<&[u32]>)) {
+    pub(crate) fn each(&self, path: &[u8], mut show: impl FnMut(Lists<&[u32]>)) {
         let after = self.nodes.partition_point(|node| self.text(node) <= path);
         let mut next = after.checked_sub(1);
         while let Some(node) = next.map(|index| &self.nodes[index]) {
@@ -83,11 +83,11 @@ impl Prefixes {
 
 /// Prefixes that are being gathered.
 #[derive(Debug, Default)]
-pub(super) struct Gathered(BTreeMap<Vec<u8>, Lists<List>>);
+pub(crate) struct Gathered(BTreeMap<Vec<u8>, Lists<List>>);
 
 impl Gathered {
     /// The lists at a text.
-    pub(super) fn at(&mut self, text: Vec<u8>) -> &mut Lists<List> {
+    pub(crate) fn at(&mut self, text: Vec<u8>) -> &mut Lists<List> {
         self.0.entry(text).or_insert_with(|| Lists {
             exact: List::new(),
             letters: List::new(),
@@ -96,7 +96,7 @@ impl Gathered {
         })
     }
 
-    pub(super) fn build(self) -> Prefixes {
+    pub(crate) fn build(self) -> Prefixes {
         let (mut texts, mut entries) = (Vec::new(), Vec::new());
         let mut nodes: Vec<Node> = Vec::with_capacity(self.0.len());
         // The prefixes that the last one begins with, and itself: in the order of bytes, a prefix's ancestors are

@@ -1,0 +1,305 @@
+//! The compiled policies decide as an evaluator does that goes through the words of each.
+
+use std::str::FromStr;
+
+use proptest::prelude::*;
+use rule::{Action, Condition, Operation, Rule, Source};
+
+use super::*;
+
+/// Whether a request (`None`: a connection of bytes) passes, read from the policies from first to last.
+fn passes(policies: &[AuthorizationPolicy], call: &Call, is_http: bool) -> bool {
+    let any = |action: Action| {
+        let of = policies.iter().filter(move |it| it.action == action && !it.dry_run);
+        let mut rules = of.flat_map(|it| it.rules.iter().map(move |rule| (it, rule)));
+        rules.any(|(policy, rule)| is_match(policy, rule, call, is_http))
+    };
+    let has_allow = policies.iter().any(|it| it.action == Action::Allow && !it.dry_run);
+    !any(Action::Custom) && !any(Action::Deny) && (!has_allow || any(Action::Allow))
+}
+
+/// What a field says of the call: it holds, it does not, or it asks for a request where there is none.
+type Said = Option<bool>;
+
+fn is_match(policy: &AuthorizationPolicy, rule: &Rule, call: &Call, is_http: bool) -> bool {
+    let refuses = policy.action != Action::Allow;
+    let mut is_unanswerable = false;
+    let mut all = |said: Vec<Said>| {
+        is_unanswerable |= said.contains(&None);
+        said.into_iter().all(|it| it.unwrap_or(refuses))
+    };
+    let sources: Vec<bool> = rule
+        .from
+        .iter()
+        .map(|it| all(source(it, &policy.namespace, call, is_http, refuses)))
+        .collect();
+    let operations: Vec<bool> =
+        rule.to.iter().map(|it| all(operation(it, call, is_http, refuses))).collect();
+    let conditions = all(rule
+        .when
+        .iter()
+        .flat_map(|it| condition(it, &policy.namespace, call, is_http, refuses))
+        .collect());
+    let one = |of: &[bool]| of.is_empty() || of.contains(&true);
+    (refuses || !is_unanswerable) && one(&sources) && one(&operations) && conditions
+}
+
+/// A list that demands and one that forbids, by what says whether a value matches (generously or not).
+fn both(
+    is_there: bool,
+    refuses: bool,
+    demanded: &[String],
+    forbidden: &[String],
+    matches: impl Fn(&str, bool) -> bool,
+) -> Vec<Said> {
+    let mut said = Vec::new();
+    if !demanded.is_empty() {
+        said.push(is_there.then(|| demanded.iter().any(|it| matches(it, refuses))));
+    }
+    if !forbidden.is_empty() {
+        said.push(is_there.then(|| !forbidden.iter().any(|it| matches(it, !refuses))));
+    }
+    said
+}
+
+fn source(it: &Source, own: &str, call: &Call, is_http: bool, refuses: bool) -> Vec<Said> {
+    let (namespace, account) = call.peer.clone().unzip();
+    let principal = namespace.as_ref().zip(account.as_ref());
+    let principal = principal.map(|(ns, sa)| format!("cluster.local/ns/{ns}/sa/{sa}"));
+    let said =
+        |a: &[String], b: &[String], f: &dyn Fn(&str, bool) -> bool| both(true, refuses, a, b, f);
+    let text = |pattern: &str, of: &Option<String>| of.as_ref().is_some_and(|it| glob(pattern, it));
+    let full = |it: &str| if it.contains('/') { it.to_owned() } else { format!("{own}/{it}") };
+    let pair = namespace.as_ref().zip(account.as_ref()).map(|(ns, sa)| format!("{ns}/{sa}"));
+    let mut all = said(&it.principals, &it.not_principals, &|p, _| text(p, &principal));
+    all.extend(said(&it.namespaces, &it.not_namespaces, &|p, _| text(p, &namespace)));
+    all.extend(said(&it.service_accounts, &it.not_service_accounts, &|p, _| text(&full(p), &pair)));
+    all.extend(said(&it.ip_blocks, &it.not_ip_blocks, &|p, _| is_in(p, call.source)));
+    all.extend(both(
+        is_http,
+        refuses,
+        &it.request_principals,
+        &it.not_request_principals,
+        |_, _| false,
+    ));
+    all
+}
+
+fn operation(it: &Operation, call: &Call, is_http: bool, refuses: bool) -> Vec<Said> {
+    let path = call.path.split('?').next().unwrap();
+    let bare: String =
+        path.split('/').map(|it| it.split(';').next().unwrap()).collect::<Vec<_>>().join("/");
+    let mut all = both(true, refuses, &it.ports, &it.not_ports, |p, _| p == call.port.to_string());
+    all.extend(both(is_http, refuses, &it.methods, &it.not_methods, |p, _| glob(p, &call.method)));
+    all.extend(both(is_http, refuses, &it.hosts, &it.not_hosts, |p, generous| {
+        let (p, host) = (p.to_lowercase(), call.host.to_lowercase());
+        let name = host.split(':').next().unwrap();
+        let ways = [
+            host.clone(),
+            name.to_owned(),
+            name.trim_end_matches('.').to_owned(),
+            host.replace(".:", ":"),
+        ];
+        ways.iter().take(if generous { 4 } else { 1 }).any(|it| glob(&p, it))
+    }));
+    all.extend(both(is_http, refuses, &it.paths, &it.not_paths, |p, generous| {
+        let one = |path: &str| if p.contains("{*") { template(p, path) } else { glob(p, path) };
+        one(path) || (generous && one(&bare))
+    }));
+    all
+}
+
+fn condition(it: &Condition, own: &str, call: &Call, is_http: bool, refuses: bool) -> Vec<Said> {
+    let (values, not_values) = (it.values.clone(), it.not_values.clone());
+    match it.key.as_str() {
+        "source.namespace" => {
+            let of = Source { namespaces: values, not_namespaces: not_values, ..Source::default() };
+            source(&of, own, call, is_http, refuses)
+        }
+        "destination.port" => {
+            let of = Operation { ports: values, not_ports: not_values, ..Operation::default() };
+            operation(&of, call, is_http, refuses)
+        }
+        key => {
+            let name = key.strip_prefix("request.headers[").unwrap().strip_suffix(']').unwrap();
+            let lines: Vec<&str> = call
+                .headers
+                .iter()
+                .filter(|(own, _)| own == name)
+                .map(|(_, v)| v.as_str())
+                .collect();
+            both(is_http, refuses, &values, &not_values, |p, generous| {
+                (!lines.is_empty() && glob(p, &lines.join(",")))
+                    || (generous && lines.iter().any(|it| glob(p, it)))
+            })
+        }
+    }
+}
+
+fn glob(pattern: &str, text: &str) -> bool {
+    match pattern {
+        "*" => true,
+        p if p.starts_with('*') => text.ends_with(&p[1..]),
+        p if p.ends_with('*') => text.starts_with(&p[..p.len() - 1]),
+        p => p == text,
+    }
+}
+
+fn template(pattern: &str, path: &str) -> bool {
+    let regex = pattern.replace("{**}", "[^<]*").replace("{*}", "[^/<]+");
+    regex::Regex::new(&format!("^{regex}$")).unwrap().is_match(path)
+}
+
+fn is_in(block: &str, ip: IpAddr) -> bool {
+    crate::route::Subnet::from_str(block).unwrap().contains(ip)
+}
+
+fn texts(of: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
+    let one = prop::sample::select(of).prop_map(str::to_owned);
+    prop_oneof![3 => Just(Vec::new()), 2 => prop::collection::vec(one, 1..3)]
+}
+
+const PRINCIPALS: &[&str] =
+    &["cluster.local/ns/a/sa/x", "cluster.local/ns/b/sa/y", "*", "cluster.local/ns/a/*", "*/sa/y"];
+const NAMESPACES: &[&str] = &["a", "b", "c", "*", "a*"];
+const PATHS: &[&str] =
+    &["/", "/a", "/a/b", "/a*", "/a/*", "*/b", "*", "/{*}/b", "/a/{**}", "/{**}/b", "/b;x"];
+
+fn sources() -> impl Strategy<Value = Source> {
+    let principals = (texts(PRINCIPALS), texts(PRINCIPALS));
+    let namespaces = (texts(NAMESPACES), texts(NAMESPACES));
+    let accounts = (texts(&["x", "a/x", "b/y"]), texts(&["x", "b/y"]));
+    let blocks = (texts(&["10.1.0.0/16", "10.2.0.1"]), texts(&["10.1.0.0/24"]));
+    (principals, namespaces, accounts, blocks, texts(&["*"])).prop_map(|(p, n, s, b, r)| Source {
+        principals: p.0,
+        not_principals: p.1,
+        namespaces: n.0,
+        not_namespaces: n.1,
+        service_accounts: s.0,
+        not_service_accounts: s.1,
+        ip_blocks: b.0,
+        not_ip_blocks: b.1,
+        not_request_principals: r,
+        ..Source::default()
+    })
+}
+
+fn operations() -> impl Strategy<Value = Operation> {
+    const HOSTS: &[&str] = &["h.x", "*.x", "h.*", "h.x:80"];
+    let methods = (texts(&["GET", "P*"]), texts(&["GET", "PUT"]));
+    (
+        texts(&["80", "81"]),
+        texts(&["81"]),
+        methods,
+        (texts(HOSTS), texts(HOSTS)),
+        (texts(PATHS), texts(PATHS)),
+    )
+        .prop_map(|(ports, not_ports, m, h, p)| Operation {
+            ports,
+            not_ports,
+            methods: m.0,
+            not_methods: m.1,
+            hosts: h.0,
+            not_hosts: h.1,
+            paths: p.0,
+            not_paths: p.1,
+        })
+}
+
+fn conditions() -> impl Strategy<Value = Condition> {
+    let key = |key: &'static str, values: &'static [&'static str]| {
+        (Just(key.to_owned()), texts(values), texts(values))
+    };
+    prop_oneof![
+        key("source.namespace", NAMESPACES),
+        key("destination.port", &["80", "81"]),
+        key("request.headers[q]", &["1", "2", "*", "1*", "1,2"]),
+    ]
+    .prop_map(|(key, values, not_values)| Condition { key, values, not_values })
+}
+
+fn policies() -> impl Strategy<Value = Vec<AuthorizationPolicy>> {
+    let rule = (
+        prop::collection::vec(sources(), 0..3),
+        prop::collection::vec(operations(), 0..3),
+        prop::collection::vec(conditions(), 0..2),
+    );
+    let rule = rule.prop_map(|(from, to, when)| Rule { from, to, when });
+    let action =
+        prop::sample::select(&[Action::Allow, Action::Deny, Action::Audit, Action::Custom][..]);
+    let policy = (action, prop::bool::weighted(0.1), prop::collection::vec(rule, 0..4));
+    let policy = policy.prop_map(|(action, dry_run, rules)| AuthorizationPolicy {
+        name: "p".into(),
+        namespace: "a".into(),
+        action,
+        dry_run,
+        rules,
+        ..AuthorizationPolicy::default()
+    });
+    prop::collection::vec(policy, 0..4)
+}
+
+fn calls() -> impl Strategy<Value = Call> {
+    let peer = prop::option::weighted(
+        0.9,
+        (prop::sample::select(&["a", "b", "ab"][..]), prop::sample::select(&["x", "y"][..])),
+    );
+    let ip = prop::sample::select(&["10.1.0.9", "10.1.7.1", "10.2.0.1", "192.168.0.1"][..]);
+    let path =
+        prop::sample::select(&["/", "/a", "/a/b", "/a;x/b", "/b;x", "/b", "/a/b?q", "/c/b"][..]);
+    let host = prop::sample::select(&["h.x", "H.x", "h.x:80", "h.x.", "h.x.:80", "g.y"][..]);
+    let headers = prop::collection::vec(prop::sample::select(&["1", "2", "12"][..]), 0..3);
+    let method = prop::sample::select(&["GET", "PUT", "POST"][..]);
+    (peer, ip, path, host, headers, method, prop::sample::select(&[80, 81, 82][..])).prop_map(
+        |(peer, ip, path, host, headers, method, port)| Call {
+            peer: peer.map(|(ns, sa)| (ns.to_owned(), sa.to_owned())),
+            source: ip.parse().unwrap(),
+            port,
+            method: method.into(),
+            path: path.into(),
+            host: host.into(),
+            headers: headers.into_iter().map(|it| ("q".to_owned(), it.to_owned())).collect(),
+            token: None,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #[test]
+    fn compiled_policies_decide_as_their_words_do(
+        policies in policies(), call in calls(), is_http in any::<bool>(),
+    ) {
+        let judged = call.judge(&policies, is_http).denial;
+        prop_assert_eq!(judged.is_none(), passes(&policies, &call, is_http), "{:?}", judged);
+        // A refusal names a rule that matches.
+        if let Some(Denial::Rule(id) | Denial::Custom(id)) = judged {
+            let policy = &policies[id.policy as usize];
+            let rule = &policy.rules[id.rule as usize];
+            prop_assert!(is_match(policy, rule, &call, is_http));
+        }
+    }
+
+    #[test]
+    fn an_explanation_says_which_rules_match(
+        policies in policies(), call in calls(), is_http in any::<bool>(),
+    ) {
+        let peer = call.peer.as_ref().map(|(ns, sa)| {
+            Peer::of(&format!("spiffe://cluster.local/ns/{ns}/sa/{sa}").parse().unwrap())
+        });
+        let connection = Connection {
+            peer: peer.as_ref(), source_ip: Some(call.source), destination_port: call.port,
+            ..Connection::default()
+        };
+        let explained = match is_http {
+            true => explain(&policies, &connection, Some(&call)).unwrap(),
+            false => explain(&policies, &connection, None::<&NoRequest>).unwrap(),
+        };
+        for (policy, explained) in policies.iter().zip(&explained.of) {
+            for (rule, explained) in policy.rules.iter().zip(&explained.rules) {
+                let is_said = matches!(explained, RuleExplanation::Matches(_));
+                prop_assert_eq!(is_said, is_match(policy, rule, &call, is_http), "{:?}", explained);
+            }
+        }
+    }
+}
