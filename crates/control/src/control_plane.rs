@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::control_file::ControlFile;
+use crate::door::Door;
 use crate::error::ControlError;
 use crate::follow::Follower;
 use crate::grpc::Services;
@@ -64,7 +65,7 @@ impl Parts {
         bound: &Bound,
     ) -> Result<Self, ControlError> {
         let authority = open_authority(options, state_dir)?;
-        let own = OwnIdentity::new(authority.clone(), bound.secure_xds)?;
+        let own = OwnIdentity::new(authority.clone(), options, bound)?;
         let tokens =
             Issuer::open_or_create(&token_key(state_dir.path())).map_err(ControlError::TokenKey)?;
         let admin_token = admin::open_token(state_dir)?;
@@ -202,6 +203,7 @@ impl ControlPlane {
         self.keep("the renewal of the own certificate", own.keep_fresh());
         self.sweep(services.registry.clone());
 
+        let members_identity = identity.clone();
         let members =
             services.clone().serve_members(sockets.secure_xds, identity, stopping.clone());
         self.server("the xDS server", members);
@@ -211,10 +213,12 @@ impl ControlPlane {
         }
         let api = api::Parts { store, publisher: publisher.clone(), token: admin_token, audit };
         let routes = api::routes(options, &self.bound, api, stopping);
-        self.server("the API server", http_server::serve(sockets.api, routes, stopping.clone()));
+        let door = Door::Secure { identity: members_identity, plaintext: options.insecure_network };
+        let serving = http_server::serve(sockets.api, routes, door, stopping.clone());
+        self.server("the API server", serving);
         if let Some(listener) = sockets.monitoring {
             let routes = monitoring::routes(sources);
-            let serving = http_server::serve(listener, routes, stopping.clone());
+            let serving = http_server::serve(listener, routes, Door::Plain, stopping.clone());
             self.server("the monitoring server", serving);
         }
         if let Some(sockets) = sockets.dns {

@@ -1,4 +1,4 @@
-//! A plain HTTP/1.1 server for the API and for monitoring: bounded in connections, in time and at its end.
+//! An HTTP/1.1 server for the API and for monitoring: bounded in connections, in time and at its end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,13 +11,15 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use meltemi_apiserver::ClientCertificate;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
+use crate::door::Door;
 use crate::stopping::Stopping;
 
 /// Connections at a time; further ones wait in the kernel's queue.
@@ -30,10 +32,8 @@ const LAST_REQUESTS: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until the stop, then lets requests that have begun end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: Stopping) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, door: Door, stopping: Stopping) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
-    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let stopped = stopping.wait();
@@ -52,13 +52,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: Stopp
                 continue;
             }
         };
-        let service = TowerToHyperService::new(From { peer, router: router.clone() });
-        let connection =
-            server.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
+        let (router, door, watcher) = (router.clone(), door.clone(), graceful.watcher());
         connections.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an HTTP connection broke");
+            if let Err(error) = converse(stream, peer, router, &door, watcher).await {
+                tracing::debug!(%peer, %error, "an HTTP connection broke");
             }
             drop(place);
         });
@@ -68,6 +65,22 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stopping: Stopp
         tracing::warn!("requests that did not end in 5 s were cut off");
     }
     connections.shutdown().await;
+}
+
+/// Serves one connection to its end.
+async fn converse(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    door: &Door,
+    watcher: Watcher,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (io, certificate) = door.open(stream).await?;
+    let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
+    server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
+    let service = TowerToHyperService::new(From { peer, certificate, router });
+    let connection = server.serve_connection_with_upgrades(TokioIo::new(io), service).into_owned();
+    watcher.watch(connection).await
 }
 
 async fn accept(
@@ -84,6 +97,7 @@ async fn accept(
 #[derive(Clone)]
 struct From {
     peer: SocketAddr,
+    certificate: Option<ClientCertificate>,
     router: Router,
 }
 
@@ -98,6 +112,9 @@ impl Service<Request<Incoming>> for From {
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         request.extensions_mut().insert(ConnectInfo(self.peer));
+        if let Some(certificate) = &self.certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         self.router.call(request)
     }
 }

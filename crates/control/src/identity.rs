@@ -1,14 +1,16 @@
 //! The CA, and the control plane's own certificate: made at the start, renewed at half life.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use meltemi_identity::ca::Authority;
 use meltemi_identity::rotate::{next_renewal, retry_after};
 use meltemi_identity::{AlpnPlan, Identity};
+use meltemi_names::is_dns_subdomain;
 
 use crate::error::ControlError;
+use crate::listen::Bound;
 use crate::options::Options;
 use crate::state_dir::StateDir;
 
@@ -35,25 +37,31 @@ pub(crate) fn open_authority(
 pub(crate) struct OwnIdentity {
     authority: Arc<Authority>,
     identity: Identity,
-    /// Addresses by which clients that verify names reach the control plane.
+    /// Addresses and names by which clients that verify them reach the control plane.
     ips: Arc<[IpAddr]>,
+    names: Arc<[String]>,
 }
 
 impl OwnIdentity {
     /// Has the first certificate signed.
     pub(crate) fn new(
         authority: Arc<Authority>,
-        secure_xds: SocketAddr,
+        options: &Options,
+        bound: &Bound,
     ) -> Result<Self, ControlError> {
         let mut ips = vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-        let own = secure_xds.ip();
-        if !own.is_unspecified() && !ips.contains(&own) {
-            ips.push(own);
+        let given = options.api_names.iter().filter_map(|name| name.parse().ok());
+        for own in [bound.secure_xds.ip(), bound.api.ip()].into_iter().chain(given) {
+            if !own.is_unspecified() && !ips.contains(&own) {
+                ips.push(own);
+            }
         }
-        let svid = authority.issue_control_plane(&ips, TTL, SystemTime::now())?;
+        let is_name = |name: &&String| name.parse::<IpAddr>().is_err() && is_dns_subdomain(name);
+        let names: Arc<[String]> = options.api_names.iter().filter(is_name).cloned().collect();
+        let svid = authority.issue_control_plane(&names, &ips, TTL, SystemTime::now())?;
         let plan = AlpnPlan { server: vec![b"h2".to_vec()], clients: Vec::new() };
         let identity = Identity::new(svid, authority.bundle(), plan)?;
-        Ok(OwnIdentity { authority, identity, ips: ips.into() })
+        Ok(OwnIdentity { authority, identity, ips: ips.into(), names })
     }
 
     /// The identity in use.
@@ -96,7 +104,7 @@ impl OwnIdentity {
         if self.authority.renew_if_due(now)? {
             tracing::info!("the CA has a new intermediate certificate");
         }
-        let svid = self.authority.issue_control_plane(&self.ips, TTL, now)?;
+        let svid = self.authority.issue_control_plane(&self.names, &self.ips, TTL, now)?;
         self.identity.replace(svid, self.authority.bundle())?;
         tracing::info!("the control plane's certificate was renewed");
         Ok(())
@@ -112,7 +120,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let domain = "cluster.local".parse().unwrap();
         let authority = Authority::open_or_create(dir.path(), domain, SystemTime::now()).unwrap();
-        let own = OwnIdentity::new(Arc::new(authority), "127.0.0.1:1".parse().unwrap()).unwrap();
+        let options = Options::new(dir.path(), "cluster.local".parse().unwrap());
+        let address = "127.0.0.1:1".parse().unwrap();
+        let (xds, dns, monitoring) = (None, None, None);
+        let bound = Bound { api: address, xds, secure_xds: address, dns, monitoring };
+        let own = OwnIdentity::new(Arc::new(authority), &options, &bound).unwrap();
         let (before, id) = (own.identity().svid(), own.identity().id());
         let later = SystemTime::now() + Duration::from_secs(3600);
         own.renew(later).unwrap();

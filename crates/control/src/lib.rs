@@ -11,6 +11,7 @@ mod codec;
 mod control_file;
 mod control_plane;
 mod dns;
+mod door;
 mod error;
 mod follow;
 mod grpc;

@@ -57,7 +57,6 @@ impl Sockets {
     pub(crate) async fn open(options: &Options) -> Result<Self, ControlError> {
         let Addresses { api, xds, secure_xds, dns, monitoring } = options.addresses;
         if !options.insecure_network {
-            refuse_exposed(API, Some(api))?;
             refuse_exposed(XDS, xds)?;
         }
         if options.insecure_loopback && !api.ip().is_loopback() {

@@ -3,6 +3,7 @@
 
 mod address;
 mod status;
+mod tls;
 mod watch;
 
 use std::time::Duration;
@@ -14,11 +15,13 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub use self::address::{Address, escape};
 pub use self::status::Status;
+pub use self::tls::Trust;
 pub use self::watch::{Event, Watch};
 use crate::exit::Failure;
 
@@ -112,13 +115,21 @@ pub struct Answer {
 pub struct Client {
     address: Address,
     token: Option<String>,
+    trust: Option<Trust>,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Client {
     /// A client for this address. Without a token only what is open to all can be asked.
     pub fn new(address: Address, token: Option<String>) -> Self {
-        Self { address, token, sender: None }
+        Self { address, token, trust: None, sender: None }
+    }
+
+    /// The same with roots to trust; without them nothing can be asked over TLS.
+    #[must_use]
+    pub fn with_trust(mut self, trust: Option<Trust>) -> Self {
+        self.trust = trust;
+        self
     }
 
     /// `GET`, in a form such as [`JSON`] or [`TABLE`].
@@ -257,12 +268,19 @@ impl Client {
             .await
             .map_err(|_| unreachable("no connection came about in time".to_owned()))?
             .map_err(|error| unreachable(error.to_string()))?;
-        let (sender, connection) = handshake(TokioIo::new(stream))
+        if !self.address.is_secure() {
+            return converse(stream).await.map_err(|error| unreachable(error.to_string()));
+        }
+        let trust = self.trust.as_ref().ok_or_else(|| {
+            unreachable(
+                "over TLS the mesh's roots are needed: name them with --trust-bundle".to_owned(),
+            )
+        })?;
+        let stream = timeout(CONNECT_TIME, trust.connect(stream))
             .await
-            .map_err(|error| unreachable(error.to_string()))?;
-        // Its errors reach the sender, too.
-        tokio::spawn(connection);
-        Ok(sender)
+            .map_err(|_| unreachable("no TLS handshake came about in time".to_owned()))?
+            .map_err(|error| unreachable(format!("TLS: {error}")))?;
+        converse(stream).await.map_err(|error| unreachable(error.to_string()))
     }
 
     async fn collect(
@@ -300,6 +318,15 @@ impl Client {
             why: why.to_string(),
         }
     }
+}
+
+async fn converse<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: Io,
+) -> hyper::Result<SendRequest<Full<Bytes>>> {
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // Its errors reach the sender, too.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 fn tell(request: &http::request::Builder) -> String {

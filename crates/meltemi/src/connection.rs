@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::client::{Address, Client};
+use meltemi_identity::TrustBundle;
+use meltemi_names::{DEFAULT_TRUST_DOMAIN, SpiffeIdError, TrustDomain};
+
+use crate::client::{Address, Client, Trust};
 use crate::exit::Failure;
 use crate::state;
 
@@ -13,16 +16,22 @@ use crate::state;
 pub struct Args {
     #[command(flatten)]
     state: state::Args,
-    /// The API of another control plane than the one of the state directory, as http://HOST:PORT
+    /// The API of another control plane than the one of the state directory, as https://HOST:PORT
     #[arg(long, env = "MELTEMI_API", value_name = "URL")]
     api: Option<Address>,
     /// File with the token for the API; without it the one in the state directory is used
     #[arg(long, env = "MELTEMI_TOKEN_FILE", value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// File with the mesh's root certificates, PEM, for https
+    #[arg(long, env = "MELTEMI_TRUST_BUNDLE", value_name = "FILE")]
+    trust_bundle: Option<PathBuf>,
+    /// Trust domain of that mesh
+    #[arg(long, env = "MELTEMI_TRUST_DOMAIN", value_name = "DOMAIN")]
+    trust_domain: Option<TrustDomain>,
 }
 
 /// A control plane, as far as it is known here.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Known {
     /// Its API.
     pub api: Address,
@@ -30,12 +39,14 @@ pub struct Known {
     pub monitoring: Option<Address>,
     /// The token for its API.
     pub token: Option<String>,
+    /// By what it is known over TLS.
+    pub trust: Option<Trust>,
 }
 
 impl Known {
     /// A client of its API.
     pub fn client(&self) -> Client {
-        Client::new(self.api.clone(), self.token.clone())
+        Client::new(self.api.clone(), self.token.clone()).with_trust(self.trust.clone())
     }
 }
 
@@ -53,10 +64,27 @@ impl Args {
             local.token = given.or(local.token);
             return Ok(local);
         };
+        let trust = self.trust(api)?;
         // The local token is sent to nobody but the local control plane.
         let local = self.local().ok().filter(|local| local.api == *api);
         let (monitoring, own) = local.map_or((None, None), |local| (local.monitoring, local.token));
-        Ok(Known { api: api.clone(), monitoring, token: given.or(own) })
+        Ok(Known { api: api.clone(), monitoring, token: given.or(own), trust })
+    }
+
+    /// What is trusted over TLS: the roots that were named, else those of the local control plane.
+    fn trust(&self, api: &Address) -> Result<Option<Trust>, Failure> {
+        if !api.is_secure() {
+            return Ok(None);
+        }
+        if let Some(path) = &self.trust_bundle {
+            let default = || DEFAULT_TRUST_DOMAIN.parse().map_err(|it| wrong(&it));
+            let domain = self.trust_domain.clone().map_or_else(default, Ok)?;
+            return Trust::load(path, &domain).map(Some);
+        }
+        let Ok(file) = state::control_file(&self.state.path()?) else { return Ok(None) };
+        let bundle = TrustBundle::from_pem(&file.trust_bundle).map_err(|it| wrong(&it))?;
+        let domain = file.trust_domain.parse().map_err(|it: SpiffeIdError| wrong(&it))?;
+        Trust::new(&bundle, &domain).map(Some)
     }
 
     /// The control plane of the state directory.
@@ -66,8 +94,13 @@ impl Args {
             api: file.api.into(),
             monitoring: file.monitoring.map(Address::from),
             token: Some(file.token).filter(|token| !token.is_empty()),
+            trust: None,
         })
     }
+}
+
+fn wrong(error: &dyn std::fmt::Display) -> Failure {
+    Failure::Failed(error.to_string())
 }
 
 fn token(path: &Path) -> Result<String, Failure> {

@@ -6,8 +6,9 @@ use http::{Method, StatusCode};
 use http_body_util::Full;
 use meltemi_control::ControlFile;
 use meltemi_telemetry::scrape;
+use serde_json::json;
 
-use crate::http::{get, request, send};
+use crate::http::{get, request, send, send_as};
 use crate::mesh::{Mesh, registered};
 
 const NAMESPACES: &str = "/api/v1/namespaces";
@@ -41,6 +42,42 @@ async fn in_the_demo_this_machine_needs_no_token_but_other_sites_are_kept_out() 
     let rebound = http::Request::get(NAMESPACES).header("host", "evil.example.com");
     let rebound = rebound.body(Full::default()).unwrap();
     assert_eq!(send(api, rebound).await.0, StatusCode::FORBIDDEN);
+}
+
+/// A certificate of the mesh is a service account of the API: it has what its bindings give it, which is nothing at first.
+#[tokio::test]
+async fn a_workload_is_known_by_its_certificate() {
+    let mesh = Mesh::start().await;
+    let api = mesh.plane.addresses().api;
+    let member = mesh.member("bot").await;
+    let ask = async |path: &str, method: Method, body: &str| {
+        let request = request(api, method, path)
+            .header("content-type", "application/json")
+            .body(Full::from(body.to_owned()))
+            .unwrap();
+        send_as(&member.identity, api, request).await
+    };
+    let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+    let review = r#"{"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}"#;
+    let (status, who) = ask(path, Method::POST, review).await;
+    assert_eq!(status, StatusCode::CREATED, "{who}");
+    assert!(who.contains("\"system:serviceaccount:default:bot\""), "{who}");
+    assert_eq!(ask(NAMESPACES, Method::GET, "").await.0, StatusCode::FORBIDDEN);
+
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "bot"},
+        "subjects": [{"kind": "ServiceAccount", "namespace": "default", "name": "bot"}],
+        "roleRef": {"kind": "ClusterRole", "name": "viewer"},
+    });
+    let bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+    assert_eq!(mesh.api(Method::POST, bindings, &binding).await.0, StatusCode::CREATED);
+    assert_eq!(ask(NAMESPACES, Method::GET, "").await.0, StatusCode::OK);
+    let audit = std::fs::read_to_string(mesh.state_dir().join("audit.log")).unwrap();
+    let credential = "certificate of spiffe://cluster.local/ns/default/sa/bot";
+    assert!(audit.lines().any(|line| line.contains(credential)), "{audit}");
+    assert!(audit.lines().any(|line| line.contains("\"sign\"") && line.contains("serial")));
 }
 
 #[tokio::test]

@@ -1,13 +1,19 @@
 //! A small HTTP client.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
+use meltemi_identity::Identity;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::mesh::Mesh;
 
@@ -16,7 +22,27 @@ pub(crate) async fn send(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
 ) -> (StatusCode, String) {
+    converse(TcpStream::connect(address).await.unwrap(), request).await
+}
+
+/// The same as the bearer of a certificate.
+pub(crate) async fn send_as(
+    identity: &Identity,
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> (StatusCode, String) {
+    let mut config = ClientConfig::clone(&identity.tls().clients[0]);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let stream = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("istiod").unwrap();
+    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    converse(stream, request).await
+}
+
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> (StatusCode, String) {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);

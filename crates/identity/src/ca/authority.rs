@@ -183,9 +183,10 @@ impl Authority {
     }
 
     /// Makes the control plane's own SVID, with a new key, valid also for `localhost`, Istio's service
-    /// names of a control plane, and `ips`: so that clients which verify a DNS name or address can connect.
+    /// names of a control plane, `names` and `ips`: so that clients which verify a DNS name or address can connect.
     pub fn issue_control_plane(
         &self,
+        names: &[String],
         ips: &[IpAddr],
         ttl: Duration,
         now: SystemTime,
@@ -193,7 +194,9 @@ impl Authority {
         let failed = |error: &dyn ToString| SignError::Failed(error.to_string());
         let id = control_plane_id(&self.trust_domain).map_err(|error| failed(&error))?;
         let key = key::generate().map_err(|error| failed(&error))?;
-        let addresses = Addresses { hosts: &CONTROL_PLANE_HOSTS, ips };
+        let own = names.iter().map(String::as_str);
+        let hosts: Vec<&str> = CONTROL_PLANE_HOSTS.into_iter().chain(own).collect();
+        let addresses = Addresses { hosts: &hosts, ips };
         let chain = sign::sign(&self.signing.load(), key.signer(), &id, addresses, ttl, now)?;
         let svid: Result<Svid, SvidError> = Svid::from_pem(&chain.concat(), &key.to_pem());
         svid.map_err(|error| failed(&error))
@@ -227,7 +230,7 @@ impl Authority {
         let signing = ArcSwap::from_pointee(signing);
         let authority = Authority { trust_domain, dir: dir.into(), own, signing };
         let svid = authority
-            .issue_control_plane(&[], sign::MIN_TTL, now)
+            .issue_control_plane(&[], &[], sign::MIN_TTL, now)
             .map_err(|error| unverified(&error))?;
         tls::check_svid(&svid, &bundle, now).map_err(|error| unverified(&error))?;
         Ok(authority)

@@ -1,4 +1,4 @@
-//! Where the API is: `http://HOST:PORT`.
+//! Where the API is: `https://HOST:PORT`, or `http://HOST:PORT` on its own machine.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ pub struct Address {
     /// A name or an address; an IPv6 one without brackets.
     host: String,
     port: u16,
+    secure: bool,
 }
 
 impl Address {
@@ -23,6 +24,11 @@ impl Address {
         format!("{}:{}", self.host, self.port)
     }
 
+    /// Whether it is asked over TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     /// As sockets take it.
     pub(super) fn pair(&self) -> (&str, u16) {
         (&self.host, self.port)
@@ -31,34 +37,29 @@ impl Address {
 
 impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
-        Self { host: address.ip().to_string(), port: address.port() }
+        Self { host: address.ip().to_string(), port: address.port(), secure: false }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.authority())
     }
 }
 
 impl FromStr for Address {
     type Err = String;
 
-    /// Reads `http://HOST[:PORT]`, with or without the scheme.
+    /// Reads `http://HOST[:PORT]` or `https://HOST[:PORT]`; without a scheme it is the former.
     fn from_str(text: &str) -> Result<Self, String> {
-        let rest = match text.split_once("://") {
-            Some(("http", rest)) => rest,
-            Some(("https", _)) => {
-                return Err(
-                    "the API is served over plain HTTP on the control plane's own machine: \
-                     reach it from elsewhere through an SSH tunnel, as http://127.0.0.1:PORT"
-                        .to_owned(),
-                );
-            }
+        let (secure, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (false, rest),
+            Some(("https", rest)) => (true, rest),
             Some((scheme, _)) => {
-                return Err(format!("{scheme:?} is not a scheme of the API: use http"));
+                return Err(format!("{scheme:?} is not a scheme of the API: use https or http"));
             }
-            None => text,
+            None => (false, text),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let authority: http::uri::Authority = rest
@@ -78,7 +79,7 @@ impl FromStr for Address {
         if host.is_empty() || rest.contains(['@', '/']) {
             return Err(format!("{text:?} is not an address: use http://HOST:PORT"));
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self { host: host.to_owned(), port, secure })
     }
 }
 
@@ -107,21 +108,13 @@ mod tests {
             ("127.0.0.1:81", "http://127.0.0.1:81"),
             ("http://localhost", "http://localhost:15080"),
             ("[::1]:15080", "http://[::1]:15080"),
+            ("https://mesh.example.com", "https://mesh.example.com:15080"),
         ] {
             assert_eq!(text.parse::<Address>().map(|it| it.to_string()).as_deref(), Ok(expected));
         }
-        for bad in [
-            "",
-            "http://",
-            "https://a:1",
-            "ftp://a",
-            "a:0",
-            "a:70000",
-            "a:b",
-            "http://a:1/path",
-            "u@a:1",
-            "a b",
-        ] {
+        for bad in
+            ["", "http://", "ftp://a", "a:0", "a:70000", "a:b", "http://a:1/path", "u@a:1", "a b"]
+        {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
     }

@@ -73,7 +73,7 @@ pub struct Args {
     /// Let every user of this machine use the API without its token (for development)
     #[arg(long)]
     insecure_loopback: bool,
-    /// Let the API and plaintext discovery listen where other machines can reach them
+    /// Let the API and discovery speak plaintext where other machines can reach them
     #[arg(long)]
     insecure_network: bool,
     /// What to print when it is ready: text for people, or one line of JSON

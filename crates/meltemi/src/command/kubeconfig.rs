@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::connection::{self, Known};
@@ -50,16 +51,25 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 /// kubectl sends no bearer token over plain HTTP, but does send the user and password of a URL; libraries send the token.
 fn config(known: &Known, namespace: &str) -> Value {
     let mut user = json!({});
-    let mut server = known.api.to_string();
+    let mut cluster = json!({"server": known.api.to_string()});
     if let Some(token) = &known.token {
         user = json!({"token": token});
-        server = format!("http://admin:{}@{}", crate::client::escape(token), known.api.authority());
+    }
+    if let Some(trust) = &known.trust {
+        let pem = base64::prelude::BASE64_STANDARD.encode(trust.pem());
+        cluster["certificate-authority-data"] = json!(pem);
+    } else if let Some(token) = &known.token {
+        cluster["server"] = json!(format!(
+            "http://admin:{}@{}",
+            crate::client::escape(token),
+            known.api.authority()
+        ));
     }
     json!({
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": NAME,
-        "clusters": [{"name": NAME, "cluster": {"server": server}}],
+        "clusters": [{"name": NAME, "cluster": cluster}],
         "users": [{"name": NAME, "user": user}],
         "contexts": [{
             "name": NAME,
@@ -101,7 +111,8 @@ mod tests {
     #[test]
     fn the_token_stands_in_the_url_and_beside_it() {
         let api = "127.0.0.1:15080".parse().unwrap();
-        let mut known = Known { api, monitoring: None, token: Some("a+b/c".to_owned()) };
+        let token = Some("a+b/c".to_owned());
+        let mut known = Known { api, monitoring: None, token, trust: None };
         let value = config(&known, "shop");
         assert_eq!(
             value["clusters"][0]["cluster"]["server"],

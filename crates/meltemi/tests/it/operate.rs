@@ -17,6 +17,7 @@ struct Control {
     home: tempfile::TempDir,
     child: Child,
     secure_xds: String,
+    api: String,
 }
 
 const ON_FREE_PORTS: &str =
@@ -38,7 +39,8 @@ impl Control {
         let line = lines.next_line().await.unwrap().expect("it says when it is ready");
         let told: Value = serde_json::from_str(&line).unwrap();
         let secure_xds = told["secure_xds"].as_str().unwrap().to_owned();
-        Self { home, child, secure_xds }
+        let api = told["api"].as_str().unwrap().to_owned();
+        Self { home, child, secure_xds, api }
     }
 
     fn command(&self, line: &str) -> Command {
@@ -225,6 +227,20 @@ async fn people_use_the_api_by_their_own_tokens_and_roles() {
     if control.home.path().join("bot").exists() {
         control.run("get services --token-file bot", "").await.succeeds();
         control.run("get secrets --token-file bot", "").await.fails(1);
+    }
+    // The same over TLS, as from another machine: nothing is known there but the address, a token and the roots.
+    control.run("token create --trust-bundle-out mesh.pem", "").await.succeeds();
+    let elsewhere = format!(
+        "--state-dir elsewhere --api https://{} --token-file vi --trust-bundle mesh.pem",
+        control.api
+    );
+    let listed = control.run(&format!("get services -o name {elsewhere}"), "").await.succeeds();
+    assert_eq!(listed, "service/hello\n");
+    control.run(&format!("kubeconfig --output tls {elsewhere}"), "").await.succeeds();
+    if let Some(listed) =
+        kubectl(&control.home.path().join("tls"), &["get", "services", "-o", "name"]).await
+    {
+        assert_eq!(listed.succeeds(), "service/hello\n");
     }
     let list = control.run("token list", "").await.succeeds();
     assert!(list.contains("ed-1") && list.contains("vi-1"), "{list}");
