@@ -3,6 +3,7 @@
 mod grpc;
 mod http;
 mod idle_closer;
+mod issuer;
 mod record;
 mod tcp;
 
@@ -14,6 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 pub use grpc::GrpcApp;
 pub use http::{HttpApp, serve};
 pub use idle_closer::IdleCloser;
+pub use issuer::Issuer;
 pub use record::Recorded;
 pub use tcp::TcpApp;
 

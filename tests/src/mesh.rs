@@ -31,6 +31,8 @@ pub struct Mesh {
     addresses: Addresses,
     /// Further flags of the control plane.
     flags: Vec<String>,
+    /// Its environment, beside ours.
+    environment: Vec<(String, String)>,
     /// Numbers the sidecars, for the names of their files.
     count: Mutex<usize>,
 }
@@ -87,12 +89,23 @@ impl Mesh {
     /// # Panics
     /// If it does not get ready.
     pub async fn start_with(flags: &[&str]) -> Self {
+        Self::start_in(flags, &[]).await
+    }
+
+    /// The same with further variables of its environment.
+    ///
+    /// # Panics
+    /// If it does not get ready.
+    pub async fn start_in(flags: &[&str], environment: &[(&str, &str)]) -> Self {
+        let environment: Vec<(String, String)> =
+            environment.iter().map(|(name, it)| ((*name).to_owned(), (*it).to_owned())).collect();
         let directory = tempfile::tempdir().expect("a temporary directory");
         let free = [(); 5].map(|()| "127.0.0.1:0".to_owned());
-        let (control, addresses) = start_control(directory.path(), &free, flags).await;
+        let (control, addresses) =
+            start_control(directory.path(), &free, flags, &environment).await;
         let control = Mutex::new(Some(control));
         let flags = flags.iter().map(|it| (*it).to_owned()).collect();
-        Mesh { directory, control, addresses, flags, count: Mutex::default() }
+        Mesh { directory, control, addresses, flags, environment, count: Mutex::default() }
     }
 
     /// Where the control plane listens.
@@ -126,7 +139,8 @@ impl Mesh {
     pub async fn restart_control(&self) {
         let same = self.addresses.all().map(|it| it.to_string());
         let flags: Vec<_> = self.flags.iter().map(String::as_str).collect();
-        let (control, _) = start_control(self.directory.path(), &same, &flags).await;
+        let directory = self.directory.path();
+        let (control, _) = start_control(directory, &same, &flags, &self.environment).await;
         *self.control.lock() = Some(control);
     }
 
@@ -204,13 +218,14 @@ async fn start_control(
     directory: &Path,
     addresses: &[String; 5],
     flags: &[&str],
+    environment: &[(String, String)],
 ) -> (Process, Addresses) {
     let mut command = Command::new(meltemi());
     command.args(["control", "--output", "json", "--state-dir"]).arg(state(directory));
     for (flag, address) in Addresses::FLAGS.iter().zip(addresses) {
         command.arg(format!("--{flag}")).arg(address);
     }
-    command.args(flags);
+    command.args(flags).envs(environment.iter().cloned());
     let mut control = Process::start("control", command, directory);
     let Some(line) = control.line().await else {
         panic!("the control plane ended with {}", control.ended().await)

@@ -18,6 +18,7 @@ use crate::error::ControlError;
 use crate::follow::Follower;
 use crate::grpc::Services;
 use crate::identity::{OwnIdentity, open_authority};
+use crate::key_sets::KeySets;
 use crate::listen::{Bound, Sockets};
 use crate::options::{AuditChoice, Options};
 use crate::state_dir::{StateDir, token_key};
@@ -52,6 +53,7 @@ struct Parts {
     store: Arc<dyn Store>,
     released: Released,
     follower: Follower,
+    key_sets: KeySets,
     /// The store's version that is published already.
     version: u64,
     admin_token: String,
@@ -74,7 +76,8 @@ impl Parts {
         ensure_namespaces(&*store).await?;
         let publisher = Arc::new(Publisher::default());
         let settings = Settings::new(options.trust_domain.clone(), &options.domain_suffix);
-        let mut follower = Follower::new(store.clone(), publisher.clone(), settings);
+        let (key_sets, news) = KeySets::open(options, state_dir.path());
+        let mut follower = Follower::new(store.clone(), publisher.clone(), settings, news);
         // Before the first proxy is answered: after a restart nobody may miss what was there before.
         let version = follower.list().await?;
         let services = Services {
@@ -86,7 +89,17 @@ impl Parts {
             tokens,
             audit: audit.clone(),
         };
-        Ok(Parts { services, own, store, released, follower, version, admin_token, audit })
+        Ok(Parts {
+            services,
+            own,
+            store,
+            released,
+            follower,
+            key_sets,
+            version,
+            admin_token,
+            audit,
+        })
     }
 }
 
@@ -189,7 +202,17 @@ impl ControlPlane {
         sockets: Sockets,
         stopping: &Stopping,
     ) -> Result<(), ControlError> {
-        let Parts { services, own, store, released, follower, version, admin_token, audit } = parts;
+        let Parts {
+            services,
+            own,
+            store,
+            released,
+            follower,
+            key_sets,
+            version,
+            admin_token,
+            audit,
+        } = parts;
         self.released = released;
         let (identity, publisher) = (own.identity().clone(), services.publisher.clone());
         let sources = monitoring::Sources {
@@ -200,6 +223,7 @@ impl ControlPlane {
             ready: self.ready.subscribe(),
         };
         self.keep("the way from the store to the proxies", follower.run(version));
+        self.keep("the fetching of keys for tokens", key_sets.run());
         self.keep("the renewal of the own certificate", own.keep_fresh());
         self.sweep(services.registry.clone());
 

@@ -9,6 +9,8 @@ use meltemi_discovery::Publisher;
 use meltemi_model::{Change, Model, Object, Settings, Snapshot, read};
 use meltemi_store::{Event, Key, Selector, Store, StoreError, Watch};
 
+use crate::key_sets::KeyNews;
+
 /// Changes taken together at most. Nothing is waited for: only what is there already is taken together.
 const BATCH: usize = 512;
 /// The wait before a store that failed is asked again.
@@ -21,6 +23,7 @@ pub(crate) struct Follower {
     model: Model,
     settings: Settings,
     shown: Arc<Snapshot>,
+    keys: KeyNews,
 }
 
 impl Follower {
@@ -28,9 +31,10 @@ impl Follower {
         store: Arc<dyn Store>,
         publisher: Arc<Publisher>,
         settings: Settings,
+        keys: KeyNews,
     ) -> Self {
         let model = Model::new(settings.clone());
-        Follower { store, publisher, model, settings, shown: Arc::default() }
+        Follower { store, publisher, model, settings, shown: Arc::default(), keys }
     }
 
     /// Takes in the store as it stands: everything that is there, and nothing that is not. Answers with its version.
@@ -45,6 +49,9 @@ impl Follower {
             changes.push(self.put(object, &entry.value));
         }
         changes.extend(gone.into_iter().map(Change::Remove));
+        // Together with the rules that want them: no proxy is told of a rule without keys that are known.
+        let kept = std::mem::take(&mut self.keys.kept);
+        changes.extend(kept.into_iter().map(|(source, keys)| Change::Keys(source, keys)));
         self.publish(listing.version, changes);
         Ok(listing.version)
     }
@@ -76,14 +83,21 @@ impl Follower {
     }
 
     /// Follows one watch until it breaks.
-    async fn follow(&mut self, version: u64) -> StoreError {
+    async fn follow(&mut self, mut version: u64) -> StoreError {
         let mut watch = match self.store.watch(&Selector::all(), version).await {
             Ok(watch) => watch,
             Err(error) => return error,
         };
         loop {
-            let (events, broken) = next_events(&mut watch).await;
-            if let Some(version) = events.last().map(Event::version) {
+            let (events, broken) = tokio::select! {
+                next = next_events(&mut watch) => next,
+                Some((source, keys)) = self.keys.found.recv() => {
+                    self.publish(version, vec![Change::Keys(source, keys)]);
+                    continue;
+                }
+            };
+            if let Some(last) = events.last().map(Event::version) {
+                version = last;
                 let changes = events.iter().filter_map(|event| self.change(event)).collect();
                 self.publish(version, changes);
             }
@@ -112,6 +126,12 @@ impl Follower {
         let (snapshot, affected) = self.model.apply(version, changes);
         self.publisher.publish(snapshot.clone(), &affected);
         report_rejected(&self.shown, &snapshot);
+        let sources = self.model.key_sources();
+        self.keys.wanted.send_if_modified(|wanted| {
+            let is_other = *wanted != sources;
+            *wanted = sources;
+            is_other
+        });
         self.shown = snapshot;
     }
 }

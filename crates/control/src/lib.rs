@@ -2,7 +2,7 @@
 //!
 //! [`ControlPlane::start`] goes through the parts in their order: the state directory (`state_dir`), the sockets
 //! (`listen`), the CA and the own certificate (`identity`), the store (`store`), the way of a change from the store to the
-//! proxies (`follow`), and the servers (`grpc`, `api`, `dns`, `monitoring`). When all of it works, [`ControlFile`] tells the
+//! proxies (`follow`), the keys of issuers of tokens (`key_sets`), and the servers (`grpc`, `api`, `dns`, `monitoring`). When all of it works, [`ControlFile`] tells the
 //! commands of this machine where.
 
 mod admin;
@@ -17,6 +17,7 @@ mod follow;
 mod grpc;
 mod http_server;
 mod identity;
+mod key_sets;
 mod listen;
 mod monitoring;
 mod options;
@@ -28,6 +29,7 @@ mod token;
 pub use control_file::{ControlFile, ControlFileError};
 pub use control_plane::ControlPlane;
 pub use error::ControlError;
+pub use key_sets::{JwksAllow, JwksAllowError};
 pub use listen::Bound;
 pub use options::{
     Addresses, AuditChoice, Options, StoreChoice, parse_address, parse_optional_address,

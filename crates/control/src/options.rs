@@ -3,8 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, TrustDomain, ports};
+
+use crate::key_sets::JwksAllow;
 
 /// Everything that a control plane is told.
 #[derive(Debug, Clone)]
@@ -31,7 +34,14 @@ pub struct Options {
     pub insecure_loopback: bool,
     /// Lets the two plaintext ports, API and xDS, listen where other machines can reach them.
     pub insecure_network: bool,
+    /// What may be asked for keys of tokens though its address is not public.
+    pub jwks_allow: Vec<JwksAllow>,
+    /// How long fetched keys are used before they are fetched again.
+    pub jwks_refresh: Duration,
 }
+
+/// How long fetched keys are used (Istio's default of PILOT_JWT_PUB_KEY_REFRESH_INTERVAL).
+pub const DEFAULT_JWKS_REFRESH: Duration = Duration::from_secs(20 * 60);
 
 impl Options {
     /// The defaults, with everything kept in `state_dir`.
@@ -48,6 +58,8 @@ impl Options {
             audit_log: AuditChoice::StateDir,
             insecure_loopback: false,
             insecure_network: false,
+            jwks_allow: Vec::new(),
+            jwks_refresh: DEFAULT_JWKS_REFRESH,
         }
     }
 }

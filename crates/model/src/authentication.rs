@@ -110,16 +110,18 @@ impl Authentications {
         if of.is_empty() {
             self.of.remove(&object.namespace);
         }
-        let wanted = self.sources();
-        self.keys.retain(|source, _| wanted.contains_key(source));
         true
     }
 
     /// Takes in what came of fetching keys; answers with the resources that name the source.
     pub(crate) fn put_keys(&mut self, source: KeySource, keys: FetchedKeys) -> Vec<Object> {
         let mut touched = Vec::new();
-        if self.keys.get(&source) == Some(&keys) {
-            return touched;
+        let is_failure = matches!(keys, FetchedKeys::Failed(_));
+        match self.keys.get(&source) {
+            Some(known) if *known == keys => return touched,
+            // The last good ones stay.
+            Some(FetchedKeys::Set(_)) if is_failure => return touched,
+            _ => {}
         }
         let names = |held: &Held| {
             held.record.rules.iter().any(|rule| rule.keys_from.as_ref() == Some(&source))
@@ -136,6 +138,14 @@ impl Authentications {
             }
         }
         touched
+    }
+
+    /// Forgets keys that no resource names any more.
+    pub(crate) fn forget_unused(&mut self) {
+        if !self.keys.is_empty() {
+            let wanted = self.sources();
+            self.keys.retain(|source, _| wanted.contains_key(source));
+        }
     }
 
     /// Where keys are to be fetched, and how long that may take.

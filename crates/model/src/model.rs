@@ -124,6 +124,7 @@ impl Model {
         for change in changes {
             self.take_in(change, &mut dirty);
         }
+        self.authentications.forget_unused();
         let mut affected = Affected { sidecars: dirty.sidecars, ..Affected::default() };
         for host in &dirty.hosts {
             self.recompute_service(host, &mut affected);

@@ -23,5 +23,6 @@ mod keep_alive;
 mod language;
 mod large;
 mod metrics;
+mod request_authentication;
 mod tcp;
 mod traffic;

@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use meltemi_store::{Expect, Limits, MemoryStore};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use tokio::sync::{mpsc, watch};
 
 use super::*;
 
@@ -27,7 +29,10 @@ async fn put(store: &dyn Store, name: &str, value: &Value) -> u64 {
 fn follower(store: &Arc<dyn Store>) -> (Follower, Arc<Publisher>) {
     let publisher = Arc::new(Publisher::default());
     let settings = Settings::new("cluster.local".parse().unwrap(), "svc.cluster.local");
-    (Follower::new(store.clone(), publisher.clone(), settings), publisher)
+    let (wanted, _) = watch::channel(BTreeMap::new());
+    let (_, found) = mpsc::channel(1);
+    let keys = KeyNews { wanted, found, kept: Vec::new() };
+    (Follower::new(store.clone(), publisher.clone(), settings, keys), publisher)
 }
 
 #[tokio::test]

@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use meltemi_control::{
-    Addresses, AuditChoice, Bound, ControlPlane, Options, StoreChoice, parse_address,
+    Addresses, AuditChoice, Bound, ControlPlane, JwksAllow, Options, StoreChoice, parse_address,
     parse_optional_address,
 };
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, TrustDomain};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::demo::duration;
 use crate::exit::Failure;
 use crate::{output, state};
 
@@ -76,6 +78,12 @@ pub struct Args {
     /// Let the API and discovery speak plaintext where other machines can reach them
     #[arg(long)]
     insecure_network: bool,
+    /// A host or block of addresses that may be asked for the keys of tokens though it is not public; may be repeated
+    #[arg(long, value_name = "HOST|CIDR")]
+    jwks_allow: Vec<JwksAllow>,
+    /// How long fetched keys of tokens are used before they are fetched again
+    #[arg(long, env = "MELTEMI_JWKS_REFRESH", default_value = "20m", value_parser = duration, value_name = "TIME")]
+    jwks_refresh: Duration,
     /// What to print when it is ready: text for people, or one line of JSON
     #[arg(long, short = 'o', value_enum, default_value = "text")]
     output: Form,
@@ -145,6 +153,8 @@ impl Args {
             audit_log: self.audit_log,
             insecure_loopback: self.insecure_loopback,
             insecure_network: self.insecure_network,
+            jwks_allow: self.jwks_allow,
+            jwks_refresh: self.jwks_refresh,
         }
     }
 }

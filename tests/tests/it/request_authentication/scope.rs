@@ -1,0 +1,78 @@
+//! Which workloads a policy is for, and several policies of one workload.
+
+use super::*;
+
+/// Fields: RequestAuthentication spec.selector.matchLabels.*, spec.targetRefs[].kind, spec.targetRefs[].name
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_for_what_it_selects() {
+    let world = World::start(&[]).await;
+    let other = world.mesh.http_service("other", 1).await;
+    let rules = format!("jwtRules: [{{{}}}]", world.inline());
+    let selecting = format!("selector: {{matchLabels: {{app: hello}}}}, {rules}");
+    world.mesh.apply(&policy("hello", "default", &selecting)).await;
+    world.is_looked_at().await;
+    let status = async |target: &str| {
+        let headers = [("authorization", "Bearer x")];
+        world.client.http().await.call("GET", target, &headers, b"").await.status
+    };
+    assert_eq!(status("http://other/").await, 200);
+
+    // Of another namespace: for nobody here. Attached to a service: for a waypoint, of which there is none.
+    let attached = format!("targetRefs: [{{kind: Service, name: other}}], {rules}");
+    world.mesh.apply(&policy("attached", "default", &attached)).await;
+    world.mesh.apply("{apiVersion: v1, kind: Namespace, metadata: {name: elsewhere}}").await;
+    world.mesh.apply(&policy("all", "elsewhere", &rules)).await;
+    let changed = format!("selector: {{matchLabels: {{app: nobody}}}}, {rules}");
+    world.mesh.apply(&policy("hello", "default", &changed)).await;
+    eventually("the selector is followed", async || {
+        let status = status("http://hello/").await;
+        if status == 200 { Ok(()) } else { Err(status.to_string()) }
+    })
+    .await;
+    assert_eq!(status("http://other/").await, 200);
+
+    // Of the root namespace: for all of the mesh.
+    world.mesh.apply(&policy("mesh", "istio-system", &rules)).await;
+    for target in ["http://hello/", "http://other/"] {
+        eventually(&format!("{target} has the mesh's policy"), async || {
+            let status = status(target).await;
+            if status == 401 { Ok(()) } else { Err(status.to_string()) }
+        })
+        .await;
+    }
+    assert!(other.requests()[0] >= 2);
+}
+
+/// Fields: RequestAuthentication spec.jwtRules[].issuer
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_of_one_workload_add_up() {
+    let world = World::start(&[]).await;
+    let (second, third) = (Issuer::start().await, Issuer::start().await);
+    let rule = |issuer: &Issuer| {
+        format!(
+            "{{issuer: '{}', jwks: '{}', outputClaimToHeaders: [{{header: x-iss, claim: iss}}]}}",
+            issuer.url(),
+            issuer.key_set()
+        )
+    };
+    let both = format!("jwtRules: [{}, {}]", rule(&world.issuer), rule(&second));
+    world.mesh.apply(&policy("two", "default", &both)).await;
+    world.mesh.apply(&policy("one", "default", &format!("jwtRules: [{}]", rule(&third)))).await;
+    world.until("both policies are there", &third.token(&json!({})), 200, "").await;
+    for issuer in [&world.issuer, &second, &third] {
+        let response = world.bearer("/echo", &issuer.token(&json!({}))).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        assert_eq!(values(&response.json(), "x-iss"), [issuer.url()]);
+        // No issuer signs for another one.
+        let forged = issuer.token(&json!({"iss": second.url()}));
+        let expected = if issuer.url() == second.url() { 200 } else { 401 };
+        assert_eq!(world.bearer("/", &forged).await.status, expected);
+    }
+    assert_eq!(
+        world.mesh.command(&["delete", "requestauthentication", "one"], "").await.code,
+        Some(0)
+    );
+    let gone = third.token(&json!({}));
+    world.until("its tokens are a stranger's", &gone, 401, "Jwt issuer is not configured").await;
+    assert_eq!(world.bearer("/", &second.token(&json!({}))).await.status, 200);
+}
