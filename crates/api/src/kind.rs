@@ -86,7 +86,8 @@ impl Kind {
             | Kind::DestinationRule
             | Kind::ServiceEntry
             | Kind::WorkloadEntry
-            | Kind::Sidecar => true,
+            | Kind::Sidecar
+            | Kind::RequestAuthentication => true,
             Kind::Gateway
             | Kind::WorkloadGroup
             | Kind::ProxyConfig
@@ -100,7 +101,6 @@ impl Kind {
             | Kind::TlsRoute
             | Kind::PeerAuthentication
             | Kind::AuthorizationPolicy
-            | Kind::RequestAuthentication
             | Kind::Telemetry
             | Kind::WasmPlugin => false,
         }

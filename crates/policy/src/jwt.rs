@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod authentication;
+mod bearer;
 mod claims;
 mod key_set;
 mod memory;

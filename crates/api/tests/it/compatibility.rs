@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const DOC: &str = include_str!("../../../../docs/compatibility.md");
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     Kind::VirtualService,
     Kind::DestinationRule,
     Kind::ServiceEntry,
@@ -16,6 +16,7 @@ const KINDS: [Kind; 7] = [
     Kind::WorkloadGroup,
     Kind::Sidecar,
     Kind::ProxyConfig,
+    Kind::RequestAuthentication,
 ];
 
 /// What a row says of its field.
@@ -183,6 +184,9 @@ fn blocks(page: &str) -> Vec<String> {
 fn what_the_pages_show_is_taken_and_has_an_effect() {
     let mut blocks = blocks(include_str!("../../../../docs/traffic.md"));
     assert!(blocks.len() > 10, "{}", blocks.len());
+    let tokens = self::blocks(include_str!("../../../../docs/request-authentication.md"));
+    assert_eq!(tokens.len(), 3);
+    blocks.extend(tokens);
     blocks.push(include_str!("../../../../examples/traffic/canary.yaml").to_owned());
     for block in blocks {
         let accepted = read(block.clone()).unwrap_or_else(|error| panic!("{error:?}\n{block}"));

@@ -199,24 +199,9 @@ impl<'a> Authenticated<'a> {
         &self.claims
     }
 
-    /// `ISS/SUB`: Istio's `request.auth.principal` and `requestPrincipals`.
-    pub fn principal(&self) -> Option<&str> {
-        self.claims.principal()
-    }
-
-    /// `aud`: Istio's `request.auth.audiences`.
-    pub fn audiences(&self) -> &[String] {
-        self.claims.audiences()
-    }
-
-    /// `azp`: Istio's `request.auth.presenter`.
-    pub fn presenter(&self) -> Option<&str> {
-        self.claims.presenter()
-    }
-
     /// The texts of a claim, for Istio's `request.auth.claims[A][B]`: one of a text, all of a list of texts, and the words
     /// of a claim whose text is a list parted by spaces. None of a claim of another type.
-    pub fn values<'s, 'n>(
+    pub(super) fn values<'s, 'n>(
         &'s self,
         path: impl IntoIterator<Item = &'n str, IntoIter: Clone>,
     ) -> impl Iterator<Item = &'s str> {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::rule::{JwtRule, RequestAuthentication};
 use super::{Authenticated, Authentication, Memory, Refusal, Request};
+use crate::authz::Token;
 use keys::{Signer, ed25519};
 
 /// The moment of all tests.

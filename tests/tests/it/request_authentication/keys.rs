@@ -1,5 +1,10 @@
 //! Keys that the control plane fetches: rotation, failures, restarts, and what may be asked.
 
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
 use super::*;
 
 const FLAGS: [&str; 4] = ["--jwks-allow", "localhost", "--jwks-refresh", "200ms"];
@@ -104,4 +109,36 @@ async fn an_issuer_may_take_as_long_as_the_rule_says() {
         is_told.then_some(()).ok_or(outcome.to_string())
     })
     .await;
+}
+
+/// Fields: RequestAuthentication spec.jwtRules[].jwksUri
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_an_issuer_is_asked_whom_the_systems_roots_know() {
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let chain = vec![pair.cert.der().clone()];
+    let key = pair.signing_key.serialize_der().try_into().unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key);
+    let tls = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let directory = tempfile::tempdir().unwrap();
+    let roots = directory.path().join("roots.pem");
+    std::fs::write(&roots, pair.cert.pem()).unwrap();
+    let roots = roots.to_str().unwrap();
+    let flags = ["--jwks-allow", "127.0.0.0/8", "--jwks-allow", "::1", "--jwks-refresh", "200ms"];
+    let knowing = Mesh::start_in(&flags, &[("SSL_CERT_FILE", roots)]).await;
+    let world = World::of(knowing, Issuer::start_tls(tls.clone()).await).await;
+    world.rule(&format!("issuer: '{}'", world.issuer.url())).await;
+    world.until("the keys have come", &world.issuer.token(&json!({})), 200, "").await;
+
+    let stranger = Mesh::start_with(&flags).await;
+    let world = World::of(stranger, Issuer::start_tls(tls).await).await;
+    world.rule(&format!("issuer: '{}'", world.issuer.url())).await;
+    let token = world.issuer.token(&json!({}));
+    world.until("there are no keys", &token, 401, "Jwks remote fetch is failed").await;
+    eventually("the operator is told", async || {
+        let outcome = world.mesh.command(&["analyze"], "").await;
+        let is_told = outcome.stdout.contains("every token of https://localhost");
+        is_told.then_some(()).ok_or(outcome.to_string())
+    })
+    .await;
+    assert_eq!(world.issuer.requests(), 0);
 }
