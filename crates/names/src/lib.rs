@@ -2,11 +2,13 @@
 //!
 //! Everything here is a plain value that is parsed once and then known to be right. Nothing does I/O.
 
+mod header;
 mod host;
 pub mod ports;
 mod protocol;
 mod spiffe;
 
+pub use header::{is_framing_header, is_header_name};
 pub use host::{Host, HostError, expand_host, is_dns_label, is_dns_subdomain, service_host};
 pub use protocol::Protocol;
 pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};

@@ -1,5 +1,6 @@
 //! `RequestAuthentication`: whose tokens are taken.
 
+use meltemi_names::is_framing_header;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -65,6 +66,7 @@ pub struct JwtRule {
     pub from_cookies: Vec<String>,
     /// The header that gets the token's content.
     #[serde(default)]
+    #[schemars(with = "form::Header")]
     pub output_payload_to_header: String,
     /// Headers that get single claims.
     #[serde(default)]
@@ -114,6 +116,19 @@ impl Spec for RequestAuthenticationSpec {
 
 impl JwtRule {
     fn check(&self, at: &Path, report: &mut Report) {
+        let claims = self.output_claim_to_headers.iter().enumerate();
+        let claims = claims.map(|(index, it)| {
+            (at.field("outputClaimToHeaders").item(index).field("header"), &it.header)
+        });
+        let payload = (at.field("outputPayloadToHeader"), &self.output_payload_to_header);
+        for (at, name) in claims.chain([payload]) {
+            if is_framing_header(name) {
+                let message = format!(
+                    "`{name}` says where a request goes or ends: no claim may be written to it"
+                );
+                report.error(at, message);
+            }
+        }
         let keys = [
             ("jwksUri", !self.jwks_uri.is_empty()),
             ("jwks_uri", !self.old_jwks_uri.is_empty()),

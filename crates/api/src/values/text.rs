@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+pub use meltemi_names::is_header_name;
+
 /// The longest span that protobuf's `Duration` holds, in seconds.
 const LONGEST: f64 = 315_576_000_000.0;
 
@@ -90,12 +92,6 @@ pub fn is_cidr(text: &str) -> bool {
     length.is_none_or(|length| {
         !length.starts_with('+') && length.parse::<u8>().is_ok_and(|length| length <= most)
     })
-}
-
-/// Whether the text is the name of an HTTP header (RFC 9110, token).
-pub fn is_header_name(text: &str) -> bool {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_token)
 }
 
 /// Whether the text is base64 with padding (RFC 4648), perhaps in several lines.

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use meltemi_names::{is_framing_header, is_header_name};
 use serde_json::Value;
 
 use super::claims::Claims;
 use super::key_set::KeySet;
-use super::memory::{Fingerprint, Known, Memory, fingerprint};
+use super::memory::{Fingerprint, Known, MAX_KEPT, Memory, fingerprint};
 use super::places::{Places, Request};
 use super::refusal::Refusal;
 use super::rule::{JwtRule, RequestAuthentication};
@@ -148,7 +149,9 @@ impl Authentication {
         rule.check(token.claims(), now)?;
         rule.keys.as_ref().map_err(|why| *why)?.verify(&token)?;
         let claims = token.claims().clone();
-        memory.keep(fingerprint, Known { rule: at, claims: claims.clone() });
+        if text.len() <= MAX_KEPT {
+            memory.keep(fingerprint, Known { rule: at, claims: claims.clone() });
+        }
         Ok(claims)
     }
 }
@@ -166,9 +169,9 @@ impl Rule {
             keys,
             places: Places::of(rule),
             forwards_token: rule.forward_original_token,
-            payload_header: rule.output_payload_to_header.to_ascii_lowercase(),
+            payload_header: output(&rule.output_payload_to_header).unwrap_or_default(),
             claim_headers: claim_headers
-                .map(|it| (it.header.to_ascii_lowercase(), it.claim.clone()))
+                .filter_map(|it| Some((output(&it.header)?, it.claim.clone())))
                 .collect(),
             space_delimited: rule.space_delimited_claims.clone(),
         }
@@ -262,6 +265,12 @@ fn is_preflight(request: &impl Request) -> bool {
         request.fields().any(|(own, value)| own.eq_ignore_ascii_case(name) && !value.is_empty())
     };
     request.method() == b"OPTIONS" && has(b"origin") && has(b"access-control-request-method")
+}
+
+/// A header for claims, in lower case. None that says where a request goes or ends.
+fn output(name: &str) -> Option<String> {
+    let is_good = is_header_name(name) && !is_framing_header(name);
+    is_good.then(|| name.to_ascii_lowercase())
 }
 
 /// Whether the token's time has come and is not over.

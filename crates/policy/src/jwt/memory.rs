@@ -7,6 +7,9 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::claims::Claims;
 
+/// The longest token that is kept, bytes: what is kept of a token is a few times as large.
+pub(super) const MAX_KEPT: usize = 4096;
+
 /// A token's SHA-256. The tokens themselves are not kept: they would be of use to whoever reads the memory.
 pub(super) type Fingerprint = [u8; 32];
 

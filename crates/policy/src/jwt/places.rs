@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use meltemi_names::is_framing_header;
+
 use super::refusal::Refusal;
 use super::rule::JwtRule;
 
@@ -77,14 +79,16 @@ impl Places {
         Ok(())
     }
 
-    /// The headers in which this request has a token: they are taken out as a whole, as Envoy does.
+    /// The headers in which this request has a token: they are taken out as a whole, as Envoy does. Not one that says where
+    /// the request goes or ends.
     pub(super) fn token_headers(&self, request: &impl Request) -> impl Iterator<Item = &[u8]> {
         let has_token = |(name, prefix): &&HeaderPlace| {
             request.fields().any(|(own, value)| {
                 own.eq_ignore_ascii_case(name) && after_prefix(value, prefix).is_some()
             })
         };
-        self.headers.iter().filter(has_token).map(|(name, _)| &**name)
+        let names = self.headers.iter().filter(has_token).map(|(name, _)| &**name);
+        names.filter(|name| !std::str::from_utf8(name).is_ok_and(is_framing_header))
     }
 
     pub(super) fn without_parameters(&self, target: &[u8]) -> Option<Vec<u8>> {

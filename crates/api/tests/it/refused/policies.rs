@@ -95,6 +95,21 @@ fn security_and_telemetry_kinds() {
             "{jwtRules: [{issuer: a, jwks: '{}'}]}",
             "spec.jwtRules[0].jwks: is not a JSON Web Key Set: `{\"keys\": [...]}`",
         ),
+        (
+            "RequestAuthentication",
+            "{jwtRules: [{issuer: a, outputClaimToHeaders: [{header: Content-Length, claim: a}]}]}",
+            "spec.jwtRules[0].outputClaimToHeaders[0].header: `Content-Length` says where a request goes or ends: no claim may be written to it",
+        ),
+        (
+            "RequestAuthentication",
+            "{jwtRules: [{issuer: a, outputPayloadToHeader: host}]}",
+            "spec.jwtRules[0].outputPayloadToHeader: `host` says where a request goes or ends: no claim may be written to it",
+        ),
+        (
+            "RequestAuthentication",
+            "{jwtRules: [{issuer: a, outputPayloadToHeader: 'a b'}]}",
+            "is not the name of a header",
+        ),
     ] {
         let told = said(&object("security.istio.io/v1", kind, spec));
         assert!(told.iter().any(|it| it.ends_with(expected)), "{spec}: {told:#?}");

@@ -56,6 +56,31 @@ fn claims_become_headers() {
 }
 
 #[test]
+fn no_claim_says_where_a_message_ends() {
+    let signer = ed25519("k");
+    let names = ["Content-Length", "transfer-encoding", "Host", ":path", "connection", "te"];
+    let claim = |name: &&str| ClaimToHeader { header: (*name).into(), claim: "sub".into() };
+    let own = compiled(vec![JwtRule {
+        output_payload_to_header: "Trailer".into(),
+        output_claim_to_headers: names.iter().map(claim).collect(),
+        ..rule(ISSUER, &signer)
+    }]);
+    let request = Asked::bearer(&signer.token(&claims(json!({}))));
+    assert_eq!(judge(&own, &request).unwrap().unwrap().outputs().count(), 0);
+    assert_eq!(own.output_headers().count(), 0);
+    let named = JwtRule {
+        from_headers: vec![super::super::rule::JwtHeader {
+            name: "Host".into(),
+            prefix: "".into(),
+        }],
+        ..rule(ISSUER, &signer)
+    };
+    let (own, token) = (compiled(vec![named]), signer.token(&claims(json!({}))));
+    let request = Asked::get("/").with("host", &token);
+    assert_eq!(judge(&own, &request).unwrap().unwrap().token_headers(&request).count(), 0);
+}
+
+#[test]
 fn authorization_is_told_of_claims() {
     let signer = ed25519("k");
     let own = compiled(vec![JwtRule {

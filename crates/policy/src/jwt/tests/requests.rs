@@ -182,6 +182,11 @@ fn what_was_verified_is_known_until_it_expires_or_the_rules_change() {
     let forged = Asked::bearer(&ed25519("k").token(&claims(json!({}))));
     assert_eq!(own.judge(&forged, NOW, &mut memory).unwrap_err(), Refusal::Verification);
     assert!(memory.is_empty());
+    // Nor is what is very long.
+    let long = claims(json!({"groups": vec!["a group of some length"; 200]}));
+    let long = Asked::bearer(&signer.token(&long));
+    assert!(own.judge(&long, NOW, &mut memory).unwrap().is_some());
+    assert!(memory.is_empty());
     // Other keys: what the former verified is not known to them.
     assert!(own.judge(&request, NOW, &mut memory).unwrap().is_some());
     let source = own.sources()[0].clone();
