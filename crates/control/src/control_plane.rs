@@ -220,6 +220,7 @@ impl ControlPlane {
             publisher: publisher.clone(),
             authority: services.authority.clone(),
             identity: identity.clone(),
+            keys: key_sets.figures(),
             ready: self.ready.subscribe(),
         };
         self.keep("the way from the store to the proxies", follower.run(version));

@@ -233,7 +233,7 @@ impl<'a> Authenticated<'a> {
         let payload = payload.map(|name| (name, Cow::Borrowed(self.claims.encoded())));
         let claims = self.rule.claim_headers.iter().filter_map(|(header, claim)| {
             let text = self.claims.text(claim).filter(|text| is_field_value(text))?;
-            Some((header.as_str(), Cow::Owned(text)))
+            Some((header.as_str(), text))
         });
         payload.into_iter().chain(claims)
     }
