@@ -35,9 +35,8 @@ const SIDECAR: &[Field] = &[
     "spec.outboundTrafficPolicy.egressProxy",
 ];
 
-/// There are no gateways and waypoints yet, and nothing reads single words of claims.
-const REQUEST_AUTHENTICATION: &[Field] =
-    &["spec.targetRef", "spec.targetRefs", "spec.jwtRules[].spaceDelimitedClaims"];
+/// There are no gateways and waypoints yet.
+const REQUEST_AUTHENTICATION: &[Field] = &["spec.targetRef", "spec.targetRefs"];
 
 /// Fields that have no effect either, and need none: names for people, and what follows from other fields. Nobody is
 /// warned of them.

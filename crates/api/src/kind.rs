@@ -87,7 +87,8 @@ impl Kind {
             | Kind::ServiceEntry
             | Kind::WorkloadEntry
             | Kind::Sidecar
-            | Kind::RequestAuthentication => true,
+            | Kind::RequestAuthentication
+            | Kind::AuthorizationPolicy => true,
             Kind::Gateway
             | Kind::WorkloadGroup
             | Kind::ProxyConfig
@@ -100,7 +101,6 @@ impl Kind {
             | Kind::TcpRoute
             | Kind::TlsRoute
             | Kind::PeerAuthentication
-            | Kind::AuthorizationPolicy
             | Kind::Telemetry
             | Kind::WasmPlugin => false,
         }

@@ -7,6 +7,7 @@
 mod addresses;
 mod affected;
 mod authentication;
+mod authorization;
 mod destinations;
 mod endpoint;
 mod export;
@@ -27,6 +28,7 @@ mod workload;
 
 pub use affected::{Affected, EndpointChange};
 pub use authentication::{FetchedKeys, JwtRuleRecord, KeySource, RequestAuthenticationRecord};
+pub use authorization::AuthorizationPolicyRecord;
 pub use destinations::DestinationRuleRecord;
 pub use endpoint::Endpoint;
 pub use export::ExportTo;

@@ -1,5 +1,6 @@
 //! From resources to records: one module a kind. What cannot be used is refused with a reason.
 
+mod authorization_policy;
 mod destination_rule;
 mod request_authentication;
 mod service;
@@ -31,6 +32,7 @@ pub fn kind(group: &str, plural: &str) -> Option<ObjectKind> {
         ("networking.istio.io", "destinationrules") => Some(ObjectKind::DestinationRule),
         ("networking.istio.io", "sidecars") => Some(ObjectKind::Sidecar),
         ("security.istio.io", "requestauthentications") => Some(ObjectKind::RequestAuthentication),
+        ("security.istio.io", "authorizationpolicies") => Some(ObjectKind::AuthorizationPolicy),
         _ => None,
     }
 }
@@ -57,6 +59,9 @@ fn read(object: &Object, resource: &Value, settings: &Settings) -> Result<Record
             Record::DestinationRule(destination_rule::read(object, resource, settings)?)
         }
         ObjectKind::Sidecar => Record::Sidecar(sidecar::read(object, resource, settings)?),
+        ObjectKind::AuthorizationPolicy => {
+            Record::AuthorizationPolicy(authorization_policy::read(object, resource, settings)?)
+        }
         ObjectKind::RequestAuthentication => {
             Record::RequestAuthentication(request_authentication::read(resource)?)
         }

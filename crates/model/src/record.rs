@@ -7,6 +7,7 @@ use std::sync::Arc;
 use meltemi_names::{Host, Protocol};
 
 use crate::authentication::RequestAuthenticationRecord;
+use crate::authorization::AuthorizationPolicyRecord;
 use crate::destinations::DestinationRuleRecord;
 use crate::export::ExportTo;
 use crate::routes::VirtualServiceRecord;
@@ -30,6 +31,8 @@ pub enum ObjectKind {
     Sidecar,
     /// A `RequestAuthentication`.
     RequestAuthentication,
+    /// An `AuthorizationPolicy`.
+    AuthorizationPolicy,
 }
 
 impl ObjectKind {
@@ -43,6 +46,7 @@ impl ObjectKind {
             ObjectKind::DestinationRule => "DestinationRule",
             ObjectKind::Sidecar => "Sidecar",
             ObjectKind::RequestAuthentication => "RequestAuthentication",
+            ObjectKind::AuthorizationPolicy => "AuthorizationPolicy",
         }
     }
 }
@@ -87,6 +91,8 @@ pub enum Record {
     Sidecar(SidecarRecord),
     /// Whose tokens workloads take.
     RequestAuthentication(RequestAuthenticationRecord),
+    /// Who may do what with workloads.
+    AuthorizationPolicy(AuthorizationPolicyRecord),
 }
 
 /// Hosts, their ports, and where their endpoints come from.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const DOC: &str = include_str!("../../../../docs/compatibility.md");
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 9] = [
     Kind::VirtualService,
     Kind::DestinationRule,
     Kind::ServiceEntry,
@@ -17,6 +17,7 @@ const KINDS: [Kind; 8] = [
     Kind::Sidecar,
     Kind::ProxyConfig,
     Kind::RequestAuthentication,
+    Kind::AuthorizationPolicy,
 ];
 
 /// What a row says of its field.
@@ -187,6 +188,9 @@ fn what_the_pages_show_is_taken_and_has_an_effect() {
     let tokens = self::blocks(include_str!("../../../../docs/request-authentication.md"));
     assert_eq!(tokens.len(), 3);
     blocks.extend(tokens);
+    let policies = self::blocks(include_str!("../../../../docs/authorization.md"));
+    assert_eq!(policies.len(), 5);
+    blocks.extend(policies);
     blocks.push(include_str!("../../../../examples/traffic/canary.yaml").to_owned());
     for block in blocks {
         let accepted = read(block.clone()).unwrap_or_else(|error| panic!("{error:?}\n{block}"));

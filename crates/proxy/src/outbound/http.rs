@@ -8,7 +8,7 @@ use meltemi_telemetry::{Reporter, ResponseFlags};
 
 use super::attempts::{self, Way};
 use super::deadline::Deadline;
-use super::decide::{Decision, Spot, decide, inner};
+use super::decide::{Decision, Refusal, Spot, decide, inner};
 use super::goal::{self, Goal};
 use super::labels::labels;
 use super::routed;
@@ -18,6 +18,7 @@ use crate::finish::local::respond;
 use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::series::Kind;
 use crate::http::forward;
+use crate::http::normalize::normalize;
 use crate::upstream::attempt::attempt;
 use crate::upstream::replay::Replay;
 use crate::upstream::route::{Place, Route};
@@ -33,7 +34,13 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
     let _carried = worker.carry();
     forward::outbound_request(call.head, rand::random);
     let authority = fixed.unwrap_or(call.head.authority());
-    let decision = decide(worker, authority, HTTP_PORT).await;
+    let mut decision = decide(worker, authority, HTTP_PORT).await;
+    if let Decision::Service(spot) = &decision
+        && is_judged(spot)
+        && let Err(why) = normalize(call.head, worker.shared.mesh.current().inbound().normalization)
+    {
+        decision = Decision::Refuse(Refusal::malformed(why.to_string()));
+    }
     let mut served = Served::default();
     let outcome = match decision {
         Decision::Service(spot) => to_service(worker, &spot, call, &mut served, started).await,
@@ -54,6 +61,11 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
         |kind: Kind| labels(worker, kind.protocol(), cluster.as_deref(), endpoint.as_deref());
     finish(worker, &account, labels, call.head, &outcome, started);
     outcome.may_continue
+}
+
+/// Whether rules or the called proxy look at the path. What leaves the mesh goes as the application wrote it.
+fn is_judged(spot: &Spot) -> bool {
+    !spot.service.external || spot.service.table.is_some()
 }
 
 /// Whom a request was served by, for its labels.
