@@ -88,16 +88,16 @@ impl Kind {
             | Kind::WorkloadEntry
             | Kind::Sidecar
             | Kind::RequestAuthentication
-            | Kind::AuthorizationPolicy => true,
+            | Kind::AuthorizationPolicy
+            | Kind::ReferenceGrant
+            | Kind::HttpRoute
+            | Kind::GrpcRoute => true,
             Kind::Gateway
             | Kind::WorkloadGroup
             | Kind::ProxyConfig
             | Kind::EnvoyFilter
             | Kind::GatewayClass
-            | Kind::ReferenceGrant
             | Kind::KubernetesGateway
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
             | Kind::TcpRoute
             | Kind::TlsRoute
             | Kind::PeerAuthentication

@@ -34,7 +34,10 @@ pub use endpoint::Endpoint;
 pub use export::ExportTo;
 pub use model::{Change, Model};
 pub use record::{Object, Record};
-pub use routes::VirtualServiceRecord;
+pub use routes::{
+    Parent, ParentOf, Rank, RankedRule, ReferenceGrantRecord, Referent, RouteRecord,
+    VirtualServiceRecord,
+};
 pub use service::{Resolution, Rules, Service, ServicePort};
 pub use settings::{DefaultExportTo, Settings};
 pub use shards::Shards;

@@ -163,6 +163,10 @@ impl Model {
             (_, Some(Record::VirtualService(record))) => {
                 self.put_virtual_service(&object, Some(record), dirty);
             }
+            (_, Some(Record::Route(record))) => self.put_route(&object, Some(record), dirty),
+            (_, Some(Record::ReferenceGrant(record))) => {
+                self.put_reference_grant(&object, Some(record), dirty);
+            }
             (_, Some(Record::DestinationRule(record))) => {
                 self.put_destination_rule(&object, Some(record), dirty);
             }
@@ -183,6 +187,10 @@ impl Model {
             (ObjectKind::AuthorizationPolicy, None) => {
                 self.put_authorization_policy(&object, None, dirty);
             }
+            (ObjectKind::HttpRoute | ObjectKind::GrpcRoute, None) => {
+                self.put_route(&object, None, dirty);
+            }
+            (ObjectKind::ReferenceGrant, None) => self.put_reference_grant(&object, None, dirty),
             (ObjectKind::RequestAuthentication, None) => {
                 self.put_request_authentication(&object, None, dirty);
             }

@@ -2,6 +2,7 @@
 
 mod authorization_policy;
 mod destination_rule;
+mod gateway_api;
 mod request_authentication;
 mod service;
 mod service_entry;
@@ -17,6 +18,7 @@ use meltemi_api::values::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+pub(crate) use time::seconds;
 
 use crate::model::Change;
 use crate::record::{Object, ObjectKind, Record};
@@ -31,6 +33,9 @@ pub fn kind(group: &str, plural: &str) -> Option<ObjectKind> {
         ("networking.istio.io", "virtualservices") => Some(ObjectKind::VirtualService),
         ("networking.istio.io", "destinationrules") => Some(ObjectKind::DestinationRule),
         ("networking.istio.io", "sidecars") => Some(ObjectKind::Sidecar),
+        (gateway_api::GROUP, "httproutes") => Some(ObjectKind::HttpRoute),
+        (gateway_api::GROUP, "grpcroutes") => Some(ObjectKind::GrpcRoute),
+        (gateway_api::GROUP, "referencegrants") => Some(ObjectKind::ReferenceGrant),
         ("security.istio.io", "requestauthentications") => Some(ObjectKind::RequestAuthentication),
         ("security.istio.io", "authorizationpolicies") => Some(ObjectKind::AuthorizationPolicy),
         _ => None,
@@ -61,6 +66,15 @@ fn read(object: &Object, resource: &Value, settings: &Settings) -> Result<Record
         ObjectKind::Sidecar => Record::Sidecar(sidecar::read(object, resource, settings)?),
         ObjectKind::AuthorizationPolicy => {
             Record::AuthorizationPolicy(authorization_policy::read(object, resource, settings)?)
+        }
+        ObjectKind::HttpRoute => {
+            Record::Route(gateway_api::http_route::read(object, resource, settings)?)
+        }
+        ObjectKind::GrpcRoute => {
+            Record::Route(gateway_api::grpc_route::read(object, resource, settings)?)
+        }
+        ObjectKind::ReferenceGrant => {
+            Record::ReferenceGrant(gateway_api::reference_grant::read(resource)?)
         }
         ObjectKind::RequestAuthentication => {
             Record::RequestAuthentication(request_authentication::read(resource)?)

@@ -10,7 +10,7 @@ use crate::authentication::RequestAuthenticationRecord;
 use crate::authorization::AuthorizationPolicyRecord;
 use crate::destinations::DestinationRuleRecord;
 use crate::export::ExportTo;
-use crate::routes::VirtualServiceRecord;
+use crate::routes::{ReferenceGrantRecord, RouteRecord, VirtualServiceRecord};
 use crate::service::Resolution;
 use crate::sidecar::SidecarRecord;
 
@@ -33,6 +33,12 @@ pub enum ObjectKind {
     RequestAuthentication,
     /// An `AuthorizationPolicy`.
     AuthorizationPolicy,
+    /// An `HTTPRoute`.
+    HttpRoute,
+    /// A `GRPCRoute`.
+    GrpcRoute,
+    /// A `ReferenceGrant`.
+    ReferenceGrant,
 }
 
 impl ObjectKind {
@@ -47,6 +53,9 @@ impl ObjectKind {
             ObjectKind::Sidecar => "Sidecar",
             ObjectKind::RequestAuthentication => "RequestAuthentication",
             ObjectKind::AuthorizationPolicy => "AuthorizationPolicy",
+            ObjectKind::HttpRoute => "HTTPRoute",
+            ObjectKind::GrpcRoute => "GRPCRoute",
+            ObjectKind::ReferenceGrant => "ReferenceGrant",
         }
     }
 }
@@ -85,6 +94,10 @@ pub enum Record {
     Workload(WorkloadRecord),
     /// Where calls of hosts go.
     VirtualService(VirtualServiceRecord),
+    /// Where calls of services go, in the words of the Gateway API.
+    Route(RouteRecord),
+    /// Which routes may refer to services of another namespace.
+    ReferenceGrant(ReferenceGrantRecord),
     /// How hosts are called.
     DestinationRule(DestinationRuleRecord),
     /// What workloads see.

@@ -1,4 +1,4 @@
-//! The tables of `docs/compatibility.md` name every field of Istio's networking kinds, and agree with what is said of
+//! The tables of `docs/compatibility.md` name every field of the kinds for traffic, and agree with what is said of
 //! fields when they are applied.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const DOC: &str = include_str!("../../../../docs/compatibility.md");
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 12] = [
     Kind::VirtualService,
     Kind::DestinationRule,
     Kind::ServiceEntry,
@@ -18,6 +18,9 @@ const KINDS: [Kind; 9] = [
     Kind::ProxyConfig,
     Kind::RequestAuthentication,
     Kind::AuthorizationPolicy,
+    Kind::HttpRoute,
+    Kind::GrpcRoute,
+    Kind::ReferenceGrant,
 ];
 
 /// What a row says of its field.

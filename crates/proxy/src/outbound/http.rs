@@ -87,6 +87,17 @@ async fn to_service(
         served.cluster.clone_from(&spot.cluster);
         return Box::pin(routed::serve(worker, spot, table, call, served, started)).await;
     }
+    to_itself(worker, spot, call, served, started).await
+}
+
+/// To the service itself.
+pub(crate) async fn to_itself(
+    worker: &Rc<Worker>,
+    spot: &Rc<Spot>,
+    call: &mut Call<'_>,
+    served: &mut Served,
+    started: Instant,
+) -> Outcome {
     match goal::of_spot(spot) {
         Ok(Goal::Cluster(named)) => {
             attempts::run(worker, &named, &Way::plain(worker), call, served, started).await
@@ -95,7 +106,6 @@ async fn to_service(
             served.cluster.clone_from(&spot.cluster);
             to_outside(worker, host, port, call, &Way::plain(worker), started).await
         }
-        // Only without a cluster.
         Err(refusal) => respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await,
     }
 }
@@ -131,6 +141,6 @@ pub(crate) async fn to_outside(
 
 /// The outcome of a request that no rule is for.
 pub(crate) async fn no_route(call: &mut Call<'_>, host: &str) -> Outcome {
-    let text = format!("no route of the VirtualService for {host} matches the request");
+    let text = format!("no route for {host} matches the request");
     respond(call, 404, ResponseFlags::NR, &text, &[]).await
 }
