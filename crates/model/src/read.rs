@@ -13,8 +13,8 @@ mod workload_entry;
 
 use std::collections::BTreeMap;
 
-use meltemi_api::Resource;
 use meltemi_api::values::Duration;
+use meltemi_api::{ENDPOINT_SUBSET, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -108,6 +108,14 @@ struct Metadata {
     creation_timestamp: String,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// How many endpoints one client is sent.
+    fn endpoint_subset(&self) -> Result<Option<usize>, String> {
+        meltemi_api::endpoint_subset(&self.annotations)
+            .map_err(|reason| format!("metadata.annotations[{ENDPOINT_SUBSET}]: {reason}"))
+    }
 }
 
 /// A part of a resource; one that is missing is empty.

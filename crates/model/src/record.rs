@@ -137,6 +137,8 @@ pub struct ServiceRecord {
     pub allocation: Allocation,
     /// Names of which a server's certificate must bear one.
     pub subject_alt_names: Vec<String>,
+    /// How many endpoints one client is sent, where there are many; `None` for all.
+    pub endpoint_subset: Option<usize>,
 }
 
 /// Whether an address is given to a host that has none, so that connections to it can be told from others.
