@@ -27,6 +27,12 @@ pub use patience::{PATIENCE, eventually, within};
 pub use port::free_port;
 pub use process::{Process, Signal, descendants, is_alive, kill, memory_kib};
 
+/// gRPC's health checking protocol.
+#[expect(missing_docs, reason = "generated")]
+pub mod health {
+    tonic::include_proto!("grpc.health.v1");
+}
+
 /// The test application's gRPC messages and service.
 #[expect(missing_docs, reason = "generated")]
 pub mod calls {

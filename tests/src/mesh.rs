@@ -164,6 +164,11 @@ impl Mesh {
         WorkloadBuilder::new(self, service)
     }
 
+    /// A workload to be started with a sidecar as a member of a `WorkloadGroup`, of no service of its own.
+    pub fn member(&self, group: &str) -> WorkloadBuilder<'_> {
+        WorkloadBuilder::member(self, group)
+    }
+
     /// The configuration API, with the local administrator's token.
     ///
     /// # Panics

@@ -86,21 +86,21 @@ impl Kind {
             | Kind::DestinationRule
             | Kind::ServiceEntry
             | Kind::WorkloadEntry
-            | Kind::Sidecar
-            | Kind::RequestAuthentication
-            | Kind::AuthorizationPolicy
-            | Kind::ReferenceGrant
-            | Kind::HttpRoute
-            | Kind::GrpcRoute => true,
-            Kind::Gateway
             | Kind::WorkloadGroup
+            | Kind::Sidecar
+            | Kind::RequestAuthentication => true,
+            Kind::Gateway
             | Kind::ProxyConfig
             | Kind::EnvoyFilter
             | Kind::GatewayClass
+            | Kind::ReferenceGrant
             | Kind::KubernetesGateway
+            | Kind::HttpRoute
+            | Kind::GrpcRoute
             | Kind::TcpRoute
             | Kind::TlsRoute
             | Kind::PeerAuthentication
+            | Kind::AuthorizationPolicy
             | Kind::Telemetry
             | Kind::WasmPlugin => false,
         }

@@ -14,7 +14,6 @@ mod metrics;
 mod publish;
 mod registration;
 mod session;
-mod subsets;
 
 pub use ads::{Access, DiscoveryService};
 pub use catalog::{Catalog, Encoded};

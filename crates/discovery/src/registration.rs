@@ -1,6 +1,8 @@
 //! The registration service: one stream per proxy, which keeps its workload in the registry.
 
 mod admit;
+mod board;
+mod group;
 mod objects;
 mod registry;
 mod timestamp;
@@ -24,6 +26,7 @@ use crate::catalog::endpoint_name;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
+use group::Group;
 use registry::{Claim, RegistryError};
 pub use registry::{GRACE, Registry};
 
@@ -64,7 +67,9 @@ impl RegistrationService {
         };
         let _held = Metrics::hold(&self.metrics.registered);
         let name = format!("{}/{}", claim.workload.namespace, claim.workload.name);
-        tracing::info!(workload = name, service = claim.workload.service, "registered");
+        let RegisteredWorkload { service, group, .. } = &claim.workload;
+        tracing::info!(workload = name, service, group, "registered");
+        tell_group(&claim, &responses).await;
         let registered = Answer::Registered(Registered { workload: name.clone() });
         drop(responses.send(Ok(response(registered))).await);
         if let Err(status) = self.follow(&mut claim, &mut requests, &responses).await {
@@ -102,16 +107,23 @@ impl RegistrationService {
         requests: &mut Streaming<RegisterRequest>,
         responses: &mpsc::Sender<Result<RegisterResponse, Status>>,
     ) -> Result<(), Status> {
+        let mut groups = self.registry.board.subscribe();
         loop {
             let asked = tokio::select! {
                 asked = requests.message() => asked,
+                group = newer_group(claim, &mut groups) => {
+                    tracing::info!(workload = %claim.key, group = group.name, "its group has changed");
+                    self.registry.set_group(claim, group).await.map_err(refusal)?;
+                    tell_group(claim, responses).await;
+                    continue;
+                }
                 _ = &mut claim.replaced => return Err(refusal(RegistryError::Replaced)),
             };
             let Ok(Some(RegisterRequest { kind: Some(asked) })) = asked else { return Ok(()) };
             match asked {
                 Asked::Health(health) => {
                     tracing::info!(workload = %claim.key, ready = health.ready, reason = health.reason, "health");
-                    self.registry.set_health(claim, &health).await.map_err(refusal)?;
+                    self.registry.set_health(claim, health).await.map_err(refusal)?;
                 }
                 Asked::Drain(_) => {
                     let drained = tokio::select! {
@@ -171,6 +183,31 @@ impl Registration for RegistrationService {
     }
 }
 
+/// Tells a member's sidecar what its group says. A client that is gone need not hear it.
+async fn tell_group(claim: &Claim, responses: &mpsc::Sender<Result<RegisterResponse, Status>>) {
+    if let Some(group) = &claim.group {
+        let message = Answer::Group(group.message(&claim.workload));
+        drop(responses.send(Ok(response(message))).await);
+    }
+}
+
+/// Waits for a newer version of the group that a workload is a member of.
+fn newer_group<'a>(
+    claim: &Claim,
+    groups: &'a mut board::News,
+) -> impl Future<Output = Arc<Group>> + use<'a> {
+    let followed = claim
+        .group
+        .as_ref()
+        .map(|group| (board::key(&claim.workload.namespace, &group.name), group.version));
+    async move {
+        match followed {
+            Some((key, version)) => board::newer(groups, &key, version).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 fn response(kind: Answer) -> RegisterResponse {
     RegisterResponse { kind: Some(kind) }
 }
@@ -178,6 +215,9 @@ fn response(kind: Answer) -> RegisterResponse {
 fn refusal(error: RegistryError) -> Status {
     match error {
         RegistryError::Taken(..) => Status::already_exists(error.to_string()),
+        RegistryError::NoGroup { .. } => Status::not_found(error.to_string()),
+        RegistryError::BadGroup(..) => Status::failed_precondition(error.to_string()),
+        RegistryError::NoMember(_) => Status::permission_denied(error.to_string()),
         RegistryError::Replaced => Status::aborted(error.to_string()),
         RegistryError::Store(_) => Status::unavailable(error.to_string()),
     }

@@ -26,6 +26,9 @@ pub use flags::time;
 use flags::{label, port, upstream};
 pub use tell::Teller;
 
+/// Where a sidecar listens and is reached that nobody has told anything else.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// The flags of a sidecar.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -33,6 +36,13 @@ pub struct Args {
     /// The service that the workload belongs to; without it, it only calls others
     #[arg(long, env = "MELTEMI_SERVICE", value_name = "NAME")]
     service: Option<String>,
+    /// The WorkloadGroup, of the workload's namespace, that the workload is a member of: it gives labels, ports, place and
+    /// probe; what is said here goes before it
+    #[arg(long, env = "MELTEMI_GROUP", value_name = "NAME")]
+    group: Option<String>,
+    /// Allow the probe of the workload's group to run its command (`exec`) on this machine, with the rights of this process
+    #[arg(long, env = "MELTEMI_ALLOW_EXEC_PROBES")]
+    allow_exec_probes: bool,
     /// A port of the application, and what is spoken on it: http, http2, grpc, tcp, ...; detected if not said. May be
     /// repeated
     #[arg(long = "port", env = "MELTEMI_PORT", value_delimiter = ',', value_parser = port, value_name = "PORT[/PROTOCOL]")]
@@ -55,9 +65,9 @@ pub struct Args {
     /// given
     #[arg(long, env = "MELTEMI_NAME", value_name = "WORKLOAD")]
     name: Option<String>,
-    /// IP address at which other machines reach this sidecar
-    #[arg(long, env = "MELTEMI_ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_name = "IP")]
-    address: IpAddr,
+    /// IP address at which other machines reach this sidecar (127.0.0.1)
+    #[arg(long, env = "MELTEMI_ADDRESS", value_name = "IP")]
+    address: Option<IpAddr>,
     /// A local address that stands for a service; may be repeated
     #[arg(long = "upstream", value_parser = upstream, value_name = "HOST:PORT=LISTEN")]
     upstreams: Vec<Upstream>,
@@ -133,8 +143,8 @@ impl Args {
     /// What the proxy is told, and how its addresses are told to others. `program` names a workload that has neither a
     /// name nor a service.
     pub fn read(self, program: &str) -> Result<(ProxyOptions, Teller), Failure> {
-        if self.service.is_none() && !self.ports.is_empty() {
-            let message = "--port names a port of a service: add --service NAME, or leave --port out for a workload that \
+        if self.service.is_none() && self.group.is_none() && !self.ports.is_empty() {
+            let message = "--port names a port of a service: add --service NAME or --group NAME, or leave --port out for a workload that \
                            only calls others";
             return Err(Failure::Usage(message.into()));
         }
@@ -148,13 +158,16 @@ impl Args {
             AccessLog::Off => None,
         };
         let workers = self.workers.or_else(|| std::thread::available_parallelism().ok());
+        let address = advertised(self.address, self.inbound);
         let workload = flags::workload(
             WorkloadOptions {
                 name: self.name.unwrap_or_default(),
                 namespace: self.namespace,
                 service: self.service,
+                group: self.group,
                 service_account: self.service_account,
-                address: advertised(self.address, self.inbound),
+                address: address.unwrap_or(LOCAL),
+                address_is_default: address.is_none(),
                 ports: self.ports,
                 labels: self.labels.into_iter().collect::<BTreeMap<_, _>>(),
             },
@@ -171,31 +184,32 @@ impl Args {
             ephemeral,
             workers: workers.map_or(1, NonZeroUsize::get),
             access_log,
+            allow_exec_probes: self.allow_exec_probes,
             drain_timeout: self.drain_timeout,
         };
         Ok((options, teller))
     }
 
     fn listen(&self) -> ListenOptions {
-        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let choice = |given: Option<SocketAddr>, ip, port| match given {
             Some(address) => Listen::Exactly(address),
             None => Listen::Preferably(SocketAddr::new(ip, port)),
         };
         ListenOptions {
-            outbound: choice(self.outbound, local, ports::OUTBOUND),
-            inbound: choice(self.inbound, self.address, ports::INBOUND),
-            admin: choice(self.admin, local, ports::ADMIN),
-            metrics: choice(self.metrics, local, ports::PROXY_METRICS),
-            health: choice(self.health, local, ports::HEALTH),
+            outbound: choice(self.outbound, LOCAL, ports::OUTBOUND),
+            inbound: choice(self.inbound, self.address.unwrap_or(LOCAL), ports::INBOUND),
+            admin: choice(self.admin, LOCAL, ports::ADMIN),
+            metrics: choice(self.metrics, LOCAL, ports::PROXY_METRICS),
+            health: choice(self.health, LOCAL, ports::HEALTH),
         }
     }
 }
 
-/// The address that peers are told: where only the listener's was given, and it is not every address, it is that one.
-fn advertised(address: IpAddr, inbound: Option<SocketAddr>) -> IpAddr {
+/// The address that peers are told, if one was named: where only the listener's was given, and it is not every address, it
+/// is that one.
+fn advertised(address: Option<IpAddr>, inbound: Option<SocketAddr>) -> Option<IpAddr> {
     match inbound.map(|inbound| inbound.ip()) {
-        Some(ip) if address.is_loopback() && !ip.is_unspecified() => ip,
+        Some(ip) if address.is_none_or(|it| it.is_loopback()) && !ip.is_unspecified() => Some(ip),
         _ => address,
     }
 }

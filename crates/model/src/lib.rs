@@ -7,7 +7,6 @@
 mod addresses;
 mod affected;
 mod authentication;
-mod authorization;
 mod destinations;
 mod endpoint;
 mod export;
@@ -28,16 +27,12 @@ mod workload;
 
 pub use affected::{Affected, EndpointChange};
 pub use authentication::{FetchedKeys, JwtRuleRecord, KeySource, RequestAuthenticationRecord};
-pub use authorization::AuthorizationPolicyRecord;
 pub use destinations::DestinationRuleRecord;
 pub use endpoint::Endpoint;
 pub use export::ExportTo;
 pub use model::{Change, Model};
 pub use record::{Object, Record};
-pub use routes::{
-    Parent, ParentOf, Rank, RankedRule, ReferenceGrantRecord, Referent, RouteRecord,
-    VirtualServiceRecord,
-};
+pub use routes::VirtualServiceRecord;
 pub use service::{Resolution, Rules, Service, ServicePort};
 pub use settings::{DefaultExportTo, Settings};
 pub use shards::Shards;

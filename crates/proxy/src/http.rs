@@ -6,4 +6,3 @@ pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod head;
 pub(crate) mod known;
-pub(crate) mod normalize;

@@ -1,12 +1,22 @@
-//! Whether the application beside the proxy answers on its ports: asked until it does, then only after a refusal.
+//! Whether the application beside the proxy may be called. Its ports are asked until they answer, then only after a
+//! refusal; a member of a group whose probe says how is asked in that way instead.
+
+mod attempt;
+mod member;
+mod plan;
+mod tally;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use meltemi_wire::registration::GroupNews;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
+
+use attempt::Attempts;
 
 /// The wait after a first probe that was not answered; it doubles from there.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
@@ -18,9 +28,9 @@ const CONNECTING: Duration = Duration::from_secs(1);
 /// Whether the application may be called.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct State {
-    /// All of its ports answer.
+    /// All of its ports answer, or its probe succeeds.
     pub ready: bool,
-    /// Which do not, for people; empty when ready.
+    /// What is missing, for people; empty when ready.
     pub reason: String,
 }
 
@@ -32,7 +42,8 @@ pub struct AppHealth {
 
 #[derive(Debug)]
 struct Shared {
-    ports: Vec<Port>,
+    /// Those of a member are known when its group is.
+    ports: ArcSwap<Vec<Port>>,
     /// A port that answered has refused a connection.
     refused: Notify,
     state: watch::Sender<State>,
@@ -49,21 +60,25 @@ impl AppHealth {
     /// The health of an application with these TCP ports, of which none has answered yet. Without a port there is
     /// nothing to wait for: it is ready.
     pub fn new(ports: impl IntoIterator<Item = u16>) -> AppHealth {
-        let ports: Vec<Port> = ports
-            .into_iter()
-            .map(|number| Port { number, silent: AtomicBool::new(true) })
-            .collect();
-        let state = watch::Sender::new(State::default());
-        let shared = Shared { ports, refused: Notify::new(), state };
-        shared.tell();
-        AppHealth { shared: Arc::new(shared) }
+        let health = AppHealth::unknown("");
+        health.shared.set_ports(ports);
+        health.shared.tell();
+        health
+    }
+
+    /// The health of an application of which is not known yet how to ask it.
+    pub fn unknown(reason: &str) -> AppHealth {
+        let state = State { ready: false, reason: reason.into() };
+        let (state, ports) = (watch::Sender::new(state), ArcSwap::default());
+        AppHealth { shared: Arc::new(Shared { ports, refused: Notify::new(), state }) }
     }
 
     /// To be called when the application refused a connection: probing begins again, and until it answers the
     /// application is not ready. Costs one atomic write if that is known; other ports than the application's own are
     /// passed over.
     pub fn report_refused(&self, port: u16) {
-        let Some(port) = self.shared.find(port) else { return };
+        let ports = self.shared.ports.load();
+        let Some(port) = ports.iter().find(|it| it.number == port) else { return };
         if !port.silent.swap(true, Ordering::Relaxed) {
             self.shared.refused.notify_one();
         }
@@ -72,6 +87,12 @@ impl AppHealth {
     /// Tells of every change.
     pub fn watch(&self) -> watch::Receiver<State> {
         self.shared.state.subscribe()
+    }
+
+    /// Asks a member as its group says, and otherwise as soon as its group says otherwise. Commands are run only where
+    /// that is allowed on this machine. Ends only when the future is dropped.
+    pub async fn run_member(&self, news: watch::Receiver<GroupNews>, allow_exec: bool) {
+        member::run(self, news, Attempts { allow_exec }).await;
     }
 
     /// Probes when there is a reason to. Ends only when the future is dropped.
@@ -86,20 +107,21 @@ impl AppHealth {
         let mut wait = FIRST_WAIT;
         loop {
             self.shared.tell();
-            let silent: Vec<&Port> = self.shared.silent().collect();
-            if silent.is_empty() {
+            let ports = self.shared.ports.load_full();
+            let asked: Vec<&Port> = silent(&ports).collect();
+            if asked.is_empty() {
                 wait = FIRST_WAIT;
                 self.shared.refused.notified().await;
                 continue;
             }
-            let probes = silent.iter().map(|port| answers(port.number));
+            let probes = asked.iter().map(|port| answers(port.number));
             let found = futures_util::future::join_all(probes).await;
-            for (port, answered) in silent.into_iter().zip(found) {
+            for (port, answered) in asked.into_iter().zip(found) {
                 if answered {
                     port.silent.store(false, Ordering::Relaxed);
                 }
             }
-            if self.shared.silent().next().is_some() {
+            if silent(&ports).next().is_some() {
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);
             }
@@ -108,28 +130,41 @@ impl AppHealth {
 }
 
 impl Shared {
-    fn find(&self, port: u16) -> Option<&Port> {
-        self.ports.iter().find(|it| it.number == port)
-    }
-
-    fn silent(&self) -> impl Iterator<Item = &Port> {
-        self.ports.iter().filter(|port| port.silent.load(Ordering::Relaxed))
+    /// Ports of before keep what is known of them.
+    fn set_ports(&self, numbers: impl IntoIterator<Item = u16>) {
+        let before = self.ports.load();
+        let is_silent = |number| {
+            let known = before.iter().find(|it| it.number == number);
+            known.is_none_or(|port| port.silent.load(Ordering::Relaxed))
+        };
+        let ports = numbers
+            .into_iter()
+            .map(|number| Port { number, silent: AtomicBool::new(is_silent(number)) });
+        self.ports.store(Arc::new(ports.collect()));
     }
 
     fn tell(&self) {
-        let silent: Vec<String> = self.silent().map(|port| port.number.to_string()).collect();
+        let ports = self.ports.load();
+        let silent: Vec<String> = silent(&ports).map(|port| port.number.to_string()).collect();
         let reason = match silent.as_slice() {
             [] => String::new(),
             [port] => format!("the application does not answer on port {port}"),
             ports => format!("the application does not answer on ports {}", ports.join(", ")),
         };
-        let next = State { ready: silent.is_empty(), reason };
+        self.set(State { ready: silent.is_empty(), reason });
+    }
+
+    fn set(&self, next: State) {
         self.state.send_if_modified(|state| {
             let changed = *state != next;
             *state = next;
             changed
         });
     }
+}
+
+fn silent(ports: &[Port]) -> impl Iterator<Item = &Port> {
+    ports.iter().filter(|port| port.silent.load(Ordering::Relaxed))
 }
 
 /// Whether a port takes connections, at either loopback address.

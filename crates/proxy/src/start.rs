@@ -43,6 +43,9 @@ use readiness::{NOT_CONNECTED, Signs};
 use register::Registration;
 use renew::Renewal;
 
+/// Why a member of a group may not be called at first.
+const UNKNOWN_GROUP: &str = "not registered yet, so what its group says is not known";
+
 /// Why a proxy did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -138,17 +141,24 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
 
     let shared = Arc::new(share(&options, &home, channel.clone(), identity, metrics));
     panel.show(shared.clone());
-    let app = shared.app.clone();
-    tasks.spawn(async move { app.run().await });
+    let (group, news) = watch::channel(Err(UNKNOWN_GROUP.to_owned()));
+    let (app, is_member) = (shared.app.clone(), workload.group.is_some());
+    let allow_exec = options.allow_exec_probes;
+    tasks.spawn(async move {
+        match is_member {
+            true => app.run_member(news, allow_exec).await,
+            false => app.run().await,
+        }
+    });
     let data_path = DataPath::start(shared.clone(), options.workers, listeners)
         .map_err(StartError::DataPath)?;
     let registered = register::workload(workload, addresses.inbound.port());
-    let registration = Registration::start(channel, registered, shared.app.watch());
+    let registration = Registration::start(channel, registered, shared.app.watch(), group);
     let signs = Signs {
         app: shared.app.watch(),
         registered: registration.confirmed(),
         mesh: shared.mesh.clone(),
-        is_service: workload.service.is_some() && !workload.ports.is_empty(),
+        is_service: is_member || workload.service.is_some() && !workload.ports.is_empty(),
     };
     tasks.spawn(signs.follow(judged));
     let drain_timeout = options.drain_timeout;
@@ -173,7 +183,7 @@ fn share(
     identity: Identity,
     metrics: Arc<Metrics>,
 ) -> Shared {
-    let WorkloadOptions { name, namespace, service_account, address, labels, ports, .. } =
+    let WorkloadOptions { name, namespace, service_account, address, labels, ports, group, .. } =
         &options.workload;
     let node = xds::node(name, namespace, service_account, &address.to_string(), labels);
     let mesh = Mesh::start(MeshOptions {
@@ -195,7 +205,10 @@ fn share(
             cluster: party.cluster.to_string(),
             party,
         },
-        app: AppHealth::new(answering.map(|port| port.number)),
+        app: match group {
+            Some(_) => AppHealth::unknown(UNKNOWN_GROUP),
+            None => AppHealth::new(answering.map(|port| port.number)),
+        },
         access_log: options.access_log,
     }
 }

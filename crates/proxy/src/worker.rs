@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 
 use crate::finish::series::SeriesCache;
 use crate::http::head::ResponseHead;
-use crate::inbound::authorize::Decisions;
 use crate::outbound::decide::Spot;
 use crate::shared::Shared;
 use crate::upstream::pool::Pool;
@@ -47,8 +46,6 @@ pub(crate) struct Worker {
     remembered: RefCell<Remembered>,
     /// Tokens that were verified for our workload.
     pub(crate) tokens: RefCell<Memory>,
-    /// What authorization policies decided.
-    pub(crate) decisions: Decisions,
     heads: RefCell<Vec<ResponseHead>>,
     dice: Cell<u64>,
     /// Copies of requests under way.
@@ -112,7 +109,6 @@ impl Worker {
         own: Arc<[SocketAddr]>,
     ) -> Rc<Worker> {
         let preface = crate::listen::tls::preface(&shared.local);
-        let decisions = Decisions::new(shared.metrics.registry());
         Rc::new(Worker {
             shared,
             index,
@@ -126,7 +122,6 @@ impl Worker {
             retry: RetryPolicy::default(),
             remembered: RefCell::default(),
             tokens: RefCell::new(Memory::new(TOKENS)),
-            decisions,
             heads: RefCell::default(),
             dice: Cell::new(rand::random()),
             copies: Rc::default(),

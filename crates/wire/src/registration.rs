@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use crate::proto::meltemi::v1::register_request::Kind as Request;
 use crate::proto::meltemi::v1::register_response::Kind as Response;
 use crate::proto::meltemi::v1::registration_client::RegistrationClient;
 use crate::proto::meltemi::v1::{
-    Drain, Drained, Health, RegisterRequest, RegisterResponse, RegisteredWorkload,
+    Drain, Drained, Group, Health, RegisterRequest, RegisterResponse, RegisteredWorkload,
 };
 use crate::retry::BackOff;
 
@@ -32,6 +32,9 @@ pub enum DrainError {
     Ended,
 }
 
+/// What the workload's group says; why that is not known, as long as it is not.
+pub type GroupNews = Result<Group, String>;
+
 /// Keeps one workload registered; dropped, it ends the stream and thereby takes the workload out at once.
 #[derive(Debug)]
 pub struct Registrar {
@@ -41,13 +44,18 @@ pub struct Registrar {
 }
 
 impl Registrar {
-    /// Starts on the current runtime: registers, and registers again after each break.
-    pub fn start(channel: Channel, workload: RegisteredWorkload) -> Registrar {
+    /// Starts on the current runtime: registers, and registers again after each break. What the workload's group says is
+    /// told to `group`.
+    pub fn start(
+        channel: Channel,
+        workload: RegisteredWorkload,
+        group: watch::Sender<GroupNews>,
+    ) -> Registrar {
         let first = Health { ready: workload.ready, reason: String::new() };
         let (health, health_news) = watch::channel(first);
         let (told, registered) = watch::channel(false);
         let (drain, drains) = mpsc::channel(1);
-        let run = Run { channel, workload, health: health_news, told, drains };
+        let run = Run { channel, workload, group, health: health_news, told, drains };
         tokio::spawn(run.run());
         Registrar { health, registered, drain }
     }
@@ -86,6 +94,7 @@ type Answer = oneshot::Sender<Result<Drained, DrainError>>;
 struct Run {
     channel: Channel,
     workload: RegisteredWorkload,
+    group: watch::Sender<GroupNews>,
     health: watch::Receiver<Health>,
     told: watch::Sender<bool>,
     drains: mpsc::Receiver<Answer>,
@@ -103,6 +112,7 @@ impl Run {
     async fn run(mut self) {
         let mut back_off = BackOff::default();
         let mut drain: Option<Answer> = None;
+        let mut refused = String::new();
         loop {
             let is_last = drain.is_some();
             let was_registered = *self.told.borrow();
@@ -126,8 +136,9 @@ impl Run {
                     reason = status.message(),
                     "the registration stream broke; trying again"
                 );
+                refused.clear();
             } else {
-                tracing::debug!(reason = status.message(), "not registered yet; trying again");
+                self.tell_refusal(&status, &mut refused);
             }
             tokio::select! {
                 () = tokio::time::sleep(back_off.next(rand::random())) => {}
@@ -137,6 +148,29 @@ impl Run {
                 },
             }
         }
+    }
+
+    /// Says why the workload is not registered: aloud when the control plane refuses it, once for each reason.
+    fn tell_refusal(&self, status: &Status, before: &mut String) {
+        let reason = status.message();
+        if !is_refusal(status) {
+            return tracing::debug!(reason, "not registered yet; trying again");
+        }
+        if before != reason {
+            tracing::warn!(
+                reason,
+                "the control plane refuses to register this workload; trying again"
+            );
+            reason.clone_into(before);
+        }
+        // A group that is known is gone on with.
+        self.group.send_if_modified(|group| {
+            let changed = group.as_ref().is_err_and(|told| told != reason);
+            if changed {
+                *group = Err(reason.into());
+            }
+            changed
+        });
     }
 
     /// One stream. `drain`: the workload is to be taken out as soon as it stands.
@@ -187,6 +221,13 @@ impl Run {
                         }
                         return Ended::Done;
                     }
+                    Ok(Some(RegisterResponse { kind: Some(Response::Group(group)) })) => {
+                        self.group.send_if_modified(|told| {
+                            let changed = told.as_ref() != Ok(&group);
+                            *told = Ok(group);
+                            changed
+                        });
+                    }
                     Ok(Some(_)) => {}
                     Ok(None) => return Ended::Broken(closed(), drain),
                     Err(status) => return Ended::Broken(status, drain),
@@ -211,6 +252,18 @@ impl Run {
             }
         }
     }
+}
+
+/// Whether the control plane has answered that it does not take the workload, rather than not answered.
+fn is_refusal(status: &Status) -> bool {
+    matches!(
+        status.code(),
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+    )
 }
 
 fn request(kind: Request) -> RegisterRequest {

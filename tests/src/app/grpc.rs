@@ -1,8 +1,9 @@
-//! A gRPC application with all four kinds of calls.
+//! A gRPC application with all four kinds of calls, and the health service.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use futures_util::{Stream, StreamExt, stream};
 use tokio::net::TcpListener;
@@ -15,6 +16,9 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::calls::calls_server::{Calls, CallsServer};
 use crate::calls::{Answer, Ask};
+use crate::health::health_check_response::ServingStatus;
+use crate::health::health_server::{Health, HealthServer};
+use crate::health::{HealthCheckRequest, HealthCheckResponse};
 
 /// The application.
 #[derive(Debug)]
@@ -22,6 +26,14 @@ pub struct GrpcApp {
     address: SocketAddr,
     task: JoinHandle<()>,
     calls: Arc<Counts>,
+    serving: Serving,
+}
+
+/// Whether the service of this name serves; others are not known.
+#[derive(Debug, Clone)]
+struct Serving {
+    service: String,
+    status: Arc<AtomicI32>,
 }
 
 #[derive(Debug)]
@@ -41,10 +53,20 @@ impl GrpcApp {
         let calls =
             Arc::new(Counts { hanging: watch::Sender::new(0), given_up: watch::Sender::new(0) });
         let service = Service { name: name.to_owned(), calls: calls.clone() };
-        let server = Server::builder().add_service(CallsServer::new(service));
-        let serving = server.serve_with_incoming(TcpListenerStream::new(listener));
-        let task = tokio::spawn(async move { serving.await.expect("the server serves") });
-        GrpcApp { address, task, calls }
+        let status = Arc::new(AtomicI32::new(ServingStatus::Serving.into()));
+        let serving = Serving { service: name.to_owned(), status };
+        let server = Server::builder()
+            .add_service(CallsServer::new(service))
+            .add_service(HealthServer::new(serving.clone()));
+        let running = server.serve_with_incoming(TcpListenerStream::new(listener));
+        let task = tokio::spawn(async move { running.await.expect("the server serves") });
+        GrpcApp { address, task, calls, serving }
+    }
+
+    /// Has the health service say of the service that is called as the instance whether it serves.
+    pub fn set_serving(&self, serves: bool) {
+        let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.serving.status.store(status.into(), Ordering::SeqCst);
     }
 
     /// Its port.
@@ -111,6 +133,20 @@ fn failure(ask: &Ask) -> Option<Status> {
     let mut status = Status::new(code, ask.text.clone());
     status.metadata_mut().insert("x-detail", "from the application".parse().expect("ASCII"));
     Some(status)
+}
+
+#[tonic::async_trait]
+impl Health for Serving {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        if request.get_ref().service != self.service {
+            return Err(Status::not_found("no such service"));
+        }
+        let status = self.status.load(Ordering::SeqCst);
+        Ok(Response::new(HealthCheckResponse { status }))
+    }
 }
 
 type Answers = Pin<Box<dyn Stream<Item = Result<Answer, Status>> + Send>>;

@@ -14,6 +14,8 @@ use crate::process::Process;
 pub struct WorkloadBuilder<'m> {
     mesh: &'m Mesh,
     service: String,
+    /// The name is a group's.
+    is_member: bool,
     namespace: String,
     ports: Vec<(u16, String)>,
     flags: Vec<String>,
@@ -24,10 +26,15 @@ impl<'m> WorkloadBuilder<'m> {
         WorkloadBuilder {
             mesh,
             service: service.to_owned(),
+            is_member: false,
             namespace: "default".to_owned(),
             ports: Vec::new(),
             flags: Vec::new(),
         }
+    }
+
+    pub(super) fn member(mesh: &'m Mesh, group: &str) -> Self {
+        WorkloadBuilder { is_member: true, ..WorkloadBuilder::new(mesh, group) }
     }
 
     /// A port of the application and its protocol; an empty one is left to detection.
@@ -54,6 +61,13 @@ impl<'m> WorkloadBuilder<'m> {
     #[must_use]
     pub fn upstream(self, target: &str, listen: u16) -> Self {
         self.flag("--upstream", &format!("{target}=127.0.0.1:{listen}"))
+    }
+
+    /// Any other flag without a value.
+    #[must_use]
+    pub fn switch(mut self, name: &str) -> Self {
+        self.flags.push(name.to_owned());
+        self
     }
 
     /// Any other flag with its value.
@@ -97,7 +111,7 @@ impl<'m> WorkloadBuilder<'m> {
 
     async fn callable(&self, word: &str, command: &[&str]) -> Sidecar {
         let sidecar = self.start(word, command).await;
-        if !self.ports.is_empty() {
+        if self.is_member || !self.ports.is_empty() {
             sidecar.is_callable(&self.mesh.api()).await;
         }
         sidecar
@@ -120,7 +134,8 @@ impl<'m> WorkloadBuilder<'m> {
 
     fn process(&self, word: &str, name: &str, command: &[&str]) -> Process {
         let mut meltemi: Command = self.mesh.meltemi();
-        meltemi.args([word, "--service", &self.service, "--namespace", &self.namespace]);
+        let belongs = if self.is_member { "--group" } else { "--service" };
+        meltemi.args([word, belongs, &self.service, "--namespace", &self.namespace]);
         for (port, protocol) in &self.ports {
             let port =
                 if protocol.is_empty() { port.to_string() } else { format!("{port}/{protocol}") };

@@ -3,7 +3,6 @@
 //! Each module holds what must be true of one subject. A test starts its own mesh in a directory of its own.
 
 mod api;
-mod authorization;
 mod bad_answers;
 mod bad_input;
 mod balance;
@@ -14,6 +13,7 @@ mod control_plane;
 mod discovery;
 mod dns;
 mod garbage;
+mod groups;
 mod grpc;
 mod headers;
 mod http1;

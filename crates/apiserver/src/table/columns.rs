@@ -34,9 +34,10 @@ static SECRET: [Column; 2] = [
 ];
 static CONFIG_MAP: [Column; 1] = [column("Data", |object| count(object, "/data"))];
 static SERVICE_ACCOUNT: [Column; 1] = [column("Secrets", |object| count(object, "/secrets"))];
-static WORKLOAD_ENTRY: [Column; 2] = [
+static WORKLOAD_ENTRY: [Column; 3] = [
     column("Address", |object| text(object, "/spec/address")),
     column("Healthy", |object| condition(object, "Healthy")),
+    column("Group", |object| text(object, "/metadata/annotations/istio.io~1autoRegistrationGroup")),
 ];
 static SERVICE_ENTRY: [Column; 3] = [
     column("Hosts", |object| list(object, "/spec/hosts")),

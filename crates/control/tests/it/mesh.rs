@@ -14,12 +14,12 @@ use meltemi_wire::certificate::create_certificate;
 use meltemi_wire::delta::client::Update;
 use meltemi_wire::delta::{DeltaClient, Handle};
 use meltemi_wire::proto::meltemi::v1::{RegisteredWorkload, WorkloadPort};
-use meltemi_wire::registration::Registrar;
+use meltemi_wire::registration::{GroupNews, Registrar};
 use meltemi_wire::transport::{Target, TlsSource, channel};
 use meltemi_wire::type_url::{ENDPOINT, SERVICE};
 use meltemi_wire::xds::node;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tonic::transport::Channel;
 
 /// How long an event may take before a test counts as failed.
@@ -169,7 +169,19 @@ impl Member {
 
     /// Registers `NAME` of the service `hello` at an address.
     pub(crate) fn register(&self, name: &str, address: &str) -> Registrar {
-        Registrar::start(self.channel(), self.workload(name, address))
+        Registrar::start(self.channel(), self.workload(name, address), ungrouped())
+    }
+
+    /// Registers `NAME` as a member of a group, of no service of its own.
+    pub(crate) fn join(&self, group: &str, name: &str) -> (Registrar, watch::Receiver<GroupNews>) {
+        let (told, news) = watch::channel(Err(String::new()));
+        let workload = RegisteredWorkload {
+            service: String::new(),
+            ports: Vec::new(),
+            group: group.into(),
+            ..self.workload(name, "127.0.0.1")
+        };
+        (Registrar::start(self.channel(), workload, told), news)
     }
 
     pub(crate) fn workload(&self, name: &str, address: &str) -> RegisteredWorkload {
@@ -190,6 +202,11 @@ impl Member {
     pub(crate) fn subscribe(&self, name: &str) -> Subscriber {
         Subscriber::start(self.channel(), name)
     }
+}
+
+/// For workloads of no group: nobody listens.
+fn ungrouped() -> watch::Sender<GroupNews> {
+    watch::Sender::new(Err(String::new()))
 }
 
 /// A client of the delta stream that subscribed to the service `hello`.

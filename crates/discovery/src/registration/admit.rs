@@ -29,7 +29,7 @@ pub(super) fn admit(workload: &RegisteredWorkload, caller: &SpiffeId) -> Result<
 }
 
 fn fault(workload: &RegisteredWorkload) -> Option<String> {
-    let RegisteredWorkload { name, service, address, ports, labels, .. } = workload;
+    let RegisteredWorkload { name, service, group, address, ports, labels, .. } = workload;
     if !is_dns_subdomain(name) {
         return Some(format!(
             "`{name}` is not a workload's name: lower-case letters, digits, `-` and `.`"
@@ -38,6 +38,11 @@ fn fault(workload: &RegisteredWorkload) -> Option<String> {
     if !service.is_empty() && !is_dns_label(service) {
         return Some(format!(
             "`{service}` is not a service's name: lower-case letters, digits and `-`, at most 63"
+        ));
+    }
+    if !group.is_empty() && !is_dns_subdomain(group) {
+        return Some(format!(
+            "`{group}` is not a group's name: lower-case letters, digits and `-`"
         ));
     }
     match address.parse::<IpAddr>() {
@@ -99,13 +104,14 @@ mod tests {
     fn a_workload_registers_as_itself_and_well_formed_or_not_at_all() {
         type Change = fn(&mut RegisteredWorkload);
         let caller = "spiffe://cluster.local/ns/shop/sa/hello".parse().unwrap();
-        let cases: [(Change, Code, &str); 10] = [
+        let cases: [(Change, Code, &str); 11] = [
             (|_| {}, Code::Ok, ""),
             (|w| w.service.clear(), Code::Ok, ""),
             (|w| w.namespace = "other".into(), Code::PermissionDenied, "`other`"),
             (|w| w.service_account = "root".into(), Code::PermissionDenied, "`root`"),
             (|w| w.name = "a/b".into(), Code::InvalidArgument, "`a/b`"),
             (|w| w.service = "a.b".into(), Code::InvalidArgument, "`a.b`"),
+            (|w| w.group = "A/b".into(), Code::InvalidArgument, "`A/b`"),
             (|w| w.address = "0.0.0.0".into(), Code::InvalidArgument, "0.0.0.0"),
             (|w| w.inbound_port = 70_000, Code::InvalidArgument, "70000"),
             (|w| w.ports[0].protocol = "htpp".into(), Code::InvalidArgument, "htpp"),

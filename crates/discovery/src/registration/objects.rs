@@ -6,6 +6,8 @@ use meltemi_names::Protocol;
 use meltemi_wire::proto::meltemi::v1::{Health, RegisteredWorkload, WorkloadPort};
 use serde_json::{Map, Value, json};
 
+use super::group::Group;
+
 /// Marks entries that live as long as their proxy's stream.
 pub(super) const REGISTERED_BY: &str = "meltemi.io/registered-by";
 /// The mark's value.
@@ -22,26 +24,29 @@ const REGISTERED_SPEC: &str = "meltemi.io/registered-spec";
 const MAIN: &str = "main";
 /// The condition that says whether a workload may be called.
 const HEALTHY: &str = "Healthy";
+/// The group that a workload is a member of (Istio's annotation).
+const OF_GROUP: &str = "istio.io/autoRegistrationGroup";
 
-/// The entry of a workload. Of the entry before it keeps identity and age.
+/// The entry of a workload, with what its group says. Of the entry before it keeps identity and age.
 pub(super) fn workload_entry(
     workload: &RegisteredWorkload,
+    group: Option<&Group>,
     health: &Health,
     before: Option<&Value>,
     now: &str,
 ) -> Value {
+    let filled = group.map(|group| group.fill(workload));
+    let workload = filled.as_ref().unwrap_or(workload);
     let mut labels: BTreeMap<&str, &str> =
         workload.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     if !workload.service.is_empty() {
         labels.entry("app").or_insert(&workload.service);
     }
     labels.insert("security.istio.io/tlsMode", "istio");
-    let ports: BTreeMap<String, u32> = workload
-        .ports
-        .iter()
-        .enumerate()
-        .map(|(at, port)| (port_name(at, port), port.number))
-        .collect();
+    let ports = match group {
+        Some(group) => group.ports(workload),
+        None => own_ports(workload),
+    };
     let mut spec = json!({
         "address": workload.address,
         "ports": ports,
@@ -57,8 +62,7 @@ pub(super) fn workload_entry(
     let generation = before.and_then(|before| before["metadata"]["generation"].as_u64());
     let mut metadata = metadata(&workload.name, &workload.namespace, before, now);
     metadata["labels"] = json!(labels);
-    metadata["annotations"] =
-        json!({INBOUND_PORT: workload.inbound_port.to_string(), REGISTERED_BY: PROXY});
+    metadata["annotations"] = annotations(workload, group);
     metadata["generation"] = match generation {
         Some(generation) => json!(generation + u64::from(!is_same_spec)),
         None => json!(1),
@@ -70,6 +74,22 @@ pub(super) fn workload_entry(
         "spec": spec,
         "status": {"conditions": [condition(health, before, now)]},
     })
+}
+
+fn own_ports(workload: &RegisteredWorkload) -> BTreeMap<String, u32> {
+    let ports = workload.ports.iter().enumerate();
+    ports.map(|(at, port)| (port_name(at, port), port.number)).collect()
+}
+
+/// The annotations of an entry; ours go before the group's.
+fn annotations(workload: &RegisteredWorkload, group: Option<&Group>) -> Value {
+    let mut annotations = group.map(|group| group.annotations().clone()).unwrap_or_default();
+    if let Some(group) = group {
+        annotations.insert(OF_GROUP.into(), group.name.clone());
+    }
+    annotations.insert(INBOUND_PORT.into(), workload.inbound_port.to_string());
+    annotations.insert(REGISTERED_BY.into(), PROXY.into());
+    json!(annotations)
 }
 
 /// Whether an entry was written by a registration.
@@ -260,18 +280,38 @@ mod tests {
     #[test]
     fn an_entry_written_again_changes_only_where_the_workload_did() {
         let health = |ready| Health { ready, reason: String::new() };
-        let first = workload_entry(&workload(&[(8001, "")]), &health(false), None, "then");
+        let first = workload_entry(&workload(&[(8001, "")]), None, &health(false), None, "then");
         assert_eq!(first["spec"]["ports"], json!({"main": 8001}));
         assert_eq!(first["spec"]["labels"]["app"], "hello");
         assert!(is_registered(&first));
         assert_eq!(
-            workload_entry(&workload(&[(8001, "")]), &health(false), Some(&first), "now"),
+            workload_entry(&workload(&[(8001, "")]), None, &health(false), Some(&first), "now"),
             first
         );
-        let ready = workload_entry(&workload(&[(8001, "")]), &health(true), Some(&first), "now");
+        let ready =
+            workload_entry(&workload(&[(8001, "")]), None, &health(true), Some(&first), "now");
         assert_eq!(ready["status"]["conditions"][0]["lastTransitionTime"], "now");
         assert_eq!(ready["metadata"]["generation"], 1);
-        let moved = workload_entry(&workload(&[(8002, "")]), &health(true), Some(&ready), "now");
+        let moved =
+            workload_entry(&workload(&[(8002, "")]), None, &health(true), Some(&ready), "now");
         assert_eq!(moved["metadata"]["generation"], 2);
+    }
+
+    #[test]
+    fn a_members_entry_names_its_group_and_keeps_our_annotations() {
+        let group = json!({"spec": {
+            "metadata": {"annotations": {"note": "x", INBOUND_PORT: "1", OF_GROUP: "other"}},
+            "template": {"ports": {"http": 8080}, "labels": {"app": "web"}},
+        }});
+        let group = Group::read("web", 1, group).unwrap();
+        let member =
+            RegisteredWorkload { service: String::new(), inbound_port: 15006, ..workload(&[]) };
+        let entry = workload_entry(&member, Some(&group), &Health::default(), None, "now");
+        let expected =
+            json!({"note": "x", INBOUND_PORT: "15006", OF_GROUP: "web", REGISTERED_BY: PROXY});
+        assert_eq!(entry["metadata"]["annotations"], expected);
+        assert_eq!(entry["spec"]["ports"], json!({"http": 8080}));
+        assert_eq!(entry["spec"]["labels"]["app"], "web");
+        assert_eq!(entry["metadata"]["labels"], entry["spec"]["labels"]);
     }
 }

@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use super::board::{self, Board};
+use super::group::Group;
 use super::{objects, timestamp};
 
 /// How long entries of before a restart wait for their proxies.
@@ -31,6 +33,18 @@ pub(super) enum RegistryError {
     /// The name is another's.
     #[error("the name {0} is taken by {1}; choose another with --name")]
     Taken(String, &'static str),
+    /// There is no such group.
+    #[error(
+        "there is no WorkloadGroup `{name}` in namespace `{namespace}`: apply it (`meltemi apply -f FILE`), or start with \
+         the --group and --namespace of one that is there (`meltemi get workloadgroups -n {namespace}`)"
+    )]
+    NoGroup { namespace: String, name: String },
+    /// The group cannot be read.
+    #[error("WorkloadGroup {0} cannot be used: {1}")]
+    BadGroup(String, String),
+    /// The group is not for this workload.
+    #[error("{0}")]
+    NoMember(String),
     /// This stream's registration was taken over by a newer one.
     #[error("a newer stream has registered this workload")]
     Replaced,
@@ -42,6 +56,7 @@ pub(super) enum RegistryError {
 /// Keeps workloads in the store for as long as their streams stand.
 pub struct Registry {
     store: Arc<dyn Store>,
+    pub(super) board: Board,
     leases: Mutex<HashMap<Key, Lease>>,
     next: AtomicU64,
     /// Set when the control plane stops: the ends of streams mean nothing then.
@@ -62,7 +77,11 @@ struct Lease {
 pub(super) struct Claim {
     pub(super) key: Key,
     id: u64,
+    /// As its sidecar has told of it.
     pub(super) workload: RegisteredWorkload,
+    /// The group that it is a member of.
+    pub(super) group: Option<Arc<Group>>,
+    health: Health,
     /// Ends when a newer stream has taken the name over.
     pub(super) replaced: oneshot::Receiver<()>,
 }
@@ -72,6 +91,7 @@ impl Registry {
     pub fn new(store: Arc<dyn Store>) -> Arc<Self> {
         Arc::new(Registry {
             store,
+            board: Board::new(),
             leases: Mutex::default(),
             next: AtomicU64::new(0),
             closing: AtomicBool::new(false),
@@ -83,6 +103,11 @@ impl Registry {
     /// To be called when the control plane stops: entries stay, so that nothing changes for callers until it is back.
     pub fn close(&self) {
         self.closing.store(true, Ordering::Release);
+    }
+
+    /// Follows the workload groups, for ever, so that their changes reach members.
+    pub async fn follow_groups(&self) {
+        self.board.run(&*self.store).await;
     }
 
     /// To be run once after a start: entries that registrations of before have left go away after [`GRACE`], unless their
@@ -119,27 +144,70 @@ impl Registry {
         let _turn = self.turn(&key).await;
         let health = Health { ready: workload.ready, reason: String::new() };
         self.check_owner(&key, &workload).await?;
+        let group = self.group(&workload).await?;
         self.ensure_namespace(&workload.namespace).await?;
         self.ensure_service(&workload).await?;
-        self.write_entry(&key, &workload, &health).await?;
+        self.write_entry(&key, &workload, group.as_deref(), &health).await?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, replaced) = oneshot::channel();
         let service_account = workload.service_account.clone();
         self.leases.lock().insert(key.clone(), Lease { id, service_account, _replaced: sender });
-        Ok(Claim { key, id, workload, replaced })
+        Ok(Claim { key, id, workload, group, health, replaced })
     }
 
     /// Notes whether a workload may be called.
     pub(super) async fn set_health(
         &self,
-        claim: &Claim,
-        health: &Health,
+        claim: &mut Claim,
+        health: Health,
     ) -> Result<(), RegistryError> {
+        claim.health = health;
+        self.rewrite(claim).await
+    }
+
+    /// Has a change of its group reach a member.
+    pub(super) async fn set_group(
+        &self,
+        claim: &mut Claim,
+        group: Arc<Group>,
+    ) -> Result<(), RegistryError> {
+        if let Some(objection) = group.objection(&claim.workload) {
+            return Err(RegistryError::NoMember(objection));
+        }
+        claim.group = Some(group);
+        self.rewrite(claim).await
+    }
+
+    async fn rewrite(&self, claim: &Claim) -> Result<(), RegistryError> {
         let _turn = self.turn(&claim.key).await;
         if !self.holds(claim) {
             return Err(RegistryError::Replaced);
         }
-        Ok(self.write_entry(&claim.key, &claim.workload, health).await?)
+        let Claim { key, workload, group, health, .. } = claim;
+        Ok(self.write_entry(key, workload, group.as_deref(), health).await?)
+    }
+
+    /// The group that a workload names, which must be there and take it.
+    async fn group(
+        &self,
+        workload: &RegisteredWorkload,
+    ) -> Result<Option<Arc<Group>>, RegistryError> {
+        let RegisteredWorkload { namespace, group: name, .. } = workload;
+        if name.is_empty() {
+            return Ok(None);
+        }
+        let Some(entry) = self.store.get(&board::key(namespace, name)).await? else {
+            return Err(RegistryError::NoGroup {
+                namespace: namespace.clone(),
+                name: name.clone(),
+            });
+        };
+        let group = board::read(&entry)
+            .map_err(|reason| RegistryError::BadGroup(format!("{namespace}/{name}"), reason))?;
+        match group.objection(workload) {
+            Some(objection) => Err(RegistryError::NoMember(objection)),
+            None => Ok(Some(group)),
+        }
     }
 
     /// Takes a workload out, unless a newer stream has it. Answers with the store's version without it; `None` if there
@@ -223,10 +291,11 @@ impl Registry {
         &self,
         key: &Key,
         workload: &RegisteredWorkload,
+        group: Option<&Group>,
         health: &Health,
     ) -> Result<(), StoreError> {
         self.update(key, |before| {
-            let entry = objects::workload_entry(workload, health, before, &now());
+            let entry = objects::workload_entry(workload, group, health, before, &now());
             (before != Some(&entry)).then_some(entry)
         })
         .await

@@ -9,6 +9,8 @@ use crate::sidecar;
 const EXAMPLE: &str = "\
 Example:
   meltemi proxy --service hello --port 8001 --name hello-1
+  # what the WorkloadGroup `hello` says of its members: labels, ports, place, and how they are probed
+  meltemi proxy --group hello --name hello-1
   # where systemd or a container runtime starts the application: on another machine than the control plane's
   meltemi proxy --service hello --port 8001 --name hello-1 --address 10.0.0.7 \\
     --control https://mesh.example.com:15012 --token-file hello.token --trust-bundle mesh.pem";

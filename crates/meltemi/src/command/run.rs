@@ -19,6 +19,8 @@ Example:
   meltemi run -- curl http://hello/
   # the same without a proxy setting
   meltemi run --upstream hello:8001=127.0.0.1:19001 -- curl http://127.0.0.1:19001/
+  # as a member of a WorkloadGroup, which gives labels, ports and a probe
+  meltemi run --group hello -- python3 -m http.server 8001
   # as a member of a mesh on other machines, with the files that `meltemi token create` makes there
   meltemi run --control https://HOST:15012 --token-file hello.token --trust-bundle mesh.pem --address THIS-MACHINE \\
     --service hello --port 8001 -- python3 -m http.server 8001
@@ -47,7 +49,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let Args { sidecar, termination_grace, command } = args;
     let mut signals = Signals::listen()?;
     let (options, teller) = sidecar.read(&program(&command))?;
-    let group = Group::of(options.workload.service.is_some());
+    let group = Group::of(options.workload.service.is_some() || options.workload.group.is_some());
     let running = tokio::select! {
         started = sidecar::start(options) => started?,
         number = signals.stop() => return Err(Failure::Code(128 + number)),

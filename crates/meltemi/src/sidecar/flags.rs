@@ -100,7 +100,9 @@ pub(super) fn workload(
             "--service `{service}` is no name of a service: lower-case letters, digits and `-`, at most 63"
         )));
     }
+    let group = &workload.group.clone().unwrap_or_default();
     for (flag, value, is_name) in [
+        ("--group", group, group.is_empty() || is_dns_subdomain(group)),
         ("--namespace", &workload.namespace, is_dns_label(&workload.namespace)),
         (
             "--service-account",
@@ -130,7 +132,8 @@ pub(super) fn workload(
         workload.labels.insert("version".into(), version);
     }
     if workload.name.is_empty() {
-        workload.name = fresh_name(workload.service.as_deref().unwrap_or(program));
+        let stem = workload.service.as_deref().or(workload.group.as_deref()).unwrap_or(program);
+        workload.name = fresh_name(stem);
     }
     Ok(workload)
 }

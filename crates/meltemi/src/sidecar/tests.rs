@@ -44,7 +44,11 @@ fn what_is_given_is_taken_as_it_is() {
     let labels: Vec<_> = options.workload.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
     assert_eq!(labels, ["tier=front", "version=v2"]);
     assert_eq!(options.upstreams[0].host, "hello");
-    let options = read(&["--inbound", "10.0.0.8:15006"]).unwrap();
+    let options = read(&["--group", "web", "--port", "80"]).unwrap();
+    assert!(options.workload.name.starts_with("web-"), "{}", options.workload.name);
+    assert!(options.workload.address_is_default && !options.allow_exec_probes);
+    let options = read(&["--inbound", "10.0.0.8:15006", "--allow-exec-probes"]).unwrap();
+    assert!(!options.workload.address_is_default && options.allow_exec_probes);
     assert_eq!(options.workload.address.to_string(), "10.0.0.8");
     assert!(options.workload.name.starts_with("curl-"));
 }
@@ -56,6 +60,7 @@ fn wrong_usage_says_what_to_write() {
         ("--service a --port 0", "1 to 65535"),
         ("--service a --port 1 --port 1/http", "--port 1 is given twice"),
         ("--service A_b", "lower-case"),
+        ("--group A/b", "--group"),
         ("--name a/b", "--name"),
         ("-n A", "--namespace"),
         ("--service-account A", "--service-account"),

@@ -10,7 +10,6 @@ use crate::service::{Resolution, Rules, Service};
 use crate::viewer::Viewer;
 
 mod addresses;
-mod attached;
 mod authentications;
 mod delegates;
 mod rules;
@@ -290,7 +289,6 @@ fn any_change() -> impl Strategy<Value = Change> {
             .prop_map(|(namespace, name)| Change::Remove(workload_object(namespace, name))),
         name().prop_map(|name| Change::Remove(Object::new(ObjectKind::ServiceEntry, "n", name))),
         rules::any_change(),
-        attached::any_change(),
     ]
 }
 

@@ -57,8 +57,6 @@ pub(super) enum Act {
     Forward { targets: Box<[TargetRules]>, rewrite: Option<PathRewriter> },
     Redirect(Redirector),
     Answer,
-    Itself,
-    Nowhere,
 }
 
 /// What is done to requests for one destination.
@@ -71,8 +69,6 @@ pub(super) struct TargetRules {
     pub(super) request: Box<[HeaderEdit]>,
     pub(super) response: Box<[HeaderEdit]>,
     pub(super) authority: Option<Box<str>>,
-    /// As in the rule.
-    pub(super) unusable: Option<Box<str>>,
 }
 
 impl HttpTable {
@@ -215,8 +211,6 @@ impl<'r> Compiler<'r> {
                 200..=599 => Act::Answer,
                 status => return Err(Flaw::new("directResponse.status", Problem::Status(status))),
             },
-            Action::Itself => Act::Itself,
-            Action::Nowhere => Act::Nowhere,
         };
         let retry = match &rule.retries {
             Some(retries) => RetryPolicy::from_rule(retries)
@@ -285,7 +279,6 @@ fn target(
         request: headers::edits(&all.request, &own.request, is_single),
         response: headers::edits(&all.response, &own.response, is_single),
         authority: authority.map(Box::from),
-        unusable: destination.unusable.as_deref().map(Box::from),
     }
 }
 

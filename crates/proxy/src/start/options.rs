@@ -31,6 +31,8 @@ pub struct ProxyOptions {
     pub workers: usize,
     /// The layout of access log lines; `None` writes none.
     pub access_log: Option<LogFormat>,
+    /// Whether commands that the probe of a group names may be run on this machine.
+    pub allow_exec_probes: bool,
     /// How long callers have to let go of the workload, and then how long requests have to finish.
     pub drain_timeout: Duration,
 }
@@ -42,12 +44,16 @@ pub struct WorkloadOptions {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// The service that it belongs to; `None` for one that only calls others.
+    /// The service that it belongs to; `None` for one that only calls others, or is chosen by its group's labels.
     pub service: Option<String>,
+    /// The `WorkloadGroup` of its namespace that it is a member of.
+    pub group: Option<String>,
     /// The service account that its identity is of.
     pub service_account: String,
     /// The address at which peers reach the proxy.
     pub address: IpAddr,
+    /// Nobody has named the address: the one of its group goes before it.
+    pub address_is_default: bool,
     /// The application's ports.
     pub ports: Vec<AppPort>,
     /// Its labels; `version` among them where one was given.

@@ -65,6 +65,8 @@ mod tests {
                 name: "curl-1".into(),
                 namespace: "default".into(),
                 service: service.map(Into::into),
+                group: None,
+                address_is_default: false,
                 service_account: "default".into(),
                 address: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 ports: Vec::new(),

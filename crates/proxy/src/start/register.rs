@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meltemi_names::Protocol;
 use meltemi_wire::proto::meltemi::v1::{Drained, RegisteredWorkload, WorkloadPort};
-use meltemi_wire::registration::{DrainError, Registrar};
+use meltemi_wire::registration::{DrainError, GroupNews, Registrar};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -27,12 +27,14 @@ impl Registration {
         channel: Channel,
         workload: RegisteredWorkload,
         app: watch::Receiver<State>,
+        group: watch::Sender<GroupNews>,
     ) -> Self {
         let ready = app.borrow().ready;
         let first = RegisteredWorkload { ready, ..workload.clone() };
-        let registrar = Arc::new(Mutex::new(Registrar::start(channel.clone(), first)));
+        let start = move |workload| Registrar::start(channel.clone(), workload, group.clone());
+        let registrar = Arc::new(Mutex::new(start(first)));
         let (told, confirmed) = watch::channel(false);
-        let keeping = tokio::spawn(keep(registrar.clone(), channel, workload, ready, app, told));
+        let keeping = tokio::spawn(keep(registrar.clone(), start, workload, ready, app, told));
         Registration { registrar, confirmed, keeping }
     }
 
@@ -68,7 +70,7 @@ impl Drop for Registration {
 /// confirmed: from that confirmation on the registry is known to hold the workload as ready.
 async fn keep(
     registrar: Arc<Mutex<Registrar>>,
-    channel: Channel,
+    start: impl Fn(RegisteredWorkload) -> Registrar,
     workload: RegisteredWorkload,
     mut was_ready: bool,
     mut app: watch::Receiver<State>,
@@ -85,7 +87,7 @@ async fn keep(
                 if ready && !was_ready {
                     was_ready = true;
                     let workload = RegisteredWorkload { ready, ..workload.clone() };
-                    let next = Registrar::start(channel.clone(), workload);
+                    let next = start(workload);
                     registered = next.registered();
                     *registrar.lock() = next;
                 } else {
@@ -121,7 +123,9 @@ pub(super) fn workload(options: &WorkloadOptions, inbound_port: u16) -> Register
         namespace: options.namespace.clone(),
         service_account: options.service_account.clone(),
         name: options.name.clone(),
+        group: options.group.clone().unwrap_or_default(),
         address: options.address.to_string(),
+        address_is_default: options.address_is_default,
         inbound_port: inbound_port.into(),
         ports: ports.collect(),
         labels: options.labels.clone().into_iter().collect(),
