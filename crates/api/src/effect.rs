@@ -35,9 +35,23 @@ const SIDECAR: &[Field] = &[
     "spec.outboundTrafficPolicy.egressProxy",
 ];
 
-/// There are no gateways and waypoints yet, and nothing reads single words of claims.
-const REQUEST_AUTHENTICATION: &[Field] =
-    &["spec.targetRef", "spec.targetRefs", "spec.jwtRules[].spaceDelimitedClaims"];
+/// There are no gateways and waypoints yet.
+const REQUEST_AUTHENTICATION: &[Field] = &["spec.targetRef", "spec.targetRefs"];
+
+/// Routes of the Gateway API are for calls within the mesh: there are no gateways.
+const ROUTE: &[Field] = &[
+    "spec.hostnames",
+    "spec.parentRefs[].sectionName",
+    "spec.rules[].sessionPersistence",
+    "spec.useDefaultGateways",
+];
+
+/// Requests that such a filter is for get an error, since they must not pass without it.
+const FILTERS: &[Field] = &["externalAuth", "extensionRef"];
+
+/// A backend's filters can change headers and nothing else; those who would be called get no requests.
+const BACKEND_FILTERS: &[Field] =
+    &["cors", "externalAuth", "extensionRef", "requestMirror", "requestRedirect", "urlRewrite"];
 
 /// Fields that have no effect either, and need none: names for people, and what follows from other fields. Nobody is
 /// warned of them.
@@ -45,6 +59,8 @@ const HARMLESS: &[(Kind, Field)] = &[
     (Kind::VirtualService, "spec.http[].name"),
     (Kind::VirtualService, "spec.http[].match[].name"),
     (Kind::ServiceEntry, "spec.location"),
+    (Kind::HttpRoute, "spec.rules[].name"),
+    (Kind::GrpcRoute, "spec.rules[].name"),
 ];
 
 /// Whether a field of a kind has an effect; a field is written as in `docs/compatibility.md`.
@@ -64,13 +80,23 @@ fn without_effect(kind: Kind) -> impl Iterator<Item = String> {
         Kind::VirtualService => VIRTUAL_SERVICE,
         Kind::Sidecar => SIDECAR,
         Kind::RequestAuthentication => REQUEST_AUTHENTICATION,
+        Kind::HttpRoute | Kind::GrpcRoute => ROUTE,
         _ => &[],
     };
     let policies = if kind == Kind::DestinationRule { POLICIES } else { &[] };
     let of_policies = policies
         .iter()
         .flat_map(|at| TRAFFIC_POLICY.iter().map(move |field| format!("{at}.{field}")));
-    own.iter().map(|field| (*field).to_owned()).chain(of_policies)
+    let filters = match kind {
+        Kind::HttpRoute | Kind::GrpcRoute => {
+            &[("filters", FILTERS), ("backendRefs[].filters", BACKEND_FILTERS)][..]
+        }
+        _ => &[],
+    };
+    let of_filters = filters.iter().flat_map(|(at, fields)| {
+        fields.iter().map(move |field| format!("spec.rules[].{at}[].{field}"))
+    });
+    own.iter().map(|field| (*field).to_owned()).chain(of_policies).chain(of_filters)
 }
 
 /// The fields of an object that are there and have no effect.
@@ -79,7 +105,26 @@ pub fn fields_without_effect(kind: Kind, object: &Value) -> Vec<Path> {
     for field in without_effect(kind) {
         find(object, &field, Path::root(), &mut found);
     }
+    if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
+        find_parents(object, &mut found);
+    }
     found
+}
+
+/// What a route is attached to and is neither a service nor a service entry.
+fn find_parents(object: &Value, found: &mut Vec<Path>) {
+    let parents = object.pointer("/spec/parentRefs").and_then(Value::as_array);
+    for (index, parent) in parents.into_iter().flatten().enumerate() {
+        let text = |field: &str| parent[field].as_str();
+        let is_of_the_mesh = match text("group") {
+            Some("") => text("kind") == Some("Service"),
+            Some("networking.istio.io") => text("kind") == Some("ServiceEntry"),
+            _ => false,
+        };
+        if !is_of_the_mesh {
+            found.push(Path::of("spec").field("parentRefs").item(index));
+        }
+    }
 }
 
 /// Follows a field through an object, every item of lists.
@@ -133,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn parents_that_are_not_of_the_mesh_are_found() {
+        let route = json!({"spec": {"hostnames": ["a.com"], "parentRefs": [
+            {"group": "", "kind": "Service", "name": "a"},
+            {"name": "edge"},
+            {"kind": "Service", "name": "a"},
+            {"group": "networking.istio.io", "kind": "ServiceEntry", "name": "a"},
+        ]}});
+        let expected = ["spec.hostnames", "spec.parentRefs[1]", "spec.parentRefs[2]"];
+        assert_eq!(found(Kind::HttpRoute, &route), expected);
+        assert_eq!(found(Kind::GrpcRoute, &route), expected);
+    }
+
+    #[test]
     fn a_part_stands_for_all_below_it() {
         for (kind, field, expected) in [
             (Kind::VirtualService, "spec.http[].timeout", true),
@@ -144,6 +202,8 @@ mod tests {
             (Kind::Sidecar, "spec.ingress[].port.number", false),
             (Kind::Sidecar, "spec.egress[].hosts[]", true),
             (Kind::ProxyConfig, "spec.concurrency", false),
+            (Kind::HttpRoute, "spec.rules[].filters[].cors.maxAge", true),
+            (Kind::HttpRoute, "spec.rules[].backendRefs[].filters[].cors.maxAge", false),
         ] {
             assert_eq!(has_effect(kind, field), expected, "{kind} {field}");
         }

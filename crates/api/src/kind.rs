@@ -88,19 +88,19 @@ impl Kind {
             | Kind::WorkloadEntry
             | Kind::WorkloadGroup
             | Kind::Sidecar
-            | Kind::RequestAuthentication => true,
+            | Kind::RequestAuthentication
+            | Kind::AuthorizationPolicy
+            | Kind::ReferenceGrant
+            | Kind::HttpRoute
+            | Kind::GrpcRoute => true,
             Kind::Gateway
             | Kind::ProxyConfig
             | Kind::EnvoyFilter
             | Kind::GatewayClass
-            | Kind::ReferenceGrant
             | Kind::KubernetesGateway
-            | Kind::HttpRoute
-            | Kind::GrpcRoute
             | Kind::TcpRoute
             | Kind::TlsRoute
             | Kind::PeerAuthentication
-            | Kind::AuthorizationPolicy
             | Kind::Telemetry
             | Kind::WasmPlugin => false,
         }

@@ -22,6 +22,7 @@ pub mod references;
 pub mod refuse;
 mod resource;
 pub mod schema;
+mod subset;
 pub mod values;
 pub mod yaml;
 
@@ -32,3 +33,4 @@ pub use parse::{Accepted, Options, Parsed, Source, parse};
 pub use references::{Reference, Target, dangling, references};
 pub use resource::Resource;
 pub use schema::schema;
+pub use subset::{ENDPOINT_SUBSET, SMALLEST_ENDPOINT_SUBSET, endpoint_subset};

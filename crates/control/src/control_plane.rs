@@ -75,7 +75,10 @@ impl Parts {
         let (store, released) = store::open(&options.store, state_dir).await?;
         ensure_namespaces(&*store).await?;
         let publisher = Arc::new(Publisher::default());
-        let settings = Settings::new(options.trust_domain.clone(), &options.domain_suffix);
+        let settings = Settings {
+            path_normalization: options.path_normalization,
+            ..Settings::new(options.trust_domain.clone(), &options.domain_suffix)
+        };
         let (key_sets, news) = KeySets::open(options, state_dir.path());
         let mut follower = Follower::new(store.clone(), publisher.clone(), settings, news);
         // Before the first proxy is answered: after a restart nobody may miss what was there before.
@@ -220,6 +223,7 @@ impl ControlPlane {
             publisher: publisher.clone(),
             authority: services.authority.clone(),
             identity: identity.clone(),
+            keys: key_sets.figures(),
             ready: self.ready.subscribe(),
         };
         self.keep("the way from the store to the proxies", follower.run(version));

@@ -11,6 +11,7 @@ mod kept;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use meltemi_model::{FetchedKeys, KeySource};
@@ -33,6 +34,17 @@ const BACKLOG: usize = 64;
 type Sources = BTreeMap<KeySource, Duration>;
 type Fetched = (KeySource, Result<String, FetchError>);
 
+/// What is told of it in metrics.
+#[derive(Debug, Default)]
+pub(crate) struct KeyFigures {
+    /// Fetches that brought a key set.
+    pub(crate) fetched: AtomicU64,
+    /// Fetches that failed.
+    pub(crate) failed: AtomicU64,
+    /// Sources that rules want and that have never been fetched.
+    pub(crate) missing: AtomicU64,
+}
+
 /// The follower's end: what it wants, and what has come.
 #[derive(Debug)]
 pub(crate) struct KeyNews {
@@ -51,6 +63,7 @@ pub(crate) struct KeySets {
     refresh: Duration,
     file: PathBuf,
     known: BTreeMap<KeySource, Arc<str>>,
+    figures: Arc<KeyFigures>,
 }
 
 /// The tasks that fetch, one a source.
@@ -81,8 +94,14 @@ impl KeySets {
             refresh: options.jwks_refresh,
             file,
             known,
+            figures: Arc::default(),
         };
         (key_sets, KeyNews { wanted, found: of_found, kept })
+    }
+
+    /// What it counts.
+    pub(crate) fn figures(&self) -> Arc<KeyFigures> {
+        self.figures.clone()
     }
 
     /// Fetches what is wanted, until nobody wants anything any more.
@@ -92,6 +111,7 @@ impl KeySets {
         loop {
             self.follow(&mut tasks).await;
             let next = loop {
+                self.count_missing();
                 tokio::select! {
                     changed = self.wanted.changed() => break changed,
                     Some((source, result)) = results.recv() => self.take_in(source, result).await,
@@ -132,10 +152,18 @@ impl KeySets {
         }
     }
 
+    fn count_missing(&self) {
+        let wanted = self.wanted.borrow();
+        let missing = wanted.keys().filter(|source| !self.known.contains_key(source)).count();
+        self.figures.missing.store(missing as u64, Relaxed);
+    }
+
     async fn take_in(&mut self, source: KeySource, result: Result<String, FetchError>) {
         if !self.wanted.borrow().contains_key(&source) {
             return;
         }
+        let counter = if result.is_ok() { &self.figures.fetched } else { &self.figures.failed };
+        counter.fetch_add(1, Relaxed);
         let known = self.known.get(&source);
         match result {
             Ok(keys) if known.is_some_and(|known| **known == *keys) => {}

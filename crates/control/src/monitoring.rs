@@ -17,12 +17,15 @@ use meltemi_telemetry::{Counter, Format, Gauge};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::key_sets::KeyFigures;
+
 /// What is looked at for each scrape.
 pub(crate) struct Sources {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) publisher: Arc<Publisher>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) identity: Identity,
+    pub(crate) keys: Arc<KeyFigures>,
     /// True while the control plane serves.
     pub(crate) ready: watch::Receiver<bool>,
 }
@@ -43,7 +46,7 @@ type Read = fn(&Sources) -> u64;
 /// Name, help and source.
 type Described = (&'static str, &'static str, Read);
 
-const COUNTERS: [Described; 5] = [
+const COUNTERS: [Described; 7] = [
     ("meltemi_discovery_pushes_total", "Responses sent because something changed.", |it| {
         load(&it.metrics.pushes)
     }),
@@ -59,9 +62,15 @@ const COUNTERS: [Described; 5] = [
     ("meltemi_certificates_refused_total", "Certificate requests refused.", |it| {
         load(&it.metrics.certificates_refused)
     }),
+    ("meltemi_key_fetches_total", "Key sets for tokens that were fetched.", |it| {
+        load(&it.keys.fetched)
+    }),
+    ("meltemi_key_fetch_failures_total", "Key sets for tokens that could not be fetched.", |it| {
+        load(&it.keys.failed)
+    }),
 ];
 
-const GAUGES: [Described; 7] = [
+const GAUGES: [Described; 8] = [
     ("meltemi_discovery_sessions", "Discovery streams that stand.", |it| {
         load(&it.metrics.sessions)
     }),
@@ -77,6 +86,11 @@ const GAUGES: [Described; 7] = [
     ("meltemi_rejected_resources", "Resources that are set aside.", |it| {
         it.publisher.snapshot().rejected().len() as u64
     }),
+    (
+        "meltemi_key_sets_missing",
+        "Sources of keys that have never been fetched: all tokens of their issuers are refused.",
+        |it| load(&it.keys.missing),
+    ),
     ("meltemi_ca_expiry_timestamp_seconds", "Until when the CA can sign.", |it| {
         seconds(it.authority.not_after())
     }),

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, TrustDomain, ports};
+use meltemi_policy::path::Normalization;
 
 use crate::key_sets::JwksAllow;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub api_names: Vec<String>,
     /// Where changes and uses of tokens are told.
     pub audit_log: AuditChoice,
+    /// How proxies bring paths of requests into one form.
+    pub path_normalization: Normalization,
     /// Lets every process of this machine use the API without a token. Only with a loopback address.
     pub insecure_loopback: bool,
     /// Lets the two plaintext ports, API and xDS, listen where other machines can reach them.
@@ -56,6 +59,7 @@ impl Options {
             cacerts: None,
             api_names: Vec::new(),
             audit_log: AuditChoice::StateDir,
+            path_normalization: Normalization::default(),
             insecure_loopback: false,
             insecure_network: false,
             jwks_allow: Vec::new(),

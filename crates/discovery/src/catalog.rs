@@ -8,6 +8,7 @@ use meltemi_model::{Affected, Shards, Snapshot, Viewer};
 use prost::Message;
 
 use crate::encode::native;
+use crate::subsets::Members;
 
 /// A resource as it travels.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,16 @@ impl Catalog {
     /// An endpoint, by host and workload.
     pub fn endpoint(&self, host: &str, workload: &str) -> Option<&Encoded> {
         Some(self.hosts.get(host)?.endpoints.get(workload)?)
+    }
+
+    /// Which endpoints of a host a client is to be sent.
+    pub(crate) fn members(&self, host: &str) -> Members<'_> {
+        match self.snapshot.service(host) {
+            Some(service) => {
+                Members { size: service.endpoint_subset, names: Some(&service.endpoints) }
+            }
+            None => Members::default(),
+        }
     }
 
     /// The names of a host's endpoints.

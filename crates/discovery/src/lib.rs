@@ -14,6 +14,7 @@ mod metrics;
 mod publish;
 mod registration;
 mod session;
+mod subsets;
 
 pub use ads::{Access, DiscoveryService};
 pub use catalog::{Catalog, Encoded};

@@ -22,6 +22,8 @@ pub struct Published {
     pub wildcards: Vec<Host>,
     /// `HOST/WORKLOAD`.
     pub endpoints: Vec<String>,
+    /// Hosts of which a client is to be sent another number of endpoints, as `HOST/*`.
+    pub subsets: Vec<String>,
     /// `NAMESPACE/NAME`.
     pub workloads: Vec<String>,
 }
@@ -98,6 +100,10 @@ fn names(before: &Snapshot, after: &Snapshot, affected: &Affected) -> Published 
             // It may be asked for by its addresses too.
             let addresses = snapshot.service(host.as_str()).map(|it| it.addresses.clone());
             published.services.extend(addresses.iter().flat_map(|it| it.iter()).cloned());
+        }
+        let size = |snapshot: &Snapshot| snapshot.service(host.as_str())?.endpoint_subset;
+        if size(before) != size(after) {
+            published.subsets.push(endpoint_name(host.as_str(), "*"));
         }
         if host.is_wildcard() {
             published.wildcards.push(host.clone());

@@ -1,6 +1,6 @@
 //! One client's discovery stream: its requests come in, answers and changes go out, at its own pace.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use meltemi_model::{Sidecar, Viewer};
@@ -11,10 +11,11 @@ use meltemi_wire::xds::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, workload_
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tonic::{Status, Streaming};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, endpoint_name, workload_name};
 use crate::hub::{Entered, LetGo};
 use crate::metrics::Metrics;
 use crate::publish::{Published, Publisher};
+use crate::subsets::Subsets;
 
 /// Responses that may wait for a slow client before its requests are no longer read.
 const MAX_WAITING: usize = 64;
@@ -44,6 +45,7 @@ struct View<'a> {
     catalog: &'a Catalog,
     client: &'a Client,
     sidecar: Option<&'a Sidecar>,
+    subsets: &'a Subsets,
 }
 
 impl Source for View<'_> {
@@ -55,7 +57,7 @@ impl Source for View<'_> {
             }
             type_url::ENDPOINT => {
                 let (host, workload) = name.rsplit_once('/')?;
-                self.catalog.endpoint(host, workload)
+                self.catalog.endpoint(host, workload).filter(|_| self.subsets.has(host, workload))
             }
             type_url::WORKLOAD => {
                 let (namespace, workload) = name.split_once('/')?;
@@ -73,8 +75,9 @@ impl Source for View<'_> {
 
     fn members(&self, kind: &str, prefix: &str, each: &mut dyn FnMut(&str)) {
         if kind == type_url::ENDPOINT {
-            for workload in self.catalog.endpoints(prefix) {
-                each(&crate::catalog::endpoint_name(prefix, workload));
+            let endpoints = self.catalog.endpoints(prefix);
+            for workload in endpoints.filter(|it| self.subsets.has(prefix, it)) {
+                each(&endpoint_name(prefix, workload));
             }
         }
     }
@@ -86,6 +89,8 @@ struct Pending {
     everything: bool,
     services: BTreeSet<String>,
     endpoints: BTreeSet<String>,
+    /// Hosts of which another number of endpoints is to be sent, as `HOST/*`.
+    subsets: BTreeSet<String>,
     workloads: BTreeSet<String>,
 }
 
@@ -94,6 +99,7 @@ impl Pending {
         !self.everything
             && self.services.is_empty()
             && self.endpoints.is_empty()
+            && self.subsets.is_empty()
             && self.workloads.is_empty()
     }
 
@@ -107,12 +113,18 @@ impl Pending {
         }
         self.endpoints
             .extend(published.endpoints.iter().filter(wanted(type_url::ENDPOINT)).cloned());
+        self.subsets.extend(published.subsets.iter().filter(wanted(type_url::ENDPOINT)).cloned());
         self.workloads
             .extend(published.workloads.iter().filter(wanted(type_url::WORKLOAD)).cloned());
         if self.services.len() + self.endpoints.len() + self.workloads.len() > MAX_PENDING {
             *self = Pending { everything: true, ..Pending::default() };
         }
     }
+}
+
+/// The host of a name of endpoints, `HOST/WORKLOAD` or `HOST/*`.
+fn host_of(name: &str) -> Option<&str> {
+    Some(name.rsplit_once('/')?.0)
 }
 
 /// A wait for the client to let go of endpoints.
@@ -149,6 +161,7 @@ impl Stream {
             waits: Vec::new(),
             introduced: false,
             sidecar: None,
+            subsets: Subsets::default(),
             _entered: self.entered,
         };
         serving.run(requests, self.responses, let_go, changes).await;
@@ -166,6 +179,7 @@ struct Serving {
     introduced: bool,
     /// The `Sidecar` by which the client was answered last.
     sidecar: Option<Arc<Sidecar>>,
+    subsets: Subsets,
     _entered: Entered,
 }
 
@@ -216,6 +230,11 @@ impl Serving {
         if !std::mem::replace(&mut self.introduced, true) {
             self.introduce(&request);
         }
+        let is_of_endpoints = request.type_url == type_url::ENDPOINT;
+        let named = request.resource_names_subscribe.iter().filter(|_| is_of_endpoints);
+        let hosts: BTreeSet<String> =
+            named.filter_map(|name| host_of(name)).map(str::to_owned).collect();
+        let left = request.resource_names_unsubscribe.clone();
         let asked = self.state.request(request);
         if let Some(reason) = &asked.refused {
             Metrics::count(&self.metrics.refusals);
@@ -226,8 +245,15 @@ impl Serving {
         }
         let catalog = self.publisher.catalog();
         self.look_at_sidecar(&catalog);
-        let view =
-            View { catalog: &catalog, client: &self.client, sidecar: self.sidecar.as_deref() };
+        if is_of_endpoints {
+            self.follow_hosts(&hosts, &left, &catalog);
+        }
+        let view = View {
+            catalog: &catalog,
+            client: &self.client,
+            sidecar: self.sidecar.as_deref(),
+            subsets: &self.subsets,
+        };
         if let Some(answer) = self.state.answer(&asked, &view) {
             Metrics::count(&self.metrics.answers);
             self.waiting.push_back(answer);
@@ -245,7 +271,48 @@ impl Serving {
         }
         if self.client.namespace == namespace {
             self.client.workload = workload.into();
+            self.subsets = Subsets::of(&workload_name(namespace, workload));
         }
+    }
+
+    /// Chooses of the endpoints of hosts that the client asks about, and forgets the choice where it left them.
+    fn follow_hosts(&mut self, asked: &BTreeSet<String>, left: &[String], catalog: &Catalog) {
+        for name in left.iter().filter(|name| !self.state.is_subscribed(type_url::ENDPOINT, name)) {
+            if let Some(host) = name.strip_suffix("/*") {
+                self.subsets.forget(host);
+            }
+        }
+        for host in asked {
+            let changed = self.subsets.look(host, catalog.members(host), []);
+            let names = changed.iter().map(|it| endpoint_name(host, it));
+            self.pending.endpoints.extend(names);
+        }
+    }
+
+    /// Looks at the choice of endpoints after changes; adds those that it changes to what is to be looked at.
+    fn choose_endpoints(&mut self, pending: &mut Pending, catalog: &Catalog) {
+        if pending.everything {
+            self.subsets.clear();
+            let hosts = self.state.subscribed(type_url::ENDPOINT).filter_map(host_of);
+            for host in hosts {
+                drop(self.subsets.look(host, catalog.members(host), []));
+            }
+            return;
+        }
+        let mut touched: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for name in &pending.endpoints {
+            let Some((host, workload)) = name.rsplit_once('/') else { continue };
+            touched.entry(host).or_default().push(workload);
+        }
+        for host in pending.subsets.iter().filter_map(|glob| host_of(glob)) {
+            touched.entry(host).or_default();
+        }
+        let mut further = Vec::new();
+        for (host, names) in touched {
+            let changed = self.subsets.look(host, catalog.members(host), names);
+            further.extend(changed.iter().map(|it| endpoint_name(host, it)));
+        }
+        pending.endpoints.extend(further);
     }
 
     /// Finds the `Sidecar` that is for the client now. With another one than before the client may see other services.
@@ -266,9 +333,14 @@ impl Serving {
     fn push(&mut self) {
         let catalog = self.publisher.catalog();
         self.look_at_sidecar(&catalog);
-        let pending = std::mem::take(&mut self.pending);
-        let view =
-            View { catalog: &catalog, client: &self.client, sidecar: self.sidecar.as_deref() };
+        let mut pending = std::mem::take(&mut self.pending);
+        self.choose_endpoints(&mut pending, &catalog);
+        let view = View {
+            catalog: &catalog,
+            client: &self.client,
+            sidecar: self.sidecar.as_deref(),
+            subsets: &self.subsets,
+        };
         // A new service goes before its endpoints, a removed endpoint before anything else.
         let kinds = [
             (type_url::ENDPOINT, &pending.endpoints),

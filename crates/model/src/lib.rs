@@ -7,6 +7,7 @@
 mod addresses;
 mod affected;
 mod authentication;
+mod authorization;
 mod destinations;
 mod endpoint;
 mod export;
@@ -27,12 +28,16 @@ mod workload;
 
 pub use affected::{Affected, EndpointChange};
 pub use authentication::{FetchedKeys, JwtRuleRecord, KeySource, RequestAuthenticationRecord};
+pub use authorization::AuthorizationPolicyRecord;
 pub use destinations::DestinationRuleRecord;
 pub use endpoint::Endpoint;
 pub use export::ExportTo;
 pub use model::{Change, Model};
 pub use record::{Object, Record};
-pub use routes::VirtualServiceRecord;
+pub use routes::{
+    Parent, ParentOf, Rank, RankedRule, ReferenceGrantRecord, Referent, RouteRecord,
+    VirtualServiceRecord,
+};
 pub use service::{Resolution, Rules, Service, ServicePort};
 pub use settings::{DefaultExportTo, Settings};
 pub use shards::Shards;

@@ -1,6 +1,7 @@
 //! The records behind the snapshot, and the recomputation of what a change touches.
 
 mod authentications;
+mod authorizations;
 mod rules;
 mod services;
 mod workloads;
@@ -13,6 +14,7 @@ use meltemi_names::Host;
 use crate::addresses::Addresses;
 use crate::affected::Affected;
 use crate::authentication::{Authentications, FetchedKeys, KeySource};
+use crate::authorization::Authorizations;
 use crate::destinations::Destinations;
 use crate::hosts::Hosts;
 use crate::record::{Object, ObjectKind, Record, ServiceRecord, WorkloadRecord};
@@ -51,6 +53,7 @@ pub struct Model {
     routes: Routes,
     destinations: Destinations,
     authentications: Authentications,
+    authorizations: Authorizations,
     refusals: Refusals,
     current: Snapshot,
 }
@@ -93,6 +96,7 @@ impl Model {
             routes: Routes::default(),
             destinations: Destinations::default(),
             authentications: Authentications::new(&root),
+            authorizations: Authorizations::new(&root),
             refusals: Refusals::default(),
             current,
         }
@@ -108,7 +112,7 @@ impl Model {
             })
         });
         let rules = self.routes.objects().chain(self.destinations.objects());
-        let policies = self.authentications.objects();
+        let policies = self.authentications.objects().chain(self.authorizations.objects());
         let named = self.services.keys().chain(rules).chain(self.current.sidecars.objects());
         named.chain(policies).cloned().chain(workloads).collect()
     }
@@ -159,10 +163,17 @@ impl Model {
             (_, Some(Record::VirtualService(record))) => {
                 self.put_virtual_service(&object, Some(record), dirty);
             }
+            (_, Some(Record::Route(record))) => self.put_route(&object, Some(record), dirty),
+            (_, Some(Record::ReferenceGrant(record))) => {
+                self.put_reference_grant(&object, Some(record), dirty);
+            }
             (_, Some(Record::DestinationRule(record))) => {
                 self.put_destination_rule(&object, Some(record), dirty);
             }
             (_, Some(Record::Sidecar(record))) => self.put_sidecar(&object, Some(record), dirty),
+            (_, Some(Record::AuthorizationPolicy(record))) => {
+                self.put_authorization_policy(&object, Some(record), dirty);
+            }
             (_, Some(Record::RequestAuthentication(record))) => {
                 self.put_request_authentication(&object, Some(record), dirty);
             }
@@ -173,6 +184,13 @@ impl Model {
             (ObjectKind::VirtualService, None) => self.put_virtual_service(&object, None, dirty),
             (ObjectKind::DestinationRule, None) => self.put_destination_rule(&object, None, dirty),
             (ObjectKind::Sidecar, None) => self.put_sidecar(&object, None, dirty),
+            (ObjectKind::AuthorizationPolicy, None) => {
+                self.put_authorization_policy(&object, None, dirty);
+            }
+            (ObjectKind::HttpRoute | ObjectKind::GrpcRoute, None) => {
+                self.put_route(&object, None, dirty);
+            }
+            (ObjectKind::ReferenceGrant, None) => self.put_reference_grant(&object, None, dirty),
             (ObjectKind::RequestAuthentication, None) => {
                 self.put_request_authentication(&object, None, dirty);
             }

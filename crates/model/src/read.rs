@@ -1,6 +1,8 @@
 //! From resources to records: one module a kind. What cannot be used is refused with a reason.
 
+mod authorization_policy;
 mod destination_rule;
+mod gateway_api;
 mod request_authentication;
 mod service;
 mod service_entry;
@@ -11,11 +13,12 @@ mod workload_entry;
 
 use std::collections::BTreeMap;
 
-use meltemi_api::Resource;
 use meltemi_api::values::Duration;
+use meltemi_api::{ENDPOINT_SUBSET, Resource};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+pub(crate) use time::seconds;
 
 use crate::model::Change;
 use crate::record::{Object, ObjectKind, Record};
@@ -30,7 +33,11 @@ pub fn kind(group: &str, plural: &str) -> Option<ObjectKind> {
         ("networking.istio.io", "virtualservices") => Some(ObjectKind::VirtualService),
         ("networking.istio.io", "destinationrules") => Some(ObjectKind::DestinationRule),
         ("networking.istio.io", "sidecars") => Some(ObjectKind::Sidecar),
+        (gateway_api::GROUP, "httproutes") => Some(ObjectKind::HttpRoute),
+        (gateway_api::GROUP, "grpcroutes") => Some(ObjectKind::GrpcRoute),
+        (gateway_api::GROUP, "referencegrants") => Some(ObjectKind::ReferenceGrant),
         ("security.istio.io", "requestauthentications") => Some(ObjectKind::RequestAuthentication),
+        ("security.istio.io", "authorizationpolicies") => Some(ObjectKind::AuthorizationPolicy),
         _ => None,
     }
 }
@@ -57,6 +64,18 @@ fn read(object: &Object, resource: &Value, settings: &Settings) -> Result<Record
             Record::DestinationRule(destination_rule::read(object, resource, settings)?)
         }
         ObjectKind::Sidecar => Record::Sidecar(sidecar::read(object, resource, settings)?),
+        ObjectKind::AuthorizationPolicy => {
+            Record::AuthorizationPolicy(authorization_policy::read(object, resource, settings)?)
+        }
+        ObjectKind::HttpRoute => {
+            Record::Route(gateway_api::http_route::read(object, resource, settings)?)
+        }
+        ObjectKind::GrpcRoute => {
+            Record::Route(gateway_api::grpc_route::read(object, resource, settings)?)
+        }
+        ObjectKind::ReferenceGrant => {
+            Record::ReferenceGrant(gateway_api::reference_grant::read(resource)?)
+        }
         ObjectKind::RequestAuthentication => {
             Record::RequestAuthentication(request_authentication::read(resource)?)
         }
@@ -89,6 +108,14 @@ struct Metadata {
     creation_timestamp: String,
     labels: BTreeMap<String, String>,
     annotations: BTreeMap<String, String>,
+}
+
+impl Metadata {
+    /// How many endpoints one client is sent.
+    fn endpoint_subset(&self) -> Result<Option<usize>, String> {
+        meltemi_api::endpoint_subset(&self.annotations)
+            .map_err(|reason| format!("metadata.annotations[{ENDPOINT_SUBSET}]: {reason}"))
+    }
 }
 
 /// A part of a resource; one that is missing is empty.

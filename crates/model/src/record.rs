@@ -7,9 +7,10 @@ use std::sync::Arc;
 use meltemi_names::{Host, Protocol};
 
 use crate::authentication::RequestAuthenticationRecord;
+use crate::authorization::AuthorizationPolicyRecord;
 use crate::destinations::DestinationRuleRecord;
 use crate::export::ExportTo;
-use crate::routes::VirtualServiceRecord;
+use crate::routes::{ReferenceGrantRecord, RouteRecord, VirtualServiceRecord};
 use crate::service::Resolution;
 use crate::sidecar::SidecarRecord;
 
@@ -30,6 +31,14 @@ pub enum ObjectKind {
     Sidecar,
     /// A `RequestAuthentication`.
     RequestAuthentication,
+    /// An `AuthorizationPolicy`.
+    AuthorizationPolicy,
+    /// An `HTTPRoute`.
+    HttpRoute,
+    /// A `GRPCRoute`.
+    GrpcRoute,
+    /// A `ReferenceGrant`.
+    ReferenceGrant,
 }
 
 impl ObjectKind {
@@ -43,6 +52,10 @@ impl ObjectKind {
             ObjectKind::DestinationRule => "DestinationRule",
             ObjectKind::Sidecar => "Sidecar",
             ObjectKind::RequestAuthentication => "RequestAuthentication",
+            ObjectKind::AuthorizationPolicy => "AuthorizationPolicy",
+            ObjectKind::HttpRoute => "HTTPRoute",
+            ObjectKind::GrpcRoute => "GRPCRoute",
+            ObjectKind::ReferenceGrant => "ReferenceGrant",
         }
     }
 }
@@ -81,12 +94,18 @@ pub enum Record {
     Workload(WorkloadRecord),
     /// Where calls of hosts go.
     VirtualService(VirtualServiceRecord),
+    /// Where calls of services go, in the words of the Gateway API.
+    Route(RouteRecord),
+    /// Which routes may refer to services of another namespace.
+    ReferenceGrant(ReferenceGrantRecord),
     /// How hosts are called.
     DestinationRule(DestinationRuleRecord),
     /// What workloads see.
     Sidecar(SidecarRecord),
     /// Whose tokens workloads take.
     RequestAuthentication(RequestAuthenticationRecord),
+    /// Who may do what with workloads.
+    AuthorizationPolicy(AuthorizationPolicyRecord),
 }
 
 /// Hosts, their ports, and where their endpoints come from.
@@ -118,6 +137,8 @@ pub struct ServiceRecord {
     pub allocation: Allocation,
     /// Names of which a server's certificate must bear one.
     pub subject_alt_names: Vec<String>,
+    /// How many endpoints one client is sent, where there are many; `None` for all.
+    pub endpoint_subset: Option<usize>,
 }
 
 /// Whether an address is given to a host that has none, so that connections to it can be told from others.

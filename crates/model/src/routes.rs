@@ -1,8 +1,9 @@
 //! The virtual services, with their delegates merged in, and which of them are for a host.
 
+mod attached;
 mod delegate;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use meltemi_names::Host;
@@ -10,6 +11,11 @@ use meltemi_policy::route::rule::{Action, Destination, MESH, VirtualService};
 
 use crate::hosts::ByHost;
 use crate::record::Object;
+
+use attached::{Attached, Merged};
+pub use attached::{
+    Parent, ParentOf, Rank, RankedRule, ReferenceGrantRecord, Referent, RouteRecord,
+};
 
 /// A `VirtualService` resource.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +37,9 @@ pub(crate) struct Touched {
     pub(crate) hosts: BTreeSet<Host>,
     /// Hosts to which rules led, or lead now.
     pub(crate) led: BTreeSet<Host>,
-    /// What of virtual services leads nowhere, and why; `None` where all is well.
+    /// Routes, and hosts that they are no more attached to, or perhaps in another way.
+    pub(crate) left: Vec<(Object, Host)>,
+    /// What of virtual services and routes leads nowhere, and why; `None` where all is well.
     pub(crate) flaws: Vec<(Object, Option<String>)>,
 }
 
@@ -45,11 +53,43 @@ pub(crate) struct Routes {
     roots: HashMap<Object, BTreeSet<Object>>,
     /// Which virtual services lead to a host.
     leading: HashMap<Host, BTreeSet<Object>>,
+    /// The routes of the Gateway API.
+    attached: Attached,
 }
 
 impl Routes {
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.records.keys()
+        self.records.keys().chain(self.attached.objects())
+    }
+
+    /// Sets or removes a route of the Gateway API.
+    pub(crate) fn put_route(
+        &mut self,
+        object: &Object,
+        record: Option<RouteRecord>,
+        touched: &mut Touched,
+    ) {
+        self.attached.put(object, record, touched);
+    }
+
+    /// Sets or removes a `ReferenceGrant`.
+    pub(crate) fn put_grant(
+        &mut self,
+        object: &Object,
+        record: Option<ReferenceGrantRecord>,
+        touched: &mut Touched,
+    ) {
+        self.attached.put_grant(object, record, touched);
+    }
+
+    /// Notes which hosts a service entry has.
+    pub(crate) fn put_entry(
+        &mut self,
+        object: &Object,
+        hosts: Option<&[Host]>,
+        touched: &mut Touched,
+    ) {
+        self.attached.put_entry(object, hosts, touched);
     }
 
     /// Sets or removes a virtual service.
@@ -133,30 +173,64 @@ impl Routes {
         }
     }
 
-    /// The rules of which a host covers this one, in Istio's order.
+    /// The rules of which a host covers this one, in Istio's order. Routes of the Gateway API name the host exactly, and
+    /// stand among the virtual services that do so too by their age, those of consumers before all.
     pub(crate) fn of(&self, host: &Host) -> Arc<[Arc<VirtualService>]> {
-        let covering = self.by_host.covering(host).into_iter();
-        covering.filter_map(|object| self.rules.get(object).cloned()).collect()
+        let mut covering: VecDeque<&Object> = self.by_host.covering(host).into();
+        let mut exact = self.by_host.naming(host).count();
+        let mut found = Vec::new();
+        for merged in self.attached.of(host) {
+            let is_consumer = !merged.rule.export_to.is_empty();
+            while !is_consumer
+                && exact > 0
+                && covering.front().is_some_and(|it| self.is_older(it, merged))
+            {
+                found.extend(covering.pop_front().and_then(|it| self.rules.get(it).cloned()));
+                exact -= 1;
+            }
+            found.push(merged.rule.clone());
+        }
+        found.extend(covering.into_iter().filter_map(|object| self.rules.get(object).cloned()));
+        found.into()
+    }
+
+    /// Whether a virtual service is older than the oldest of some routes.
+    fn is_older(&self, object: &Object, merged: &Merged) -> bool {
+        let record = self.records.get(object);
+        record.is_some_and(|it| (&it.created, object) < (&merged.created, &merged.first))
     }
 
     /// The rules that lead to a host.
     pub(crate) fn leading_to(&self, host: &Host) -> Arc<[Arc<VirtualService>]> {
         let leading = self.leading.get(host).into_iter().flatten();
-        leading.filter_map(|object| self.rules.get(object).cloned()).collect()
+        let services = leading.filter_map(|object| self.rules.get(object));
+        services.chain(self.attached.leading_to(host)).cloned().collect()
     }
 
-    /// The virtual services for sidecars that name exactly this host, the older first; with each the one before it that takes
-    /// all its calls, because every namespace sees it.
+    /// The virtual services for sidecars that name exactly this host, and the producers' routes for it, the older first; with
+    /// each the one before it that takes all its calls, because every namespace sees it.
     pub(crate) fn overlapping(&self, host: &Host) -> Vec<(Object, Option<Object>)> {
+        let mut merged = self.attached.of(host).iter().find(|it| it.rule.export_to.is_empty());
+        let producers_under = |owner: &Option<Object>| {
+            let producers = self.attached.producers(host);
+            producers.map(|it| (it.clone(), owner.clone())).collect::<Vec<_>>()
+        };
         let mut owner: Option<Object> = None;
         let mut found = Vec::new();
         for object in self.by_host.naming(host) {
             let Some(rule) = self.rules.get(object).filter(|rule| rule.binds_to(MESH)) else {
                 continue;
             };
+            if let Some(merged) = merged.take_if(|merged| !self.is_older(object, merged)) {
+                found.extend(producers_under(&owner));
+                owner = owner.or_else(|| Some(merged.first.clone()));
+            }
             found.push((object.clone(), owner.clone()));
             let is_for_all = rule.export_to.is_empty() || rule.export_to.iter().any(|to| to == "*");
             owner = owner.or_else(|| is_for_all.then(|| object.clone()));
+        }
+        if merged.is_some() {
+            found.extend(producers_under(&owner));
         }
         found
     }
@@ -186,7 +260,8 @@ fn led_by(rule: &VirtualService) -> BTreeSet<Host> {
     let mut destinations: Vec<&Destination> = Vec::new();
     for route in &rule.http {
         if let Action::Route(to) = &route.action {
-            destinations.extend(to.iter().map(|it| &it.destination));
+            let usable = to.iter().filter(|it| it.unusable.is_none());
+            destinations.extend(usable.map(|it| &it.destination));
         }
         destinations.extend(route.mirrors.iter().map(|mirror| &mirror.destination));
     }

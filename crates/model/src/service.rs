@@ -65,6 +65,8 @@ pub struct Service {
     pub has_public_addresses: bool,
     /// Names of which a server's certificate must bear one.
     pub subject_alt_names: Arc<[String]>,
+    /// How many endpoints one client is sent, where there are many; `None` for all.
+    pub endpoint_subset: Option<usize>,
     /// Where calls go, and how it is called.
     pub rules: Rules,
     /// The endpoints that may be called, by workload name.
@@ -103,6 +105,7 @@ impl Service {
             addresses: record.addresses.as_slice().into(),
             has_public_addresses: object.kind == ObjectKind::ServiceEntry,
             subject_alt_names: record.subject_alt_names.as_slice().into(),
+            endpoint_subset: record.endpoint_subset,
             rules,
             endpoints: Arc::default(),
         }
@@ -125,6 +128,7 @@ impl Service {
             && self.export_to == other.export_to
             && self.addresses == other.addresses
             && self.subject_alt_names == other.subject_alt_names
+            && self.endpoint_subset == other.endpoint_subset
             && self.rules.is(&other.rules)
     }
 }

@@ -1,6 +1,7 @@
 //! What holds for the whole mesh.
 
 use meltemi_names::{ROOT_NAMESPACE, TrustDomain};
+use meltemi_policy::path::Normalization;
 
 use crate::export::ExportTo;
 
@@ -15,6 +16,8 @@ pub struct Settings {
     pub root_namespace: String,
     /// Who sees resources that do not say it.
     pub export_to: DefaultExportTo,
+    /// How paths of requests are brought into one form (Istio: `pathNormalization.normalization`).
+    pub path_normalization: Normalization,
 }
 
 /// Who sees resources that do not say it, as in `exportTo`; everybody where a list is empty.
@@ -36,6 +39,7 @@ impl Settings {
             suffix: suffix.into(),
             root_namespace: ROOT_NAMESPACE.into(),
             export_to: DefaultExportTo::default(),
+            path_normalization: Normalization::default(),
         }
     }
 }

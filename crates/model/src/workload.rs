@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meltemi_names::{Host, Protocol};
+use meltemi_policy::authz::rule::AuthorizationPolicy;
 use meltemi_policy::jwt::rule::RequestAuthentication;
+use meltemi_policy::path::Normalization;
 
 use crate::sidecar::Sidecar;
 
@@ -29,6 +31,10 @@ pub struct Workload {
     pub sidecar: Option<Arc<Sidecar>>,
     /// Whose tokens it takes.
     pub request_authentications: Vec<Arc<RequestAuthentication>>,
+    /// Who may do what with it.
+    pub authorization_policies: Vec<Arc<AuthorizationPolicy>>,
+    /// How paths of requests are brought into one form.
+    pub path_normalization: Normalization,
 }
 
 /// A service port that leads to the workload.

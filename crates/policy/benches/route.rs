@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meltemi_policy::route::rule::{
-    Action, Destination, Fault, Headers, HttpMatch, HttpRoute, HttpRouteDestination, MESH,
-    PathMatch, StringMatch, VirtualService,
+    Action, Destination, HttpMatch, HttpRoute, HttpRouteDestination, MESH, PathMatch, StringMatch,
+    VirtualService,
 };
 use meltemi_policy::route::{Caller, Hosts, Request, Table};
 
@@ -60,18 +60,7 @@ fn route(name: &str, matches: Vec<HttpMatch>) -> HttpRoute {
         weight,
         ..HttpRouteDestination::default()
     };
-    HttpRoute {
-        name: name.into(),
-        matches,
-        action: Action::Route(vec![to(90), to(10)]),
-        rewrite: None,
-        timeout_ms: None,
-        retries: None,
-        fault: Fault::default(),
-        mirrors: Vec::new(),
-        cors_policy: None,
-        headers: Headers::default(),
-    }
+    HttpRoute { name: name.into(), matches, ..HttpRoute::of(Action::Route(vec![to(90), to(10)])) }
 }
 
 /// 20 routes: by exact path, by prefix, by prefix and header, by expression if `has_regexes`, and the rest.

@@ -22,6 +22,6 @@ mod weighted;
 pub use balancer::{Ask, Balancer};
 pub use endpoint::{Client, Endpoint};
 pub use hash::hash;
-pub use rendezvous::{SMALLEST_SUBSET, SUBSETTING_THRESHOLD, subset};
+pub use rendezvous::{SMALLEST_SUBSET, SUBSETTING_THRESHOLD, rank, subset};
 pub use round_robin::Schedule;
 pub use subset::LabelIndex;

@@ -21,6 +21,25 @@ pub enum Normalization {
     DecodeAndMergeSlashes,
 }
 
+/// The text is no level of normalisation.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is none of NONE, BASE, MERGE_SLASHES and DECODE_AND_MERGE_SLASHES")]
+pub struct UnknownNormalization(pub String);
+
+impl std::str::FromStr for Normalization {
+    type Err = UnknownNormalization;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "NONE" => Ok(Normalization::None),
+            "BASE" => Ok(Normalization::Base),
+            "MERGE_SLASHES" => Ok(Normalization::MergeSlashes),
+            "DECODE_AND_MERGE_SLASHES" => Ok(Normalization::DecodeAndMergeSlashes),
+            other => Err(UnknownNormalization(other.into())),
+        }
+    }
+}
+
 /// Why a path has no form in which it could be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Unclear {

@@ -14,7 +14,7 @@ mod conditions;
 pub use conditions::{Conditions, UnknownCondition};
 
 /// Istio's number of retries where no rule says another.
-const DEFAULT_ATTEMPTS: u32 = 2;
+pub const DEFAULT_ATTEMPTS: u32 = 2;
 /// Envoy's base of the back-off.
 const DEFAULT_BACK_OFF: Duration = Duration::from_millis(25);
 /// The shortest base that is taken: without one, retries would be a storm.

@@ -1,6 +1,7 @@
 //! Towards the application: what the mesh sends to our workload.
 
 mod authenticate;
+pub(crate) mod authorize;
 pub(crate) mod caller;
 pub(crate) mod connection;
 pub(crate) mod http;

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::finish::series::SeriesCache;
 use crate::http::head::ResponseHead;
+use crate::inbound::authorize::Decisions;
 use crate::outbound::decide::Spot;
 use crate::shared::Shared;
 use crate::upstream::pool::Pool;
@@ -46,6 +47,8 @@ pub(crate) struct Worker {
     remembered: RefCell<Remembered>,
     /// Tokens that were verified for our workload.
     pub(crate) tokens: RefCell<Memory>,
+    /// What authorization policies decided.
+    pub(crate) decisions: Decisions,
     heads: RefCell<Vec<ResponseHead>>,
     dice: Cell<u64>,
     /// Copies of requests under way.
@@ -109,6 +112,7 @@ impl Worker {
         own: Arc<[SocketAddr]>,
     ) -> Rc<Worker> {
         let preface = crate::listen::tls::preface(&shared.local);
+        let decisions = Decisions::new(shared.metrics.registry());
         Rc::new(Worker {
             shared,
             index,
@@ -122,6 +126,7 @@ impl Worker {
             retry: RetryPolicy::default(),
             remembered: RefCell::default(),
             tokens: RefCell::new(Memory::new(TOKENS)),
+            decisions,
             heads: RefCell::default(),
             dice: Cell::new(rand::random()),
             copies: Rc::default(),

@@ -67,6 +67,8 @@ pub(crate) type Labels = Vec<(&'static str, String)>;
 #[derive(Debug)]
 enum Sample {
     Counter(Counter),
+    /// One of each shard, written as their sum.
+    Sharded(Vec<Counter>),
     Gauge(Weak<AtomicI64>),
     Constant(f64),
 }
@@ -97,6 +99,26 @@ impl Registry {
         }
         let counter = Counter::default();
         samples.insert(owned, Sample::Counter(counter.clone()));
+        counter
+    }
+
+    /// A further counter of this name and these labels, of which the sum is written: those who count often count each in
+    /// one of their own, and share no cache line.
+    pub fn counter_shard(
+        &self,
+        name: &'static str,
+        help: &'static str,
+        labels: &[(&'static str, &str)],
+    ) -> Counter {
+        debug_assert!(name.ends_with("_total"), "a counter's name ends in _total: {name}");
+        let mut families = self.families.lock();
+        let samples = &mut families.entry(name).or_insert_with(|| Family::new(help)).samples;
+        let sample = samples.entry(own(labels)).or_insert_with(|| Sample::Sharded(Vec::new()));
+        let counter = Counter::default();
+        match sample {
+            Sample::Sharded(shards) => shards.push(counter.clone()),
+            other => *other = Sample::Sharded(vec![counter.clone()]),
+        }
         counter
     }
 
@@ -153,7 +175,8 @@ impl Family {
         FamilySnapshot {
             name,
             help: self.help,
-            counter: self.samples.values().any(|s| matches!(s, Sample::Counter(_))),
+            counter: (self.samples.values())
+                .any(|it| matches!(it, Sample::Counter(_) | Sample::Sharded(_))),
             samples: (self.samples.iter())
                 .filter_map(|(labels, sample)| Some((labels.clone(), sample.value()?)))
                 .collect(),
@@ -165,6 +188,7 @@ impl Sample {
     fn value(&self) -> Option<f64> {
         match self {
             Sample::Counter(counter) => Some(counter.value() as f64),
+            Sample::Sharded(shards) => Some(shards.iter().map(Counter::value).sum::<u64>() as f64),
             Sample::Gauge(weak) => Some(weak.upgrade()?.load(Relaxed) as f64),
             Sample::Constant(value) => Some(*value),
         }
@@ -190,6 +214,16 @@ mod tests {
         let values: Vec<f64> = snapshot[0].samples.iter().map(|s| s.1).collect();
         assert_eq!(values, [3.0, 1.0]);
         assert!(snapshot[0].counter);
+    }
+
+    #[test]
+    fn shards_are_written_as_their_sum() {
+        let registry = Registry::default();
+        let shards = [(), ()].map(|()| registry.counter_shard("a_total", "A.", &[("k", "1")]));
+        shards[0].add(2);
+        shards[1].add_one();
+        let snapshot = registry.snapshot();
+        assert_eq!((snapshot[0].samples[0].1, snapshot[0].counter), (3.0, true));
     }
 
     #[test]

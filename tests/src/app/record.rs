@@ -7,6 +7,8 @@ use hyper::body::Incoming;
 /// A request as it came.
 #[derive(Debug, Clone)]
 pub struct Recorded {
+    /// Its path and query.
+    pub target: String,
     /// Its fields.
     pub headers: HeaderMap,
     /// Its body.
@@ -19,7 +21,8 @@ impl Recorded {
         let (head, body) = request.into_parts();
         let body = body.collect().await.ok()?.to_bytes();
         let body = String::from_utf8_lossy(&body).into_owned();
-        Some(Recorded { headers: head.headers, body })
+        let target = head.uri.path_and_query().map_or("", |it| it.as_str()).to_owned();
+        Some(Recorded { target, headers: head.headers, body })
     }
 
     /// The value of a field; empty if it did not come.

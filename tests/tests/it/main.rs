@@ -3,6 +3,7 @@
 //! Each module holds what must be true of one subject. A test starts its own mesh in a directory of its own.
 
 mod api;
+mod authorization;
 mod bad_answers;
 mod bad_input;
 mod balance;

@@ -6,6 +6,7 @@ mod change;
 mod copies;
 mod egress;
 mod faults;
+mod gateway_api;
 mod hashing;
 mod headers;
 mod matches;

@@ -244,6 +244,7 @@ impl Checked for Service {
     fn check(&self, report: &mut Report) {
         let at = Path::of("spec");
         let spec = &self.spec;
+        crate::subset::check(&self.metadata, report);
         check_labels(&spec.selector, &at.field("selector"), report);
         check_ports(&spec.ports, &at.field("ports"), report);
         check_addresses(spec, &at, report);

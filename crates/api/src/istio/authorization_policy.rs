@@ -138,7 +138,7 @@ pub struct Operation {
     pub methods: Vec<String>,
     /// None of these.
     pub not_methods: Vec<String>,
-    /// Paths, also with `{*}` for a part and `{**}` for the rest.
+    /// Paths, also with `{*}` for a part and `{**}` for any.
     pub paths: Vec<String>,
     /// None of these.
     pub not_paths: Vec<String>,

@@ -91,7 +91,8 @@ pub enum Resolution {
 }
 
 impl Spec for ServiceEntrySpec {
-    fn check(&self, _: &ObjectMeta, at: &Path, report: &mut Report) {
+    fn check(&self, metadata: &ObjectMeta, at: &Path, report: &mut Report) {
+        crate::subset::check(metadata, report);
         check_export_to(&self.export_to, at, report);
         self.check_ports(&at.field("ports"), report);
         self.check_endpoints(at, report);

@@ -1,4 +1,4 @@
-//! The tables of `docs/compatibility.md` name every field of Istio's networking kinds, and agree with what is said of
+//! The tables of `docs/compatibility.md` name every field of the kinds for traffic, and agree with what is said of
 //! fields when they are applied.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const DOC: &str = include_str!("../../../../docs/compatibility.md");
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 12] = [
     Kind::VirtualService,
     Kind::DestinationRule,
     Kind::ServiceEntry,
@@ -17,6 +17,10 @@ const KINDS: [Kind; 8] = [
     Kind::Sidecar,
     Kind::ProxyConfig,
     Kind::RequestAuthentication,
+    Kind::AuthorizationPolicy,
+    Kind::HttpRoute,
+    Kind::GrpcRoute,
+    Kind::ReferenceGrant,
 ];
 
 /// What a row says of its field.
@@ -187,6 +191,9 @@ fn what_the_pages_show_is_taken_and_has_an_effect() {
     let tokens = self::blocks(include_str!("../../../../docs/request-authentication.md"));
     assert_eq!(tokens.len(), 3);
     blocks.extend(tokens);
+    let policies = self::blocks(include_str!("../../../../docs/authorization.md"));
+    assert_eq!(policies.len(), 5);
+    blocks.extend(policies);
     let run = self::blocks(include_str!("../../../../docs/run-a-service.md"));
     assert_eq!(run.len(), 1);
     blocks.extend(run);

@@ -13,6 +13,7 @@ const REFRESH: Duration = Duration::from_millis(20);
 struct World {
     news: KeyNews,
     running: tokio::task::JoinHandle<()>,
+    figures: Arc<KeyFigures>,
 }
 
 impl World {
@@ -22,7 +23,8 @@ impl World {
         options.jwks_allow = vec!["127.0.0.1".parse().unwrap()];
         options.jwks_refresh = REFRESH;
         let (key_sets, news) = KeySets::open(&options, dir.path());
-        World { news, running: tokio::spawn(key_sets.run()) }
+        let figures = key_sets.figures();
+        World { news, running: tokio::spawn(key_sets.run()), figures }
     }
 
     fn want(&self, sources: &[&KeySource]) {
@@ -58,10 +60,15 @@ async fn keys_are_fetched_again_and_the_last_good_ones_stay() {
     world.want(&[&source]);
     let FetchedKeys::Failed(why) = world.next().await else { panic!("nothing could be fetched") };
     assert!(why.contains("answered 503"), "{why}");
+    let figures = world.figures.clone();
+    let of = |figure: &AtomicU64| figure.load(Relaxed);
+    assert_eq!((of(&figures.missing), of(&figures.fetched)), (1, 0));
+    assert!(of(&figures.failed) > 0);
     // After each failure it is told again, until it works.
     server.answer("/keys", ok(KEYS));
     while world.next().await != set(KEYS) {}
     server.answer("/keys", ok(OTHER));
+    assert!(of(&figures.fetched) > 0);
     assert_eq!(world.next().await, set(OTHER));
     // Errors are not told while there are keys: the next news are the next keys.
     server.answer("/keys", refused());
@@ -72,6 +79,7 @@ async fn keys_are_fetched_again_and_the_last_good_ones_stay() {
     server.answer("/keys", ok(KEYS));
     assert_eq!(world.next().await, set(KEYS));
     world.stop().await;
+    assert_eq!(of(&figures.missing), 0);
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! What subscribers hear of changes.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
 use meltemi_wire::delta::Connection;
 use meltemi_wire::transport::plaintext_channel;
+use meltemi_wire::type_url::ENDPOINT;
 use serde_json::{Value, json};
 
 use crate::mesh::{HELLO, Mesh, Subscriber, registered, soon};
@@ -89,4 +91,85 @@ async fn a_bad_resource_does_not_hold_up_a_good_one() {
     let path = format!("{ENTRIES}/vm-1");
     assert_eq!(mesh.api(Method::DELETE, &path, &Value::Null).await.0, StatusCode::OK);
     web.loses("vm-1").await;
+}
+
+/// The endpoints that a subscriber has been told of.
+#[derive(Default)]
+struct Held(BTreeSet<String>);
+
+impl Held {
+    /// Takes one update in; answers with the endpoints that it added and removed.
+    async fn next(&mut self, subscriber: &mut Subscriber) -> (Vec<String>, Vec<String>) {
+        loop {
+            let update = subscriber.next().await;
+            if update.type_url != ENDPOINT {
+                continue;
+            }
+            let added: Vec<String> = update.added.into_iter().map(|added| added.name).collect();
+            self.0.retain(|name| !update.removed.contains(name));
+            self.0.extend(added.iter().cloned());
+            return (added, update.removed);
+        }
+    }
+
+    async fn until(&mut self, subscriber: &mut Subscriber, count: usize) {
+        while self.0.len() != count {
+            self.next(subscriber).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn clients_of_a_large_service_are_sent_their_subsets() {
+    let mesh = Mesh::start().await;
+    let member = mesh.member("web").await;
+    let service = |annotations: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": "hello", "annotations": annotations},
+            "spec": {"selector": {"app": "hello"}, "ports": [{"name": "http", "port": 80}]},
+        })
+    };
+    let created = mesh.api(Method::POST, SERVICES, &service(json!({}))).await;
+    assert_eq!(created.0, StatusCode::CREATED, "{}", created.1);
+    for number in 0..120 {
+        let mut entry = entry();
+        entry["metadata"]["name"] = format!("vm-{number}").into();
+        assert_eq!(mesh.api(Method::POST, ENTRIES, &entry).await.0, StatusCode::CREATED);
+    }
+    let (mut web, mut shop) = (member.subscribe("web-1"), member.subscribe("shop-1"));
+    let (mut of_web, mut of_shop) = (Held::default(), Held::default());
+    of_web.until(&mut web, 120).await;
+    of_shop.until(&mut shop, 120).await;
+
+    let path = format!("{SERVICES}/hello");
+    let few = service(json!({"meltemi.io/endpoint-subset": "19"}));
+    let (status, told) = mesh.api(Method::PUT, &path, &few).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
+    assert!(told.to_string().contains("`19` is not a number of endpoints"), "{told}");
+    let some = service(json!({"meltemi.io/endpoint-subset": "20"}));
+    let (status, told) = mesh.api(Method::PUT, &path, &some).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    of_web.until(&mut web, 20).await;
+    of_shop.until(&mut shop, 20).await;
+    assert_ne!(of_web.0, of_shop.0, "each has its own");
+
+    // What is none of the client's is not told: the next that it hears of is the change after it.
+    let number_of = |name: &str| name.rsplit_once('/').unwrap().1.to_owned();
+    let none = (0..120).map(|number| format!("vm-{number}"));
+    let none = none.map(|name| format!("{HELLO}/{name}")).find(|name| !of_web.0.contains(name));
+    let own = of_web.0.first().unwrap().clone();
+    for gone in [&none.unwrap(), &own] {
+        let path = format!("{ENTRIES}/{}", number_of(gone));
+        assert_eq!(mesh.api(Method::DELETE, &path, &Value::Null).await.0, StatusCode::OK);
+    }
+    let (added, removed) = of_web.next(&mut web).await;
+    assert_eq!((added.len(), removed), (1, vec![own]), "{added:?}");
+    assert_eq!(of_web.0.len(), 20);
+
+    // The same client on a new connection is sent the same endpoints.
+    let (mut again, mut of_again) = (member.subscribe("web-1"), Held::default());
+    let (added, removed) = of_again.next(&mut again).await;
+    assert_eq!((added.len(), removed.len()), (20, 0));
+    assert_eq!(of_again.0, of_web.0);
 }

@@ -9,6 +9,7 @@ use meltemi_control::{
     parse_optional_address,
 };
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, TrustDomain};
+use meltemi_policy::path::Normalization;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::demo::duration;
@@ -72,6 +73,14 @@ pub struct Args {
         value_name = "FILE"
     )]
     audit_log: AuditChoice,
+    /// How paths are normalised before requests are routed and authorized: NONE, BASE, MERGE_SLASHES or DECODE_AND_MERGE_SLASHES
+    #[arg(
+        long,
+        env = "MELTEMI_PATH_NORMALIZATION",
+        default_value = "MERGE_SLASHES",
+        value_name = "LEVEL"
+    )]
+    path_normalization: Normalization,
     /// Let every user of this machine use the API without its token (for development)
     #[arg(long)]
     insecure_loopback: bool,
@@ -151,6 +160,7 @@ impl Args {
             cacerts: self.cacerts,
             api_names: self.api_name,
             audit_log: self.audit_log,
+            path_normalization: self.path_normalization,
             insecure_loopback: self.insecure_loopback,
             insecure_network: self.insecure_network,
             jwks_allow: self.jwks_allow,

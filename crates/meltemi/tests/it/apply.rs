@@ -174,16 +174,16 @@ spec:
 #[tokio::test]
 async fn what_changes_nothing_in_this_version_is_warned_of() {
     let mesh = Mesh::start().await;
-    let policy = "apiVersion: security.istio.io/v1
-kind: AuthorizationPolicy
+    let policy = "apiVersion: telemetry.istio.io/v1
+kind: Telemetry
 metadata: {name: deny}
-spec: {action: DENY, rules: [{}]}
+spec: {}
 ";
     for line in ["apply -f -", "validate -f -"] {
         let run = mesh.run_with(line, &(service("hello", 80) + "---\n" + policy)).await;
         assert_eq!(run.code, Some(0), "{run:#?}");
         assert_eq!(run.err.lines().count(), 1, "{run:#?}");
-        let told = "warning: AuthorizationPolicy default/deny: accepted and stored, but this version does not act on it\n";
+        let told = "warning: Telemetry default/deny: accepted and stored, but this version does not act on it\n";
         assert!(run.err.starts_with("-:") && run.err.ends_with(told), "{run:#?}");
     }
 }

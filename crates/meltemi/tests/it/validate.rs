@@ -13,14 +13,14 @@ async fn good_input_is_counted() {
         "1 resource valid\n"
     );
     assert_eq!(run(bare("validate -f -"), "").await.succeeds(), "0 resources valid\n");
-    let policy = "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: deny}\nspec: {}\n";
+    let policy = "---\napiVersion: telemetry.istio.io/v1\nkind: Telemetry\nmetadata: {name: deny}\nspec: {}\n";
     let told = run(bare("validate -f - --output json"), &(good + policy)).await.succeeds();
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((&told["valid"], &told["resources"]), (&true.into(), &3.into()));
     let findings = told["findings"].as_array().unwrap();
     assert_eq!(findings.len(), 1, "{told}");
     assert_eq!(findings[0]["severity"], "warning");
-    assert_eq!(findings[0]["object"], "AuthorizationPolicy default/deny");
+    assert_eq!(findings[0]["object"], "Telemetry default/deny");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{Dirty, Model};
 use crate::affected::Affected;
 use crate::destinations::DestinationRuleRecord;
 use crate::record::Object;
-use crate::routes::{Touched, VirtualServiceRecord};
+use crate::routes::{ReferenceGrantRecord, RouteRecord, Touched, VirtualServiceRecord};
 use crate::service::{Rules, Service};
 
 impl Model {
@@ -21,12 +21,57 @@ impl Model {
     ) {
         let mut touched = Touched::default();
         self.routes.put(object, record, &mut touched);
+        let named = touched.hosts.iter().cloned();
+        // It may name the host no more.
+        touched.left.extend(named.map(|host| (object.clone(), host)));
+        self.follow(touched, dirty);
+    }
+
+    pub(super) fn put_route(
+        &mut self,
+        object: &Object,
+        record: Option<RouteRecord>,
+        dirty: &mut Dirty,
+    ) {
+        let mut touched = Touched::default();
+        self.routes.put_route(object, record, &mut touched);
+        self.follow(touched, dirty);
+    }
+
+    pub(super) fn put_reference_grant(
+        &mut self,
+        object: &Object,
+        record: Option<ReferenceGrantRecord>,
+        dirty: &mut Dirty,
+    ) {
+        let mut touched = Touched::default();
+        self.routes.put_grant(object, record, &mut touched);
+        self.follow(touched, dirty);
+    }
+
+    /// Has the routes that are attached to a service entry follow its hosts.
+    pub(super) fn note_entry(
+        &mut self,
+        object: &Object,
+        hosts: Option<&[Host]>,
+        dirty: &mut Dirty,
+    ) {
+        let mut touched = Touched::default();
+        self.routes.put_entry(object, hosts, &mut touched);
+        self.follow(touched, dirty);
+    }
+
+    /// Takes note of what a change of rules touches.
+    fn follow(&mut self, touched: Touched, dirty: &mut Dirty) {
         for (object, flaw) in touched.flaws {
             self.refusals.flaw(&object, flaw);
         }
-        for host in &touched.hosts {
-            // It may name the host no more.
+        for (object, host) in &touched.left {
             self.refusals.shadow(object, host, None);
+        }
+        let left = touched.left.into_iter().map(|(_, host)| host);
+        let hosts: BTreeSet<Host> = left.chain(touched.hosts.iter().cloned()).collect();
+        for host in &hosts {
             for (object, owner) in self.routes.overlapping(host) {
                 self.refusals.shadow(&object, host, owner.as_ref());
             }

@@ -9,7 +9,7 @@ use meltemi_names::Host;
 use super::{Dirty, Model};
 use crate::affected::{Affected, EndpointChange};
 use crate::endpoint::Endpoint;
-use crate::record::{Allocation, Object, ServiceRecord, WorkloadRecord};
+use crate::record::{Allocation, Object, ObjectKind, ServiceRecord, WorkloadRecord};
 use crate::selectors::selects;
 use crate::service::Service;
 
@@ -27,6 +27,10 @@ impl Model {
         };
         if before == record {
             return;
+        }
+        if object.kind == ObjectKind::ServiceEntry {
+            let hosts = record.as_ref().map(|record| record.hosts.as_slice());
+            self.note_entry(object, hosts, dirty);
         }
         let namespace = self.namespaces.entry(object.namespace.clone()).or_default();
         for (old, is_old) in [(&before, true), (&record, false)] {

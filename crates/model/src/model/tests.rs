@@ -10,6 +10,7 @@ use crate::service::{Resolution, Rules, Service};
 use crate::viewer::Viewer;
 
 mod addresses;
+mod attached;
 mod authentications;
 mod delegates;
 mod rules;
@@ -289,6 +290,7 @@ fn any_change() -> impl Strategy<Value = Change> {
             .prop_map(|(namespace, name)| Change::Remove(workload_object(namespace, name))),
         name().prop_map(|name| Change::Remove(Object::new(ObjectKind::ServiceEntry, "n", name))),
         rules::any_change(),
+        attached::any_change(),
     ]
 }
 

@@ -92,6 +92,7 @@ impl Model {
                 }));
             }
         }
+        let authorization_policies = self.authorizations.find(namespace, &record.labels, &inbound);
         Some(Workload {
             name: name.clone(),
             namespace: namespace.clone(),
@@ -102,6 +103,8 @@ impl Model {
             network: record.network.clone(),
             sidecar: self.current.sidecars.find(namespace, Some(&record.labels)).cloned(),
             request_authentications: self.authentications.find(namespace, &record.labels),
+            authorization_policies,
+            path_normalization: self.settings.path_normalization,
         })
     }
 }

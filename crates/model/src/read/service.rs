@@ -75,6 +75,7 @@ pub(super) fn read(
         inline: inline.into_iter().collect(),
         external: is_alias,
         resolution: if is_alias { Resolution::Dns } else { Resolution::Static },
+        endpoint_subset: metadata.endpoint_subset()?,
         created: metadata.creation_timestamp,
         export_to,
         ..ServiceRecord::default()

@@ -91,6 +91,7 @@ pub(super) fn read(
         external: spec.location != "MESH_INTERNAL",
         allocation: allocation(&metadata, resolution),
         resolution,
+        endpoint_subset: metadata.endpoint_subset()?,
         created: metadata.creation_timestamp,
         export_to: settings.export_to.services(&spec.export_to, &object.namespace),
         addresses: spec.addresses,

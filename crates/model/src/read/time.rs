@@ -2,7 +2,7 @@
 
 /// Seconds since 1970 of a time such as `2026-11-24T15:04:05Z`, with or without a fraction and an offset. `None` if it is
 /// none, or lies before.
-pub(super) fn seconds(text: &str) -> Option<u64> {
+pub(crate) fn seconds(text: &str) -> Option<u64> {
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
     let is_mark =
         |at: usize, marks: &[u8]| text.as_bytes().get(at).is_some_and(|it| marks.contains(it));

@@ -11,9 +11,9 @@ use meltemi_api::Resource;
 use meltemi_api::istio::virtual_service as api;
 use meltemi_names::{Host, expand_host};
 use meltemi_policy::route::rule::{
-    Action, CorsPolicy, Destination, HttpRoute, HttpRouteDestination, MESH, Mirror, Percentage,
-    RetryRule, RouteDestination, TcpMatch, TcpRoute, TlsMatch, TlsRoute, UnmatchedPreflights,
-    VirtualService,
+    Action, Api, CorsPolicy, Destination, HttpRoute, HttpRouteDestination, MESH, Mirror,
+    Percentage, RetryRule, RouteDestination, TcpMatch, TcpRoute, TlsMatch, TlsRoute,
+    UnmatchedPreflights, VirtualService,
 };
 use serde_json::Value;
 
@@ -55,6 +55,7 @@ pub(super) fn read(
     let rule = VirtualService {
         name: object.name.to_string(),
         namespace: object.namespace.to_string(),
+        api: Api::Istio,
         created: seconds(&created).unwrap_or_default(),
         hosts: hosts.iter().map(Host::to_string).collect(),
         export_to: if export_to.is_empty() { default_export_to() } else { export_to },
@@ -88,6 +89,7 @@ impl Reader<'_> {
             mirrors,
             cors_policy: given.cors_policy.map(cors_policy),
             headers: action::headers(given.headers),
+            missing_status: None,
         })
     }
 
@@ -96,6 +98,7 @@ impl Reader<'_> {
             destination: self.destination(&given.destination),
             weight: weight(given.weight),
             headers: action::headers(given.headers),
+            unusable: None,
         }
     }
 

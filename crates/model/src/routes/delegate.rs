@@ -101,6 +101,7 @@ fn merge_route(root: &HttpRoute, leaf: &HttpRoute) -> Option<HttpRoute> {
         mirrors: or(!leaf.mirrors.is_empty()).mirrors.clone(),
         cors_policy: or(leaf.cors_policy.is_some()).cors_policy.clone(),
         headers: or(leaf.headers != Default::default()).headers.clone(),
+        missing_status: leaf.missing_status,
     })
 }
 

@@ -149,6 +149,11 @@ impl Policies {
         self.closed.is_none() && self.sets.iter().all(|set| set.policies == 0)
     }
 
+    /// Namespace and name of each policy, in their order.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.names.iter().map(|(namespace, name)| (&**namespace, &**name))
+    }
+
     /// A number that no others have.
     pub fn id(&self) -> u64 {
         self.id

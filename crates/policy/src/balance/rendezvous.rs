@@ -14,7 +14,7 @@ pub const SMALLEST_SUBSET: usize = 20;
 /// endpoint goes, only its own clients change, each by one endpoint.
 pub fn subset<'a>(client: u64, names: impl Iterator<Item = &'a str>, size: usize) -> Vec<usize> {
     let size = size.max(SMALLEST_SUBSET);
-    let hashed = names.enumerate().map(|(index, name)| (seeded(name.as_bytes(), client), index));
+    let hashed = names.enumerate().map(|(index, name)| (rank(client, name), index));
     let mut hashed: Vec<(u64, usize)> = hashed.collect();
     if hashed.len() > size {
         hashed.select_nth_unstable(size);
@@ -23,6 +23,11 @@ pub fn subset<'a>(client: u64, names: impl Iterator<Item = &'a str>, size: usize
     let mut chosen: Vec<usize> = hashed.into_iter().map(|(_, index)| index).collect();
     chosen.sort_unstable();
     chosen
+}
+
+/// Where an endpoint stands for a client with this seed: those of the least rank are its own.
+pub fn rank(client: u64, name: &str) -> u64 {
+    seeded(name.as_bytes(), client)
 }
 
 #[cfg(test)]

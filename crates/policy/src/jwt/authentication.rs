@@ -204,7 +204,7 @@ impl<'a> Authenticated<'a> {
 
     /// The texts of a claim, for Istio's `request.auth.claims[A][B]`: one of a text, all of a list of texts, and the words
     /// of a claim whose text is a list parted by spaces. None of a claim of another type.
-    pub(super) fn values<'s, 'n>(
+    pub fn values<'s, 'n>(
         &'s self,
         path: impl IntoIterator<Item = &'n str, IntoIter: Clone>,
     ) -> impl Iterator<Item = &'s str> {
@@ -233,7 +233,7 @@ impl<'a> Authenticated<'a> {
         let payload = payload.map(|name| (name, Cow::Borrowed(self.claims.encoded())));
         let claims = self.rule.claim_headers.iter().filter_map(|(header, claim)| {
             let text = self.claims.text(claim).filter(|text| is_field_value(text))?;
-            Some((header.as_str(), Cow::Owned(text)))
+            Some((header.as_str(), text))
         });
         payload.into_iter().chain(claims)
     }

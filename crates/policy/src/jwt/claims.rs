@@ -1,5 +1,7 @@
 //! What a token says of its bearer (RFC 7519, section 4.1).
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Number, Value};
 
 use super::refusal::Refusal;
@@ -75,12 +77,12 @@ impl Claims {
 
     /// The text of a claim for a header: of text, numbers and truth values. The name may lead into objects by dots; a claim
     /// of exactly this name goes before.
-    pub fn text(&self, name: &str) -> Option<String> {
+    pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
         let found = self.all.get(name).or_else(|| self.at(name.split('.')))?;
         match found {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(truth) => Some(truth.to_string()),
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            Value::Number(number) => Some(Cow::Owned(number.to_string())),
+            Value::Bool(truth) => Some(Cow::Borrowed(if *truth { "true" } else { "false" })),
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
     }

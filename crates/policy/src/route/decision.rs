@@ -59,6 +59,16 @@ impl<'t> Decision<'t> {
         self.entry.name.as_deref().unwrap_or(&self.rule().name)
     }
 
+    /// Whether it goes to the host that was asked for, as if there were no rules.
+    pub fn is_for_itself(&self) -> bool {
+        matches!(self.route.act, Act::Itself)
+    }
+
+    /// The status of a request whose destination there is not, or may not be called.
+    pub fn missing_status(&self) -> u16 {
+        self.rule().missing_status.unwrap_or(503)
+    }
+
     /// The destination that a random number falls to; none where nobody is called.
     pub fn destination(&self, random: u64) -> Option<Target<'t>> {
         let Act::Forward { targets, .. } = &self.route.act else {
@@ -146,6 +156,11 @@ impl<'t> Target<'t> {
     /// What is changed in the answer's headers, in this order.
     pub fn response_headers(&self) -> &'t [HeaderEdit] {
         &self.rules.response
+    }
+
+    /// Why nobody may be called; none where somebody may.
+    pub fn unusable(&self) -> Option<&'t str> {
+        self.rules.unusable.as_deref()
     }
 
     /// The authority that the destination sees; none where it is the request's own.

@@ -5,15 +5,18 @@ use thiserror::Error;
 
 use super::connections::SubnetError;
 use super::pattern::PatternError;
+use super::rule::Api;
 use crate::retry::UnknownCondition;
 
 /// Rules that are not used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("VirtualService {namespace}/{name}, {at}: {problem}")]
+#[error("{} {namespace}/{name}, {at}: {problem}", api.rules())]
 pub struct CompileError {
-    /// The virtual service's namespace.
+    /// The API that they were written in.
+    pub api: Api,
+    /// The namespace of the virtual service, or of the routes.
     pub namespace: String,
-    /// Its name.
+    /// Its name, or that of the oldest of the routes.
     pub name: String,
     /// The field, as in `http[2].match[0].uri`, with the route's name if it has one.
     pub at: String,

@@ -57,6 +57,8 @@ pub(super) enum Act {
     Forward { targets: Box<[TargetRules]>, rewrite: Option<PathRewriter> },
     Redirect(Redirector),
     Answer,
+    Itself,
+    Nowhere,
 }
 
 /// What is done to requests for one destination.
@@ -69,6 +71,8 @@ pub(super) struct TargetRules {
     pub(super) request: Box<[HeaderEdit]>,
     pub(super) response: Box<[HeaderEdit]>,
     pub(super) authority: Option<Box<str>>,
+    /// As in the rule.
+    pub(super) unusable: Option<Box<str>>,
 }
 
 impl HttpTable {
@@ -211,6 +215,8 @@ impl<'r> Compiler<'r> {
                 200..=599 => Act::Answer,
                 status => return Err(Flaw::new("directResponse.status", Problem::Status(status))),
             },
+            Action::Itself => Act::Itself,
+            Action::Nowhere => Act::Nowhere,
         };
         let retry = match &rule.retries {
             Some(retries) => RetryPolicy::from_rule(retries)
@@ -279,6 +285,7 @@ fn target(
         request: headers::edits(&all.request, &own.request, is_single),
         response: headers::edits(&all.response, &own.response, is_single),
         authority: authority.map(Box::from),
+        unusable: destination.unusable.as_deref().map(Box::from),
     }
 }
 

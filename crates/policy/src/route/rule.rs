@@ -25,6 +25,28 @@ pub use matches::{HttpMatch, PathMatch, StringMatch};
 /// The gateway that stands for all sidecars.
 pub const MESH: &str = "mesh";
 
+/// Which API a rule was written in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Api {
+    /// It is a `VirtualService`.
+    #[default]
+    Istio,
+    /// It is made of the Gateway API's routes that are attached to a service. For callers of its own namespace it goes before
+    /// every `VirtualService` (Istio, `PushContext.VirtualServicesForGateway`).
+    Gateway,
+}
+
+impl Api {
+    /// What it calls its rules, before the name of one.
+    pub fn rules(self) -> &'static str {
+        match self {
+            Api::Istio => "VirtualService",
+            Api::Gateway => "route",
+        }
+    }
+}
+
 /// Where requests and connections to hosts go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
@@ -33,6 +55,9 @@ pub struct VirtualService {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
+    /// Which API it was written in.
+    #[serde(skip_serializing_if = "is_default")]
+    pub api: Api,
     /// When it was made, in seconds since 1970: the older of two for the same host counts.
     #[serde(skip_serializing_if = "is_default")]
     pub created: u64,

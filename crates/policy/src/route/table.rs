@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::connections::Connections;
 use super::error::{CompileError, Flaw};
 use super::http_table::HttpTable;
-use super::rule::{MESH, VirtualService};
+use super::rule::{Api, MESH, VirtualService};
 
 /// The proxy that compiles rules for itself.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +34,8 @@ pub struct Table {
 
 impl Table {
     /// Compiles what counts of the rules for a host, which come in Istio's order: for a sidecar the first virtual
-    /// service that it sees, for a gateway all for the same host one after the other. `None` where nothing is for
-    /// this proxy.
+    /// service that it sees, but routes of the Gateway API in its own namespace before all; for a gateway all for the
+    /// same host one after the other. `None` where nothing is for this proxy.
     pub fn compile(
         host: &str,
         services: &[Arc<VirtualService>],
@@ -68,8 +68,10 @@ fn choose<'s>(
         return chosen;
     };
     if caller.gateway == MESH {
-        chosen.truncate(1);
-        return chosen;
+        let is_own =
+            |it: &&&Arc<VirtualService>| it.api == Api::Gateway && it.namespace == caller.namespace;
+        let counts = chosen.iter().find(is_own).copied().unwrap_or(first);
+        return vec![counts];
     }
     let most_specific = covering(first, host);
     chosen.retain(|it| covering(it, host) == most_specific);
@@ -94,6 +96,7 @@ fn covering<'s>(service: &'s VirtualService, host: &str) -> Option<&'s str> {
 
 fn error((service, flaw): (Arc<VirtualService>, Flaw)) -> CompileError {
     CompileError {
+        api: service.api,
         namespace: service.namespace.clone(),
         name: service.name.clone(),
         at: flaw.at,

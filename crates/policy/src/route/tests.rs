@@ -8,6 +8,7 @@ use super::*;
 mod actions;
 mod connections;
 mod flaws;
+mod gateway_api;
 mod hosts;
 mod matching;
 mod naive;
@@ -98,18 +99,7 @@ fn route(name: &str, matches: Vec<HttpMatch>) -> HttpRoute {
 
 /// A route for every request.
 fn acting(name: &str, action: Action) -> HttpRoute {
-    HttpRoute {
-        name: name.into(),
-        matches: Vec::new(),
-        action,
-        rewrite: None,
-        timeout_ms: None,
-        retries: None,
-        fault: Fault::default(),
-        mirrors: Vec::new(),
-        cors_policy: None,
-        headers: Headers::default(),
-    }
+    HttpRoute { name: name.into(), ..HttpRoute::of(action) }
 }
 
 fn uri(path: PathMatch) -> HttpMatch {

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use meltemi_wire::delta::Connection;
 use serde_json::{Value, json};
 
-use crate::config::{Cluster, Endpoint, InboundPort, Service, Snapshot};
+use crate::config::{Cluster, Endpoint, Inbound, InboundPort, Service, Snapshot};
 use crate::shared::Shared;
 
 /// What is in effect now, and what was set aside.
@@ -32,7 +32,8 @@ fn snapshot(snapshot: &Snapshot) -> Value {
         snapshot.services().map(|(asked, found)| (asked, service(asked, found))).collect();
     services.sort_unstable_by_key(|(asked, _)| *asked);
     let services: Vec<Value> = services.into_iter().map(|(_, service)| service).collect();
-    let inbound: Vec<Value> = snapshot.inbound().ports.iter().map(inbound).collect();
+    let own = snapshot.inbound();
+    let inbound: Vec<Value> = own.ports.iter().map(|port| inbound(own, port)).collect();
     json!({"generation": snapshot.generation, "services": services, "inbound": inbound})
 }
 
@@ -74,13 +75,22 @@ fn endpoint(endpoint: &Endpoint) -> Value {
     dump
 }
 
-fn inbound(port: &InboundPort) -> Value {
-    json!({
+fn inbound(own: &Inbound, port: &InboundPort) -> Value {
+    let policies = own.authorization.of(&port.host);
+    let names = policies.into_iter().flat_map(|it| it.names());
+    let names: Vec<String> = names.map(|(namespace, name)| format!("{namespace}/{name}")).collect();
+    let unreadable = policies.and_then(|it| it.closed_because());
+    let mut dump = json!({
         "host": &*port.host,
         "service_port": port.service_port,
         "target_port": port.target_port,
         "protocol": port.protocol.as_str(),
-    })
+        "authorization_policies": names,
+    });
+    if let Some(reason) = unreadable {
+        dump["refuses_everything_because"] = json!(reason);
+    }
+    dump
 }
 
 fn connection(connection: &Connection) -> Value {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use meltemi_names::{Host, HostError, Protocol, SpiffeId, SpiffeIdError};
 use meltemi_policy::jwt::Authentication;
+use meltemi_policy::path::Normalization;
 use meltemi_telemetry::{Party, Word};
 use meltemi_wire::proto::meltemi::v1;
 use prost::Message;
@@ -16,7 +17,8 @@ use rustls_pki_types::{DnsName, ServerName};
 use super::cluster::Words;
 use super::rules::{Rules, UnusableRules};
 use super::{
-    Address, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Own, Presence, Resolution, Service,
+    Address, Authorization, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Own, Presence,
+    Resolution, Service,
 };
 
 /// The next id, of an endpoint or a configuration.
@@ -267,9 +269,26 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
             protocol: protocol(it.protocol)?,
         })
     });
-    let ports = ports.collect::<Result<_, Unusable>>()?;
+    let ports = ports.collect::<Result<Vec<_>, Unusable>>()?;
     let authentication = authentication(&message.request_authentications)?;
-    Ok((Inbound { ports, authentication }, own))
+    let hosts = ports.iter().map(|port| &port.host);
+    let authorization = Authorization::read(&message.authorization_policies, hosts);
+    let normalization = normalization(message.path_normalization);
+    Ok((Inbound { ports, authentication, authorization, normalization }, own))
+}
+
+/// How paths are normalised; what this proxy does not know yet is taken for the strictest that it knows.
+fn normalization(value: i32) -> Normalization {
+    match v1::PathNormalization::try_from(value) {
+        Ok(v1::PathNormalization::NoneNormalization) => Normalization::None,
+        Ok(v1::PathNormalization::Base) => Normalization::Base,
+        Ok(v1::PathNormalization::DefaultNormalization | v1::PathNormalization::MergeSlashes) => {
+            Normalization::MergeSlashes
+        }
+        Ok(v1::PathNormalization::DecodeAndMergeSlashes) | Err(_) => {
+            Normalization::DecodeAndMergeSlashes
+        }
+    }
 }
 
 /// Whose tokens our workload takes. A rule that is not understood must never let a token pass: nothing of the workload is

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use meltemi_names::Protocol;
 use meltemi_policy::jwt::Authentication;
+use meltemi_policy::path::Normalization;
+
+use super::Authorization;
 
 /// The services that our workload stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +15,10 @@ pub struct Inbound {
     pub ports: Vec<InboundPort>,
     /// Whose tokens our workload takes; `None` where no token is looked at.
     pub authentication: Option<Arc<Authentication>>,
+    /// Who may do what with it.
+    pub authorization: Authorization,
+    /// How paths of requests are brought into one form.
+    pub normalization: Normalization,
 }
 
 /// A service port that leads to our workload.

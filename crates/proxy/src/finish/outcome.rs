@@ -25,6 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) sent: u64,
     /// Whether the caller's connection may go on.
     pub(crate) may_continue: bool,
+    /// Why the answer is what it is, where that is more than the status says (`response_code_details`).
+    pub(crate) details: Option<Arc<str>>,
     /// The endpoint's address, where there was one.
     pub(crate) upstream: Option<Arc<str>>,
 }
@@ -39,6 +41,7 @@ impl Outcome {
             received: 0,
             sent: 0,
             may_continue: true,
+            details: None,
             upstream: None,
         }
     }
@@ -107,6 +110,7 @@ fn log(
         }),
         response_code: outcome.status,
         response_flags: outcome.flags,
+        response_code_details: outcome.details.as_deref(),
         bytes_received: outcome.received,
         bytes_sent: outcome.sent,
         duration: took,

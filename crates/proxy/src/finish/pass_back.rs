@@ -44,6 +44,7 @@ pub(crate) async fn pass_back(
         received: replay.passed(),
         sent: counted.bytes,
         may_continue: end == End::Complete && status != 101,
+        details: None,
         upstream: upstream_address(worker, route),
     }
 }

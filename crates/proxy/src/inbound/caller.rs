@@ -6,6 +6,7 @@ use std::sync::Arc;
 use meltemi_telemetry::{Party, PeerLabels, RequestProtocol, SecurityPolicy, Word};
 use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 
+use super::authorize::Authorizer;
 use crate::config::{Inbound, InboundPort};
 use crate::finish::series::SeriesCache;
 use crate::listen::tls::Opened;
@@ -18,16 +19,19 @@ pub(crate) struct Caller {
     meant: Option<(String, u16)>,
     /// The element of `x-forwarded-client-cert` that describes the caller.
     pub(crate) client_cert: Vec<u8>,
+    /// What its requests are judged by.
+    pub(crate) authorizer: Authorizer,
     /// The series that this connection counts in.
     pub(crate) series: RefCell<SeriesCache>,
 }
 
 impl Caller {
-    pub(crate) fn new(shared: &Shared, opened: &Opened) -> Caller {
+    pub(crate) fn new(shared: &Shared, opened: &Opened, authorizer: Authorizer) -> Caller {
         Caller {
             source: opened.source.clone(),
             meant: opened.meant.clone(),
             client_cert: client_cert(shared, opened),
+            authorizer,
             series: RefCell::default(),
         }
     }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use meltemi_names::Protocol;
 use tokio::net::TcpStream;
 
+use super::authorize::Authorizer;
 use super::caller::Caller;
 use super::tcp;
 use crate::http::h1::Reader;
@@ -15,8 +16,11 @@ use crate::worker::Worker;
 
 /// Serves the connection.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, remote: SocketAddr) {
+    let destination = stream.local_addr().ok();
     let Ok(opened) = tls::open(&worker.shared, stream, remote).await else { return };
-    let caller = Caller::new(&worker.shared, &opened);
+    let authorizer =
+        Authorizer::new(Some(&opened.identity), remote, destination, opened.sni.as_deref());
+    let caller = Caller::new(&worker.shared, &opened, authorizer);
     let io = opened.io;
     let mut reader = Reader::new(io.clone()).behind_proxy();
     let inner = match opened.inner {

@@ -6,14 +6,16 @@ use std::time::Instant;
 use meltemi_policy::retry::is_idempotent;
 use meltemi_telemetry::{Reporter, ResponseFlags};
 
-use super::authenticate::{authenticate, refuse};
+use super::authenticate::{self, authenticate};
+use super::authorize::{self, authorize_request};
 use super::caller::Caller;
-use crate::config::InboundPort;
+use crate::config::{Inbound, InboundPort};
 use crate::exchange::Call;
 use crate::finish::local::respond;
 use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::pass_back::pass_back;
 use crate::http::forward;
+use crate::http::normalize::normalize;
 use crate::outbound::attempts::{gone, malformed};
 use crate::outbound::decide::inner;
 use crate::upstream::attempt::{Missed, attempt};
@@ -37,10 +39,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
     let inbound = worker.shared.mesh.current().inbound().clone();
     let port = caller.find(&inbound, call.head.authority());
     let outcome = match port {
-        Some(port) => match authenticate(worker, &inbound, call.head) {
-            Ok(_bearer) => to_app(worker, port, call).await,
-            Err(why) => refuse(call, why).await,
-        },
+        Some(port) => admit(worker, caller, (&inbound, port), call).await,
         None => {
             let text = "this workload serves no such service or port";
             respond(call, 503, ResponseFlags::NR, text, &[NOT_DELIVERED]).await
@@ -55,6 +54,27 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
         |kind: crate::finish::series::Kind| caller.labels(&worker.shared, port, kind.protocol());
     finish(worker, &account, labels, call.head, &outcome, started);
     outcome.may_continue
+}
+
+/// Passes a request on whose path is clear, whose token is good and whom the policies let pass.
+async fn admit(
+    worker: &Rc<Worker>,
+    caller: &Caller,
+    (inbound, port): (&Inbound, &InboundPort),
+    call: &mut Call<'_>,
+) -> Outcome {
+    if let Err(why) = normalize(call.head, inbound.normalization) {
+        return respond(call, 400, ResponseFlags::DPE, &why.to_string(), &[]).await;
+    }
+    let bearer = match authenticate(worker, inbound, call.head) {
+        Ok(bearer) => bearer,
+        Err(why) => return authenticate::refuse(call, why).await,
+    };
+    let to = (inbound, port);
+    match authorize_request(worker, &caller.authorizer, to, call.head, bearer.as_ref()) {
+        Ok(()) => to_app(worker, port, call).await,
+        Err(denied) => authorize::refuse(call, denied).await,
+    }
 }
 
 async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) -> Outcome {

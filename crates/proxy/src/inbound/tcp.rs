@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use meltemi_telemetry::{Reporter, RequestProtocol, ResponseFlags, TcpLabels};
 
+use super::authorize::authorize_connection;
 use super::caller::Caller;
 use crate::http::h1::{Reader, Writer};
 use crate::io::Io;
@@ -18,8 +19,13 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, calle
     let _carried = worker.carry();
     let inbound = worker.shared.mesh.current().inbound().clone();
     let port = caller.find(&inbound, b"");
-    let connected = match port {
-        Some(port) => {
+    let admitted = port.map(|port| {
+        authorize_connection(worker, &caller.authorizer, (&inbound, port)).map(|()| port)
+    });
+    let connected = match admitted {
+        // Envoy has no flag of its own for it.
+        Some(Err(_)) => Err(ResponseFlags::NONE),
+        Some(Ok(port)) => {
             let route = Route { place: Place::App(port.target_port), inner: Inner::Tcp };
             connect(worker, &route).await.map_err(|error| {
                 tracing::debug!(%error, "the application could not be connected");

@@ -34,6 +34,8 @@ pub(crate) struct Opened {
     /// Host and port of the service that is meant, where the server name says so (Istio's
     /// `outbound_.PORT_.SUBSET_.HOST`).
     pub(crate) meant: Option<(String, u16)>,
+    /// The server name of the caller's hello.
+    pub(crate) sni: Option<Box<str>>,
     /// The caller's certificate, DER.
     pub(crate) certificate: Vec<u8>,
 }
@@ -79,7 +81,8 @@ async fn greet(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Result<Ope
     let certificates = session.peer_certificates().unwrap_or_default();
     let identity = tls::authenticate(certificates, SystemTime::now())?;
     let certificate = certificates.first().map(|der| der.to_vec()).unwrap_or_default();
-    let meant = session.server_name().and_then(parse_server_name);
+    let sni: Option<Box<str>> = session.server_name().map(Into::into);
+    let meant = sni.as_deref().and_then(parse_server_name);
     let alpn = session.alpn_protocol();
     let inner = alpn.and_then(Inner::of);
     let has_metadata = alpn.is_some_and(Inner::has_metadata);
@@ -89,7 +92,7 @@ async fn greet(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Result<Ope
         source = party(&read_metadata(&io).await?);
     }
     source.principal = Word::new(&identity.to_string());
-    Ok(Opened { io, identity, source, inner, meant, certificate })
+    Ok(Opened { io, identity, source, inner, meant, sni, certificate })
 }
 
 /// Reads `outbound_.PORT_.SUBSET_.HOST`.

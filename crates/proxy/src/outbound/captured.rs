@@ -146,7 +146,7 @@ async fn find(worker: &Worker, spot: &Rc<Spot>, reader: &mut Reader) -> Result<G
         false => rules.find_tcp(address, port, worker.random()),
     };
     match by_name.or_else(by_port) {
-        Some(destination) => goal::of_rule(worker, spot, destination).await,
+        Some(destination) => goal::of_rule(worker, spot, destination, goal::UNAVAILABLE).await,
         None => goal::of_spot(spot),
     }
 }

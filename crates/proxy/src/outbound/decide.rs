@@ -52,6 +52,13 @@ pub(crate) struct Refusal {
     pub(crate) text: String,
 }
 
+impl Refusal {
+    /// The request has a part that could mean several things.
+    pub(crate) fn malformed(text: String) -> Refusal {
+        Refusal { status: 400, flags: ResponseFlags::DPE, text }
+    }
+}
+
 /// Finds where an authority leads. The control plane is asked where the name is new.
 pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16) -> Decision {
     if let Some(spot) = worker.recall(authority) {

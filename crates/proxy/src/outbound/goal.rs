@@ -10,6 +10,9 @@ use super::decide::{ON_DEMAND, Refusal, Spot, is_own_address, no_port, refusal};
 use crate::config::{Cluster, Lookup, Service};
 use crate::worker::Worker;
 
+/// The status of what leads nowhere, where no rule says another.
+pub(crate) const UNAVAILABLE: u16 = 503;
+
 /// Where it goes.
 #[derive(Debug, Clone)]
 pub(crate) enum Goal {
@@ -51,11 +54,13 @@ pub(crate) fn of_spot(spot: &Spot) -> Result<Goal, Refusal> {
     Ok(goal(&spot.name, cluster.clone(), None))
 }
 
-/// The destination of a rule for a host that was asked for. What is not known yet is asked of the control plane.
+/// The destination of a rule for a host that was asked for; `missing` is the status where there is no such service or port.
+/// What is not known yet is asked of the control plane.
 pub(crate) async fn of_rule(
     worker: &Worker,
     spot: &Rc<Spot>,
     destination: &Destination,
+    missing: u16,
 ) -> Result<Goal, Refusal> {
     let host = &*destination.host;
     let (name, service) = match host == &*spot.service.host {
@@ -64,7 +69,7 @@ pub(crate) async fn of_rule(
             Lookup::Found(service) => (host.into(), service),
             Lookup::Unknown => {
                 let text = format!("the route leads to {host}, which is no service of the mesh");
-                return Err(refusal(503, ResponseFlags::NC, text));
+                return Err(refusal(missing, ResponseFlags::NC, text));
             }
             Lookup::Unreachable(reason) => {
                 let text = format!("the control plane did not say what {host} is: {reason}");
@@ -74,7 +79,7 @@ pub(crate) async fn of_rule(
     };
     let port = destination.port.unwrap_or_else(|| port_of(&service, spot.port));
     let Some(whole) = service.cluster(port) else {
-        return Err(refusal(503, ResponseFlags::NC, no_port(&service, port)));
+        return Err(refusal(missing, ResponseFlags::NC, no_port(&service, port)));
     };
     let Some(subset) = &destination.subset else {
         return Ok(goal(&name, whole.clone(), None));

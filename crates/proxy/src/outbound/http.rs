@@ -8,7 +8,7 @@ use meltemi_telemetry::{Reporter, ResponseFlags};
 
 use super::attempts::{self, Way};
 use super::deadline::Deadline;
-use super::decide::{Decision, Spot, decide, inner};
+use super::decide::{Decision, Refusal, Spot, decide, inner};
 use super::goal::{self, Goal};
 use super::labels::labels;
 use super::routed;
@@ -18,6 +18,7 @@ use crate::finish::local::respond;
 use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::series::Kind;
 use crate::http::forward;
+use crate::http::normalize::normalize;
 use crate::upstream::attempt::attempt;
 use crate::upstream::replay::Replay;
 use crate::upstream::route::{Place, Route};
@@ -33,7 +34,13 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
     let _carried = worker.carry();
     forward::outbound_request(call.head, rand::random);
     let authority = fixed.unwrap_or(call.head.authority());
-    let decision = decide(worker, authority, HTTP_PORT).await;
+    let mut decision = decide(worker, authority, HTTP_PORT).await;
+    if let Decision::Service(spot) = &decision
+        && is_judged(spot)
+        && let Err(why) = normalize(call.head, worker.shared.mesh.current().inbound().normalization)
+    {
+        decision = Decision::Refuse(Refusal::malformed(why.to_string()));
+    }
     let mut served = Served::default();
     let outcome = match decision {
         Decision::Service(spot) => to_service(worker, &spot, call, &mut served, started).await,
@@ -56,6 +63,11 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
     outcome.may_continue
 }
 
+/// Whether rules or the called proxy look at the path. What leaves the mesh goes as the application wrote it.
+fn is_judged(spot: &Spot) -> bool {
+    !spot.service.external || spot.service.table.is_some()
+}
+
 /// Whom a request was served by, for its labels.
 #[derive(Default)]
 pub(crate) struct Served {
@@ -75,6 +87,17 @@ async fn to_service(
         served.cluster.clone_from(&spot.cluster);
         return Box::pin(routed::serve(worker, spot, table, call, served, started)).await;
     }
+    to_itself(worker, spot, call, served, started).await
+}
+
+/// To the service itself.
+pub(crate) async fn to_itself(
+    worker: &Rc<Worker>,
+    spot: &Rc<Spot>,
+    call: &mut Call<'_>,
+    served: &mut Served,
+    started: Instant,
+) -> Outcome {
     match goal::of_spot(spot) {
         Ok(Goal::Cluster(named)) => {
             attempts::run(worker, &named, &Way::plain(worker), call, served, started).await
@@ -83,7 +106,6 @@ async fn to_service(
             served.cluster.clone_from(&spot.cluster);
             to_outside(worker, host, port, call, &Way::plain(worker), started).await
         }
-        // Only without a cluster.
         Err(refusal) => respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await,
     }
 }
@@ -119,6 +141,6 @@ pub(crate) async fn to_outside(
 
 /// The outcome of a request that no rule is for.
 pub(crate) async fn no_route(call: &mut Call<'_>, host: &str) -> Outcome {
-    let text = format!("no route of the VirtualService for {host} matches the request");
+    let text = format!("no route for {host} matches the request");
     respond(call, 404, ResponseFlags::NR, &text, &[]).await
 }

@@ -72,7 +72,7 @@ async fn one(
     mut head: RequestHead,
     mut replay: Replay,
 ) {
-    let goal = goal::of_rule(worker, spot, destination).await;
+    let goal = goal::of_rule(worker, spot, destination, goal::UNAVAILABLE).await;
     let Ok(Goal::Cluster(named)) = goal else {
         tracing::debug!(host = destination.host, "a request was not mirrored: no such service");
         return;

@@ -9,10 +9,10 @@ use meltemi_telemetry::ResponseFlags;
 
 use super::attempts::{self, Way, gone, pause};
 use super::changes::{self, Changes, allow};
-use super::decide::Spot;
+use super::decide::{Spot, refusal};
 use super::edit;
 use super::goal::{self, Goal};
-use super::http::{Served, no_route, to_outside};
+use super::http::{Served, no_route, to_itself, to_outside};
 use super::view::View;
 use crate::exchange::Call;
 use crate::finish::local::{Local, respond, respond_with};
@@ -34,6 +34,9 @@ pub(crate) async fn serve(
     let Some(decision) = table.find(&View { head: call.head, port: spot.port }) else {
         return no_route(call, &spot.service.host).await;
     };
+    if decision.is_for_itself() {
+        return to_itself(worker, spot, call, served, started).await;
+    }
     let mut cors = None;
     match decision.cors(&View { head: call.head, port: spot.port }) {
         Cors::Pass => {}
@@ -123,7 +126,12 @@ async fn act(
     let Some(target) = decision.destination(worker.random()) else {
         return no_route(call, &spot.service.host).await;
     };
-    let goal = match goal::of_rule(worker, spot, target.destination).await {
+    let missing = decision.missing_status();
+    let goal = match target.unusable() {
+        None => goal::of_rule(worker, spot, target.destination, missing).await,
+        Some(reason) => Err(refusal(missing, ResponseFlags::NC, reason.to_owned())),
+    };
+    let goal = match goal {
         Ok(goal) => goal,
         Err(refusal) => {
             return respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await;

@@ -50,7 +50,7 @@ async fn an_issuer_without_an_address_of_keys_is_asked_for_it() {
 
 /// Fields: RequestAuthentication spec.jwtRules[].jwks_uri
 #[tokio::test(flavor = "multi_thread")]
-async fn fetched_keys_outlive_the_issuer_the_control_plane_and_the_proxy() {
+async fn fetched_keys_outlive_the_issuer_and_the_control_plane() {
     let world = World::start(&FLAGS).await;
     world
         .rule(&format!("issuer: '{}', jwks_uri: '{}'", world.issuer.url(), world.issuer.keys_url()))
@@ -141,4 +141,38 @@ async fn over_tls_an_issuer_is_asked_whom_the_systems_roots_know() {
     })
     .await;
     assert_eq!(world.issuer.requests(), 0);
+}
+
+/// Fields: RequestAuthentication spec.jwtRules[].jwks
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_starts_alone_judges_tokens_as_before() {
+    let mesh = Mesh::start().await;
+    let app = HttpApp::start("hello").await;
+    // A name keeps certificate and configuration for the next start.
+    let server = || mesh.workload("hello").port(app.port(), "http").flag("--name", "hello-1");
+    let mut hello = server().proxy().await;
+    let (client, issuer) = (mesh.client().await, Issuer::start().await);
+    // So that the caller knows the service when nobody can be asked.
+    assert_eq!(client.http().await.get("http://hello/").await.status, 200);
+    let rule = format!("issuer: '{}', jwks: '{}'", issuer.url(), issuer.key_set());
+    mesh.apply(&policy("hello", "default", &format!("jwtRules: [{{{rule}}}]"))).await;
+    let file = mesh.state().join("proxies/default/hello-1/configuration/last-good.bin");
+    eventually("the rule is kept", async || {
+        let kept = std::fs::read(&file).map_err(|error| error.to_string())?;
+        let issuer = issuer.url().into_bytes();
+        let found = kept.windows(issuer.len()).any(|it| it == issuer);
+        found.then_some(()).ok_or(format!("{} bytes without it", kept.len()))
+    })
+    .await;
+    mesh.kill_control().await;
+    let inbound = hello.inbound.to_string();
+    hello.process.kill().await;
+    let _hello = server().flag("--inbound", &inbound).proxy_alone().await;
+    let mut calls = client.http().await;
+    for (token, status) in [(issuer.token(&json!({})), 200), ("x".to_owned(), 401)] {
+        let headers = [("authorization", format!("Bearer {token}"))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let response = calls.call("GET", "http://hello/", &headers, b"").await;
+        assert_eq!(response.status, status, "{}", response.text());
+    }
 }

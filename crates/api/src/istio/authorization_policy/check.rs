@@ -173,16 +173,16 @@ fn port_problem(text: &str) -> Option<String> {
     (!fits).then(|| format!("`{text}` is not a port (1 to 65535)"))
 }
 
-/// What is wrong with a path of parts, `{*}` for one and `{**}` for all that follow.
+/// What is wrong with a path of parts, `{*}` for one and `{**}` for any.
 fn template_problem(path: &str) -> Option<String> {
-    let mut is_ended = false;
+    let mut is_last = false;
     for part in path.split('/') {
-        if is_ended {
-            return Some(format!("`{path}`: nothing can follow `{{**}}`"));
-        }
         match part {
+            "{*}" | "{**}" if is_last => {
+                return Some(format!("`{path}`: neither `{{*}}` nor `{{**}}` can follow `{{**}}`"));
+            }
             "{*}" => {}
-            "{**}" => is_ended = true,
+            "{**}" => is_last = true,
             part if part.contains(['*', '{', '}']) => {
                 return Some(format!(
                     "`{path}`: `{{*}}` and `{{**}}` stand for whole parts, and no `*` beside them"

@@ -67,8 +67,8 @@ fn security_and_telemetry_kinds() {
         ),
         (
             "AuthorizationPolicy",
-            "{rules: [{to: [{operation: {paths: ['/{**}/a']}}]}]}",
-            "spec.rules[0].to[0].operation.paths[0]: `/{**}/a`: nothing can follow `{**}`",
+            "{rules: [{to: [{operation: {paths: ['/{**}/a/{*}']}}]}]}",
+            "spec.rules[0].to[0].operation.paths[0]: `/{**}/a/{*}`: neither `{*}` nor `{**}` can follow `{**}`",
         ),
         (
             "AuthorizationPolicy",

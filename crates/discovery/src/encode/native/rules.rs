@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use meltemi_policy::authz::rule::AuthorizationPolicy;
 use meltemi_policy::destination::rule::DestinationRule;
 use meltemi_policy::jwt::rule::RequestAuthentication;
 use meltemi_policy::route::rule::VirtualService;
@@ -14,6 +15,7 @@ pub(crate) struct Rules {
     virtual_services: Cache<VirtualService>,
     destination_rules: Cache<DestinationRule>,
     request_authentications: Cache<RequestAuthentication>,
+    authorization_policies: Cache<AuthorizationPolicy>,
 }
 
 /// Rules and their JSON, by where the rule lies. Each is held, so that no other one can come to lie there.
@@ -26,6 +28,13 @@ impl Rules {
 
     pub(crate) fn destination_rules(&mut self, rules: &[Arc<DestinationRule>]) -> Vec<Vec<u8>> {
         rules.iter().map(|rule| encoded(&mut self.destination_rules, rule)).collect()
+    }
+
+    pub(crate) fn authorization_policies(
+        &mut self,
+        rules: &[Arc<AuthorizationPolicy>],
+    ) -> Vec<Vec<u8>> {
+        rules.iter().map(|rule| encoded(&mut self.authorization_policies, rule)).collect()
     }
 
     pub(crate) fn request_authentications(

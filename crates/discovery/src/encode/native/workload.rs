@@ -1,6 +1,7 @@
 //! A workload, as its own sidecar gets it.
 
 use meltemi_model::Workload;
+use meltemi_policy::path::Normalization;
 use meltemi_wire::proto::meltemi::v1;
 
 use super::{rules, sidecar};
@@ -24,5 +25,16 @@ pub(crate) fn message(workload: &Workload, rules: &mut rules::Rules) -> v1::Work
         network: workload.network.clone(),
         sidecar: workload.sidecar.as_deref().map(|it| sidecar::message(it, &workload.namespace)),
         request_authentications: rules.request_authentications(&workload.request_authentications),
+        authorization_policies: rules.authorization_policies(&workload.authorization_policies),
+        path_normalization: path_normalization(workload.path_normalization).into(),
+    }
+}
+
+fn path_normalization(how: Normalization) -> v1::PathNormalization {
+    match how {
+        Normalization::None => v1::PathNormalization::NoneNormalization,
+        Normalization::Base => v1::PathNormalization::Base,
+        Normalization::MergeSlashes => v1::PathNormalization::MergeSlashes,
+        Normalization::DecodeAndMergeSlashes => v1::PathNormalization::DecodeAndMergeSlashes,
     }
 }

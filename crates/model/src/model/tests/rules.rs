@@ -18,18 +18,7 @@ pub(super) fn object(kind: ObjectKind, namespace: &str, name: &str) -> Object {
 pub(super) fn route_to(host: &str) -> HttpRoute {
     let destination = Destination { host: host.into(), ..Destination::default() };
     let to = HttpRouteDestination { destination, ..HttpRouteDestination::default() };
-    HttpRoute {
-        name: String::new(),
-        matches: Vec::new(),
-        action: Action::Route(vec![to]),
-        rewrite: None,
-        timeout_ms: None,
-        retries: None,
-        fault: Default::default(),
-        mirrors: Vec::new(),
-        cors_policy: None,
-        headers: Default::default(),
-    }
+    HttpRoute::of(Action::Route(vec![to]))
 }
 
 /// A virtual service of these hosts, with a route to each destination.

@@ -40,9 +40,31 @@ pub struct HttpRoute {
     /// Headers that are changed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub headers: Headers,
+    /// The status of requests whose destination there is not, or may not be called; 503 where it is left out.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub missing_status: Option<u16>,
 }
 
-/// What becomes of requests: one of three things.
+impl HttpRoute {
+    /// A rule for all requests, with nothing but an action.
+    pub fn of(action: Action) -> HttpRoute {
+        HttpRoute {
+            name: String::new(),
+            matches: Vec::new(),
+            action,
+            rewrite: None,
+            timeout_ms: None,
+            retries: None,
+            fault: Fault::default(),
+            mirrors: Vec::new(),
+            cors_policy: None,
+            headers: Headers::default(),
+            missing_status: None,
+        }
+    }
+}
+
+/// What becomes of requests: one of these things.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Action {
@@ -52,6 +74,10 @@ pub enum Action {
     Redirect(Redirect),
     /// They are answered at once.
     DirectResponse(DirectResponse),
+    /// They go to the host that was asked for, as if there were no rules for it.
+    Itself,
+    /// They go nowhere, as if no rule matched (404, Envoy's `NR`).
+    Nowhere,
 }
 
 /// Where requests go.
@@ -66,6 +92,9 @@ pub struct HttpRouteDestination {
     /// Headers that are changed on this way.
     #[serde(skip_serializing_if = "is_default")]
     pub headers: Headers,
+    /// Why nobody is called for this share: then its requests get the rule's `missing_status`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub unusable: Option<String>,
 }
 
 /// A service, or a part of it, that is called.

@@ -1,0 +1,25 @@
+//! `AuthorizationPolicy`s, and the workloads that a change of one touches.
+
+use super::{Dirty, Model};
+use crate::authorization::AuthorizationPolicyRecord;
+use crate::record::Object;
+
+impl Model {
+    pub(super) fn put_authorization_policy(
+        &mut self,
+        object: &Object,
+        record: Option<AuthorizationPolicyRecord>,
+        dirty: &mut Dirty,
+    ) {
+        self.refusals.flaw(object, record.as_ref().and_then(|it| it.flaw.clone()));
+        let Some(replaced) = self.authorizations.put(object, record) else { return };
+        let is_root = self.authorizations.is_root(&object.namespace);
+        for (namespace, of) in &self.namespaces {
+            if is_root || *namespace == object.namespace {
+                let touched = of.workloads.iter().filter(|(_, it)| replaced.touches(&it.labels));
+                let names = touched.map(|(name, _)| (namespace.clone(), name.clone()));
+                dirty.workloads.extend(names);
+            }
+        }
+    }
+}

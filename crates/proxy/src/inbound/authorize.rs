@@ -1,0 +1,257 @@
+//! Whether a request or a connection of the mesh may pass to the application, by the `AuthorizationPolicy`s of our workload.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use meltemi_names::SpiffeId;
+use meltemi_policy::authz::{
+    Connection, Judgement, NoRequest, Peer, Policies, Request, Settled, Token,
+};
+use meltemi_policy::jwt::Authenticated;
+use meltemi_telemetry::{Counter, Registry, ResponseFlags};
+
+use crate::config::{Inbound, InboundPort};
+use crate::exchange::Call;
+use crate::finish::local::respond;
+use crate::finish::outcome::Outcome;
+use crate::http::head::RequestHead;
+use crate::worker::Worker;
+
+/// The body of a refusal, as Envoy has it.
+const DENIED: &str = "RBAC: access denied";
+
+/// What of a connection its requests are judged by, and what it has decided for all of them.
+pub(crate) struct Authorizer {
+    peer: Option<Peer>,
+    source: IpAddr,
+    destination: Option<IpAddr>,
+    sni: Option<Box<str>>,
+    settled: RefCell<Option<Kept>>,
+}
+
+/// What was decided for a connection, by which policies and for which port.
+struct Kept {
+    policies: u64,
+    port: u16,
+    settled: Settled,
+}
+
+/// A request is refused, for this reason as Envoy's log has it.
+#[derive(Debug)]
+pub(crate) struct Denied(pub(crate) Arc<str>);
+
+impl Authorizer {
+    /// For a connection from `source` to `destination` whose other end has proved to be `id`.
+    pub(crate) fn new(
+        id: Option<&SpiffeId>,
+        source: SocketAddr,
+        destination: Option<SocketAddr>,
+        sni: Option<&str>,
+    ) -> Authorizer {
+        Authorizer {
+            peer: id.map(Peer::of),
+            source: source.ip().to_canonical(),
+            destination: destination.map(|it| it.ip().to_canonical()),
+            sni: sni.map(Into::into),
+            settled: RefCell::default(),
+        }
+    }
+
+    fn judge<R: Request>(&self, policies: &Policies, port: u16, request: Option<&R>) -> Judgement {
+        let connection = Connection {
+            peer: self.peer.as_ref(),
+            source_ip: Some(self.source),
+            // No proxy before us is trusted to say another one.
+            remote_ip: Some(self.source),
+            destination_ip: self.destination,
+            destination_port: port,
+            sni: self.sni.as_deref(),
+        };
+        let mut kept = self.settled.borrow_mut();
+        let kept = match &mut *kept {
+            Some(kept) if kept.policies == policies.id() && kept.port == port => kept,
+            other => {
+                let settled = policies.settle(&connection);
+                other.insert(Kept { policies: policies.id(), port, settled })
+            }
+        };
+        policies.judge(&kept.settled, &connection, request)
+    }
+
+    fn principal(&self) -> &str {
+        self.peer.as_ref().map_or("none", Peer::principal)
+    }
+}
+
+/// Judges a request. `bearer` is who bears its token.
+pub(crate) fn authorize_request(
+    worker: &Worker,
+    authorizer: &Authorizer,
+    (inbound, port): (&Inbound, &InboundPort),
+    head: &RequestHead,
+    bearer: Option<&Authenticated<'_>>,
+) -> Result<(), Denied> {
+    let Some(policies) = inbound.authorization.of(&port.host) else { return Ok(()) };
+    let bearer = bearer.map(Bearer);
+    let asked = Asked { head, bearer };
+    let judgement = authorizer.judge(policies, port.target_port, Some(&asked));
+    let what = || {
+        let path = head.target().split(|byte| *byte == b'?').next().unwrap_or_default();
+        let words = [head.method(), b" ", path].concat();
+        String::from_utf8_lossy(&words).into_owned()
+    };
+    take_note(&worker.decisions.http, authorizer, policies, &judgement, what)
+}
+
+/// Judges a connection of bytes.
+pub(crate) fn authorize_connection(
+    worker: &Worker,
+    authorizer: &Authorizer,
+    (inbound, port): (&Inbound, &InboundPort),
+) -> Result<(), Denied> {
+    let Some(policies) = inbound.authorization.of(&port.host) else { return Ok(()) };
+    let judgement = authorizer.judge(policies, port.target_port, None::<&NoRequest>);
+    let what = || format!("a connection to port {}", port.target_port);
+    take_note(&worker.decisions.tcp, authorizer, policies, &judgement, what)
+}
+
+/// Counts a judgement, and says what is to be known of it.
+fn take_note(
+    counters: &Counters,
+    authorizer: &Authorizer,
+    policies: &Policies,
+    judgement: &Judgement,
+    what: impl Fn() -> String,
+) -> Result<(), Denied> {
+    if let Some(rule) = judgement.audited {
+        counters.logged.add_one();
+        let (rule, what) = (policies.name_of(rule), what());
+        tracing::info!(target: "authorization", rule, caller = authorizer.principal(), what, "audited");
+    }
+    if let Some(dry_run) = judgement.dry_run {
+        match dry_run.denial {
+            None => counters.shadow_allowed.add_one(),
+            Some(denial) => {
+                counters.shadow_denied.add_one();
+                let (why, what) = (policies.details(denial), what());
+                tracing::info!(target: "authorization", %why, caller = authorizer.principal(), what, "would be refused (dry run)");
+            }
+        }
+    }
+    let Some(denial) = judgement.denial else {
+        counters.allowed.add_one();
+        return Ok(());
+    };
+    counters.denied.add_one();
+    let why = policies.details(denial).to_string();
+    tracing::debug!(target: "authorization", why, caller = authorizer.principal(), what = what(), "refused");
+    Err(Denied(why.into()))
+}
+
+/// Answers a request that is refused.
+pub(crate) async fn refuse(call: &mut Call<'_>, denied: Denied) -> Outcome {
+    let outcome = respond(call, 403, ResponseFlags::NONE, DENIED, &[]).await;
+    Outcome { details: Some(denied.0), ..outcome }
+}
+
+/// A request as policies see it.
+struct Asked<'a> {
+    head: &'a RequestHead,
+    bearer: Option<Bearer<'a>>,
+}
+
+impl Request for Asked<'_> {
+    fn method(&self) -> &[u8] {
+        self.head.method()
+    }
+
+    fn path(&self) -> &[u8] {
+        self.head.target()
+    }
+
+    fn authority(&self) -> &[u8] {
+        self.head.authority()
+    }
+
+    fn headers<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s [u8]> {
+        let pseudo = match name {
+            ":method" => Some(self.head.method()),
+            ":path" => Some(self.head.target()),
+            ":authority" => Some(self.head.authority()),
+            name if name.eq_ignore_ascii_case("host") => Some(self.head.authority()),
+            _ => None,
+        };
+        let fields = self.head.fields.iter();
+        let named = fields.filter(move |(_, own, _)| own.eq_ignore_ascii_case(name.as_bytes()));
+        pseudo.into_iter().chain(named.map(|(_, _, value)| value))
+    }
+
+    fn token(&self) -> Option<&dyn Token> {
+        self.bearer.as_ref().map(|it| it as &dyn Token)
+    }
+}
+
+/// A token that was verified, as policies see it.
+struct Bearer<'a>(&'a Authenticated<'a>);
+
+impl Token for Bearer<'_> {
+    fn issuer(&self) -> &str {
+        self.0.claims().issuer()
+    }
+
+    fn principal(&self) -> Option<&str> {
+        self.0.claims().principal()
+    }
+
+    fn each_audience(&self, show: &mut dyn FnMut(&str)) {
+        self.0.claims().audiences().iter().for_each(|it| show(it));
+    }
+
+    fn presenter(&self) -> Option<&str> {
+        self.0.claims().presenter()
+    }
+
+    fn each_claim(&self, path: &[Box<str>], show: &mut dyn FnMut(&str)) {
+        self.0.values(path.iter().map(|it| &**it)).for_each(show);
+    }
+}
+
+/// What one worker counts of decisions.
+#[derive(Debug)]
+pub(crate) struct Decisions {
+    http: Counters,
+    tcp: Counters,
+}
+
+#[derive(Debug)]
+struct Counters {
+    allowed: Counter,
+    denied: Counter,
+    shadow_allowed: Counter,
+    shadow_denied: Counter,
+    logged: Counter,
+}
+
+impl Decisions {
+    /// The counters of a further worker.
+    pub(crate) fn new(registry: &Registry) -> Decisions {
+        let of = |protocol: &str| {
+            let counter = |result: &str| {
+                registry.counter_shard(
+                    "meltemi_authorization_decisions_total",
+                    "Requests and connections judged by authorization policies, in the words of Envoy's RBAC.",
+                    &[("protocol", protocol), ("result", result)],
+                )
+            };
+            Counters {
+                allowed: counter("allowed"),
+                denied: counter("denied"),
+                shadow_allowed: counter("shadow_allowed"),
+                shadow_denied: counter("shadow_denied"),
+                logged: counter("logged"),
+            }
+        };
+        Decisions { http: of("http"), tcp: of("tcp") }
+    }
+}

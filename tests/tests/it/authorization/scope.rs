@@ -1,0 +1,91 @@
+//! Which workloads a policy is for.
+
+use meltemi_tests::{HttpApp, Mesh, Sidecar};
+use serde_json::{Value, json};
+
+use super::arrived;
+
+/// Two workloads of a namespace and one of another one.
+struct World {
+    mesh: Mesh,
+    _apps: [HttpApp; 3],
+    workloads: [Sidecar; 3],
+    client: Sidecar,
+}
+
+const TARGETS: [&str; 3] = ["http://a.one/", "http://b.one/", "http://a.two/"];
+
+impl World {
+    async fn start() -> Self {
+        let mesh = Mesh::start().await;
+        let apps =
+            [HttpApp::start("1").await, HttpApp::start("2").await, HttpApp::start("3").await];
+        let start = async |service: &str, namespace: &str, app: &HttpApp| {
+            mesh.workload(service).namespace(namespace).port(app.port(), "http").proxy().await
+        };
+        let workloads = [
+            start("a", "one", &apps[0]).await,
+            start("b", "one", &apps[1]).await,
+            start("a", "two", &apps[2]).await,
+        ];
+        let client = mesh.client().await;
+        World { mesh, _apps: apps, workloads, client }
+    }
+
+    /// Has one policy that denies everything of its workloads, and checks which of the three are meant.
+    async fn denies(&self, namespace: &str, attached: Value, expected: [bool; 3]) {
+        let api = self.mesh.api();
+        let path =
+            format!("/apis/security.istio.io/v1/namespaces/{namespace}/authorizationpolicies");
+        let mut spec = attached;
+        spec["action"] = "DENY".into();
+        spec["rules"] = json!([{}]);
+        let object = json!({
+            "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+            "metadata": {"name": "deny"}, "spec": spec,
+        });
+        let (status, answer) = api.post(&path, &object).await;
+        assert_eq!(status, 201, "{answer}");
+        let own = [format!("{namespace}/deny")];
+        for ((workload, target), is_meant) in self.workloads.iter().zip(TARGETS).zip(expected) {
+            let names: &[String] = if is_meant { &own } else { &[] };
+            arrived(workload, names).await;
+            let status = self.client.http().await.get(target).await.status;
+            assert_eq!(status, if is_meant { 403 } else { 200 }, "{target} {object}");
+        }
+        let (status, _) = api.call("DELETE", &format!("{path}/deny"), "", &Value::Null).await;
+        assert_eq!(status, 200);
+        for workload in &self.workloads {
+            arrived(workload, &[]).await;
+        }
+    }
+}
+
+/// Fields: AuthorizationPolicy spec.selector.matchLabels.*, spec.targetRef.kind, spec.targetRef.name,
+/// spec.targetRefs[].kind, spec.targetRefs[].name
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_for_its_namespace_its_selection_or_from_the_root_for_all() {
+    let world = World::start().await;
+    for name in ["one", "two"] {
+        for target in TARGETS.iter().filter(|it| it.contains(name)) {
+            let what = format!("{target} may be called");
+            world.client.until(&what, target, |it| it.status == 200).await;
+        }
+    }
+    let select = |app: &str| json!({"selector": {"matchLabels": {"app": app}}});
+    let service = |name: &str| json!({"targetRefs": [{"kind": "Service", "name": name}]});
+    let old = |name: &str| json!({"targetRef": {"kind": "Service", "name": name}});
+    let gateway = json!({"targetRefs": [
+        {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "a"},
+    ]});
+    world.denies("one", json!({}), [true, true, false]).await;
+    world.denies("two", json!({}), [false, false, true]).await;
+    world.denies("one", select("a"), [true, false, false]).await;
+    world.denies("one", select("none"), [false, false, false]).await;
+    world.denies("istio-system", json!({}), [true, true, true]).await;
+    world.denies("istio-system", select("a"), [true, false, true]).await;
+    world.denies("one", service("b"), [false, true, false]).await;
+    world.denies("one", old("a"), [true, false, false]).await;
+    world.denies("two", service("b"), [false, false, false]).await;
+    world.denies("one", gateway, [false, false, false]).await;
+}
