@@ -82,6 +82,7 @@ impl Kind {
             | Kind::ClusterRoleBinding
             | Kind::RoleBinding
             | Kind::AccessToken
+            | Kind::CertificateRevocation
             | Kind::VirtualService
             | Kind::DestinationRule
             | Kind::ServiceEntry
@@ -189,6 +190,7 @@ macro_rules! with_kinds {
             ClusterRoleBinding(crate::rbac::ClusterRoleBinding): "rbac.authorization.k8s.io" ["v1"], "ClusterRoleBinding", "clusterrolebindings" "clusterrolebinding" [], false;
             RoleBinding(crate::rbac::RoleBinding): "rbac.authorization.k8s.io" ["v1"], "RoleBinding", "rolebindings" "rolebinding" [], true;
             AccessToken(crate::meltemi::AccessToken): "meltemi.io" ["v1alpha1"], "AccessToken", "accesstokens" "accesstoken" [], false;
+            CertificateRevocation(crate::meltemi::CertificateRevocation): "meltemi.io" ["v1alpha1"], "CertificateRevocation", "certificaterevocations" "certificaterevocation" [], false;
             Gateway(crate::istio::Gateway): "networking.istio.io" ["v1", "v1beta1", "v1alpha3"], "Gateway", "gateways" "gateway" ["gw"], true;
             VirtualService(crate::istio::VirtualService): "networking.istio.io" ["v1", "v1beta1", "v1alpha3"], "VirtualService", "virtualservices" "virtualservice" ["vs"], true;
             DestinationRule(crate::istio::DestinationRule): "networking.istio.io" ["v1", "v1beta1", "v1alpha3"], "DestinationRule", "destinationrules" "destinationrule" ["dr"], true;

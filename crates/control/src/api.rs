@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use futures_util::future::BoxFuture;
-use meltemi_apiserver::{AdminToken, ApiState, Closing, Hosts, Rejected, Rejections, router};
+use meltemi_apiserver::{
+    AdminToken, ApiState, Closing, Hosts, Rejected, Rejections, guard, router,
+};
 use meltemi_audit::AuditLog;
 use meltemi_discovery::Publisher;
 use meltemi_store::Store;
 
 use crate::admin::ThisMachine;
+use crate::ca;
 use crate::listen::Bound;
 use crate::options::Options;
 use crate::stopping::Stopping;
+use crate::trust::Truster;
 
 /// What the API stands on.
 pub(crate) struct Parts {
@@ -21,6 +25,7 @@ pub(crate) struct Parts {
     /// The administrator's token of this machine.
     pub(crate) token: String,
     pub(crate) audit: AuditLog,
+    pub(crate) truster: Truster,
 }
 
 /// The API's routes.
@@ -30,7 +35,7 @@ pub(crate) fn routes(
     parts: Parts,
     stopping: &Stopping,
 ) -> Router {
-    let Parts { store, publisher, token, audit } = parts;
+    let Parts { store, publisher, token, audit, truster } = parts;
     let mut names = options.api_names.clone();
     if !bound.api.ip().is_unspecified() {
         names.push(bound.api.ip().to_string());
@@ -40,10 +45,11 @@ pub(crate) fn routes(
         .with_audit(audit)
         .with_rejections(SetAside(publisher))
         .with_closing(Closing::on(stopping.0.clone()));
-    router(match options.insecure_loopback {
+    let state = match options.insecure_loopback {
         true => state.with_auth(ThisMachine),
         false => state.with_auth(AdminToken::new(token)),
-    })
+    };
+    router(state.clone()).merge(guard(ca::routes(truster), state))
 }
 
 /// What the published snapshot has set aside.

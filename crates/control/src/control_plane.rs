@@ -24,6 +24,7 @@ use crate::options::{AuditChoice, Options};
 use crate::state_dir::{StateDir, token_key};
 use crate::stopping::Stopping;
 use crate::store::Released;
+use crate::trust::Truster;
 use crate::{admin, api, dns, http_server, monitoring, store};
 
 /// How long servers, and then the store's last users, may take to end.
@@ -58,6 +59,7 @@ struct Parts {
     version: u64,
     admin_token: String,
     audit: AuditLog,
+    truster: Truster,
 }
 
 impl Parts {
@@ -92,6 +94,14 @@ impl Parts {
             tokens,
             audit: audit.clone(),
         };
+        let truster = Truster::new(
+            services.authority.clone(),
+            store.clone(),
+            services.publisher.clone(),
+            services.hub.clone(),
+            own.identity().clone(),
+        );
+        truster.tell().await?;
         Ok(Parts {
             services,
             own,
@@ -102,6 +112,7 @@ impl Parts {
             version,
             admin_token,
             audit,
+            truster,
         })
     }
 }
@@ -215,6 +226,7 @@ impl ControlPlane {
             version,
             admin_token,
             audit,
+            truster,
         } = parts;
         self.released = released;
         let (identity, publisher) = (own.identity().clone(), services.publisher.clone());
@@ -242,7 +254,9 @@ impl ControlPlane {
             let anybody = services.serve_anybody(listener, stopping.clone());
             self.server("the plaintext xDS server", anybody);
         }
-        let api = api::Parts { store, publisher: publisher.clone(), token: admin_token, audit };
+        self.keep("the way of revocations to the proxies", truster.clone().run());
+        let api =
+            api::Parts { store, publisher: publisher.clone(), token: admin_token, audit, truster };
         let routes = api::routes(options, &self.bound, api, stopping);
         let door = Door::Secure { identity: members_identity, plaintext: options.insecure_network };
         let serving = http_server::serve(sockets.api, routes, door, stopping.clone());

@@ -7,6 +7,7 @@
 
 mod admin;
 mod api;
+mod ca;
 mod codec;
 mod control_file;
 mod control_plane;
@@ -25,6 +26,7 @@ mod state_dir;
 mod stopping;
 mod store;
 mod token;
+mod trust;
 
 pub use control_file::{ControlFile, ControlFileError};
 pub use control_plane::ControlPlane;

@@ -34,6 +34,7 @@ pub struct Catalog {
     snapshot: Arc<Snapshot>,
     hosts: Shards<String, Hosted>,
     workloads: Shards<String, Arc<Encoded>>,
+    trust: Option<Arc<Encoded>>,
 }
 
 /// What is known under one host.
@@ -78,6 +79,16 @@ impl Catalog {
     /// A workload as its own sidecar gets it, by `NAMESPACE/NAME`.
     pub fn workload(&self, name: &str) -> Option<&Encoded> {
         self.workloads.get(name).map(|it| &**it)
+    }
+
+    /// Whom members are to believe.
+    pub fn trust(&self) -> Option<&Encoded> {
+        self.trust.as_deref()
+    }
+
+    /// The same catalog with another word on whom to believe.
+    pub(crate) fn with_trust(&self, trust: Arc<Encoded>) -> Catalog {
+        Catalog { trust: Some(trust), ..self.clone() }
     }
 
     /// The catalog of the next snapshot: only what is affected is encoded.

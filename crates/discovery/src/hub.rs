@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::join_all;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Asks a session to answer as soon as its client can no longer use any of these endpoints.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Settled {
 pub struct Hub {
     sessions: Mutex<HashMap<u64, mpsc::Sender<LetGo>>>,
     next: AtomicU64,
+    /// The version of the trust that each session's client has acknowledged; only those that follow it.
+    beliefs: watch::Sender<HashMap<u64, Option<String>>>,
 }
 
 impl Hub {
@@ -40,6 +42,23 @@ impl Hub {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.sessions.lock().insert(id, sender);
         (Entered { hub: self.clone(), id }, receiver)
+    }
+
+    /// How many clients follow the mesh's trust, and how many of them do not believe this version of it yet; and each
+    /// change of that.
+    pub fn beliefs(&self, version: &str) -> (usize, usize) {
+        let beliefs = self.beliefs.borrow();
+        let behind = beliefs.values().filter(|it| it.as_deref() != Some(version)).count();
+        (beliefs.len(), behind)
+    }
+
+    /// Waits until every client that follows the mesh's trust believes this version.
+    pub async fn believed(&self, version: &str) {
+        let is_settled = |beliefs: &HashMap<u64, Option<String>>| {
+            beliefs.values().all(|it| it.as_deref() == Some(version))
+        };
+        // The sender lives in this value, so the channel is open.
+        drop(self.beliefs.subscribe().wait_for(is_settled).await);
     }
 
     /// Waits until no client can use these endpoints (`HOST/WORKLOAD`) any longer, because it acknowledged their removal
@@ -77,8 +96,17 @@ pub(crate) struct Entered {
     id: u64,
 }
 
+impl Entered {
+    /// Notes which version of the trust the client has acknowledged.
+    pub(crate) fn believes(&self, version: Option<&str>) {
+        let version = version.map(str::to_owned);
+        self.hub.beliefs.send_modify(|beliefs| drop(beliefs.insert(self.id, version)));
+    }
+}
+
 impl Drop for Entered {
     fn drop(&mut self) {
+        self.hub.beliefs.send_if_modified(|beliefs| beliefs.remove(&self.id).is_some());
         self.hub.sessions.lock().remove(&self.id);
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use meltemi_model::{Affected, Snapshot};
 use meltemi_names::Host;
+use meltemi_wire::proto::meltemi::v1;
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
-use crate::catalog::{Catalog, endpoint_name, workload_name};
+use crate::catalog::{Catalog, Encoded, endpoint_name, workload_name};
 
 /// How many changes a session may be behind before it looks at everything that its client subscribed to.
 const BACKLOG: usize = 256;
@@ -26,6 +27,8 @@ pub struct Published {
     pub subsets: Vec<String>,
     /// `NAMESPACE/NAME`.
     pub workloads: Vec<String>,
+    /// Whether members are to believe others than before.
+    pub trust: bool,
 }
 
 /// The current catalog, and the news of its changes.
@@ -64,6 +67,20 @@ impl Publisher {
             }
         }
         self.version.send_replace(version);
+    }
+
+    /// Says whom members are to believe from now on. Answers with the version that they acknowledge.
+    pub fn publish_trust(&self, trust: &v1::Trust) -> String {
+        let encoded = Encoded::new(trust);
+        let version = encoded.version.clone();
+        let _turn = self.turn.lock();
+        let before = self.catalog.load_full();
+        if before.trust() != Some(&*encoded) {
+            self.catalog.store(Arc::new(before.with_trust(encoded)));
+            let published = Published { trust: true, ..Published::default() };
+            drop(self.changes.send(Arc::new(published)));
+        }
+        version
     }
 
     /// The catalog of this moment.

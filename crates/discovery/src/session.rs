@@ -68,6 +68,10 @@ impl Source for View<'_> {
                     && account.as_deref() == Some(identity.service_account());
                 self.catalog.workload(name).filter(|_| is_own)
             }
+            type_url::TRUST => {
+                let is_member = self.client.identity.is_some() && name == type_url::TRUST_NAME;
+                self.catalog.trust().filter(|_| is_member)
+            }
             _ => None,
         }?;
         Some(Found { version: &encoded.version, body: &encoded.body })
@@ -92,6 +96,7 @@ struct Pending {
     /// Hosts of which another number of endpoints is to be sent, as `HOST/*`.
     subsets: BTreeSet<String>,
     workloads: BTreeSet<String>,
+    trust: bool,
 }
 
 impl Pending {
@@ -101,6 +106,7 @@ impl Pending {
             && self.endpoints.is_empty()
             && self.subsets.is_empty()
             && self.workloads.is_empty()
+            && !self.trust
     }
 
     /// Notes what of a change this client subscribed to.
@@ -116,6 +122,7 @@ impl Pending {
         self.subsets.extend(published.subsets.iter().filter(wanted(type_url::ENDPOINT)).cloned());
         self.workloads
             .extend(published.workloads.iter().filter(wanted(type_url::WORKLOAD)).cloned());
+        self.trust |= published.trust;
         if self.services.len() + self.endpoints.len() + self.workloads.len() > MAX_PENDING {
             *self = Pending { everything: true, ..Pending::default() };
         }
@@ -162,7 +169,7 @@ impl Stream {
             introduced: false,
             sidecar: None,
             subsets: Subsets::default(),
-            _entered: self.entered,
+            entered: self.entered,
         };
         serving.run(requests, self.responses, let_go, changes).await;
     }
@@ -180,7 +187,7 @@ struct Serving {
     /// The `Sidecar` by which the client was answered last.
     sidecar: Option<Arc<Sidecar>>,
     subsets: Subsets,
-    _entered: Entered,
+    entered: Entered,
 }
 
 impl Serving {
@@ -259,6 +266,10 @@ impl Serving {
             self.waiting.push_back(answer);
         }
         self.settle();
+        if asked.type_url == type_url::TRUST {
+            let believed = self.state.acknowledged(type_url::TRUST, type_url::TRUST_NAME);
+            self.entered.believes(believed);
+        }
     }
 
     /// Notes what the client says of itself.
@@ -347,6 +358,13 @@ impl Serving {
             (type_url::SERVICE, &pending.services),
             (type_url::WORKLOAD, &pending.workloads),
         ];
+        // Before all else: what comes after may be of use only to those who believe it.
+        if (pending.trust || pending.everything)
+            && let Some(response) =
+                self.state.changed(type_url::TRUST, [type_url::TRUST_NAME], &view)
+        {
+            self.waiting.push_back(response);
+        }
         for (kind, names) in kinds {
             let response = match pending.everything {
                 true => self.state.changed_all(kind, &view),

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -81,6 +82,13 @@ impl TrustBundle {
     /// The roots, DER.
     pub fn roots(&self) -> &[CertificateDer<'static>] {
         &self.roots
+    }
+
+    /// SHA-256 of each root, hex, as `openssl x509 -fingerprint -sha256` shows it without colons.
+    pub fn fingerprints(&self) -> Vec<String> {
+        let hash = |root: &CertificateDer<'_>| digest(&SHA256, root);
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.roots.iter().map(|root| hex(hash(root).as_ref())).collect()
     }
 
     /// This bundle and the roots of another: what peers trust while a root is being replaced.

@@ -3,10 +3,12 @@
 mod admit;
 mod authority;
 mod root;
+mod rotation;
 mod sign;
 
 pub use admit::{AdmitError, Caller, admit};
 pub use authority::{Authority, AuthorityError};
+pub use rotation::{Rotation, RotationError};
 pub use sign::{MAX_TTL, MIN_TTL, SignError};
 
 use meltemi_names::{ROOT_NAMESPACE, SpiffeId, SpiffeIdError, TrustDomain};

@@ -3,16 +3,21 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use meltemi_names::SpiffeId;
+use parking_lot::Mutex;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ServerConfig};
+use rustls_pki_types::CertificateDer;
 use thiserror::Error;
 use tokio::sync::watch;
 
 use crate::bundle::TrustBundle;
+use crate::deny::DenyList;
 use crate::svid::Svid;
+use crate::tls::Leaf;
 use crate::tls::client::{self, SvidVerifier};
 use crate::tls::server::{self, ClientAuth};
 
@@ -42,6 +47,15 @@ pub struct AlpnPlan {
     pub clients: Vec<Vec<Vec<u8>>>,
 }
 
+/// Whom a member of the mesh believes.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Roots, one of which a peer's certificate must lead to.
+    pub bundle: Arc<TrustBundle>,
+    /// Certificates that are refused all the same.
+    pub denied: Arc<DenyList>,
+}
+
 /// Everything of one generation of an identity, ready for use.
 pub struct TlsConfigs {
     /// Takes connections from members of the mesh only.
@@ -53,21 +67,17 @@ pub struct TlsConfigs {
     pub clients: Vec<Arc<ClientConfig>>,
     /// The SVID that the configurations show.
     pub svid: Arc<Svid>,
-    /// The roots that they verify against.
-    pub bundle: Arc<TrustBundle>,
+    /// Whom they believe.
+    pub trust: Trust,
 }
 
 impl TlsConfigs {
-    fn build(
-        svid: Arc<Svid>,
-        bundle: Arc<TrustBundle>,
-        plan: &AlpnPlan,
-    ) -> Result<Self, rustls::Error> {
+    fn build(svid: Arc<Svid>, trust: Trust, plan: &AlpnPlan) -> Result<Self, rustls::Error> {
         let domain = svid.id().trust_domain();
         let certificate = Arc::new(SingleCertAndKey::from(svid.certified().clone()));
-        let verifier = Arc::new(SvidVerifier::new(&bundle, domain.clone(), None));
-        let server =
-            |auth| server::config(&bundle, domain, certificate.clone(), auth, &plan.server);
+        let denied = trust.denied.clone();
+        let verifier = Arc::new(SvidVerifier::new(&trust.bundle, denied, domain.clone(), None));
+        let server = |auth| server::config(&trust, domain, certificate.clone(), auth, &plan.server);
         let clients = plan
             .clients
             .iter()
@@ -78,7 +88,7 @@ impl TlsConfigs {
             server_optional: server(ClientAuth::Optional)?,
             clients,
             svid,
-            bundle,
+            trust,
         })
     }
 }
@@ -93,26 +103,35 @@ struct Inner {
     id: SpiffeId,
     plan: AlpnPlan,
     current: ArcSwap<TlsConfigs>,
+    /// Held by whoever makes the next generation of the present one; true once the control plane has said whom to
+    /// believe.
+    told: Mutex<bool>,
     generation: watch::Sender<u64>,
+    /// The same number, to be read at no cost.
+    counted: AtomicU64,
 }
 
 impl Identity {
     /// Makes all configurations of `plan` ready.
     pub fn new(svid: Svid, bundle: TrustBundle, plan: AlpnPlan) -> Result<Self, IdentityError> {
         let id = svid.id().clone();
-        let current = TlsConfigs::build(Arc::new(svid), Arc::new(bundle), &plan)?;
+        let trust = Trust { bundle: Arc::new(bundle), denied: Arc::default() };
+        let current = TlsConfigs::build(Arc::new(svid), trust, &plan)?;
         Ok(Identity {
             inner: Arc::new(Inner {
                 id,
                 plan,
                 current: ArcSwap::from_pointee(current),
+                told: Mutex::new(false),
                 generation: watch::Sender::new(0),
+                counted: AtomicU64::new(0),
             }),
         })
     }
 
     /// Puts a renewed SVID and bundle in use: handshakes that begin from now on use them, connections
-    /// that stand live on. Session tickets and remembered sessions of the old ones are void.
+    /// that stand live on. Session tickets and remembered sessions of the old ones are void. The bundle counts until the
+    /// first [`Identity::believe`]; what that said goes before what a certificate was signed with.
     pub fn replace(&self, svid: Svid, bundle: TrustBundle) -> Result<(), IdentityError> {
         if *svid.id() != self.inner.id {
             return Err(IdentityError::Changed {
@@ -120,8 +139,39 @@ impl Identity {
                 found: Box::new(svid.id().clone()),
             });
         }
-        let next = TlsConfigs::build(Arc::new(svid), Arc::new(bundle), &self.inner.plan)?;
+        let told = self.inner.told.lock();
+        let mut trust = self.tls().trust.clone();
+        if !*told {
+            trust.bundle = Arc::new(bundle);
+        }
+        self.put(Arc::new(svid), trust)
+    }
+
+    /// Believes these roots from now on, and no other, but not these certificates. Handshakes that begin from now on follow
+    /// it; connections that stand live on, and their holders may look at them again ([`Identity::subscribe`],
+    /// [`Identity::is_denied`]).
+    pub fn believe(&self, trust: Trust) -> Result<(), IdentityError> {
+        let mut told = self.inner.told.lock();
+        *told = true;
+        self.put(self.svid(), trust)
+    }
+
+    /// Whether a peer's certificate (DER), which was good once, is refused now.
+    pub fn is_denied(&self, certificate: &[u8]) -> bool {
+        let denied = self.tls().trust.denied.clone();
+        let read = || Leaf::read(&CertificateDer::from(certificate)).ok();
+        !denied.is_empty() && read().is_some_and(|leaf| denied.refuses(&leaf))
+    }
+
+    /// Counts the generations, as [`Identity::subscribe`] tells them: one atomic load.
+    pub fn generation(&self) -> u64 {
+        self.inner.counted.load(Ordering::Acquire)
+    }
+
+    fn put(&self, svid: Arc<Svid>, trust: Trust) -> Result<(), IdentityError> {
+        let next = TlsConfigs::build(svid, trust, &self.inner.plan)?;
         self.inner.current.store(Arc::new(next));
+        self.inner.counted.fetch_add(1, Ordering::Release);
         self.inner.generation.send_modify(|generation| *generation += 1);
         Ok(())
     }
@@ -138,7 +188,7 @@ impl Identity {
 
     /// The current trust bundle.
     pub fn bundle(&self) -> Arc<TrustBundle> {
-        self.tls().bundle.clone()
+        self.tls().trust.bundle.clone()
     }
 
     /// Who this workload is; the same for the handle's whole life.

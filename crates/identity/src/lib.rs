@@ -8,6 +8,7 @@
 mod bundle;
 pub mod ca;
 pub mod csr;
+mod deny;
 mod identity;
 pub mod key;
 mod private_file;
@@ -17,7 +18,8 @@ pub mod tls;
 pub mod token;
 
 pub use bundle::{BundleError, TrustBundle};
-pub use identity::{AlpnPlan, Identity, IdentityError, TlsConfigs};
+pub use deny::DenyList;
+pub use identity::{AlpnPlan, Identity, IdentityError, TlsConfigs, Trust};
 pub use key::{KeyError, KeyPair};
 pub use private_file::{FileError, is_private};
 pub use svid::{Svid, SvidError, serial_of_pem};

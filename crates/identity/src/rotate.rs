@@ -10,6 +10,7 @@ use meltemi_names::SpiffeId;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use thiserror::Error;
+use tokio::sync::Notify;
 
 use crate::bundle::{BundleError, TrustBundle};
 use crate::csr::{self, CsrError};
@@ -25,6 +26,9 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 /// Sleeps are cut into pieces of this length, because a machine that was suspended, or whose clock was
 /// set, must notice that its certificate is due.
 const NAP: Duration = Duration::from_secs(30);
+
+/// Over this time members spread who are to renew at once.
+const HURRY: Duration = Duration::from_secs(2);
 
 /// The file, beside the SVID, that holds the roots.
 const BUNDLE_FILE: &str = "root-cert.pem";
@@ -96,6 +100,8 @@ pub struct Surroundings {
     pub random: Arc<dyn Fn() -> f64 + Send + Sync>,
     /// Directory for `svid.pem` (0600) and `root-cert.pem`, so that a restart needs no control plane.
     pub save_to: Option<PathBuf>,
+    /// Asks for a renewal at once: the CA signs by another root now.
+    pub hurry: Arc<Notify>,
 }
 
 impl Surroundings {
@@ -105,6 +111,7 @@ impl Surroundings {
             now: Arc::new(SystemTime::now),
             random: Arc::new(rand::random::<f64>),
             save_to,
+            hurry: Arc::default(),
         }
     }
 }
@@ -167,6 +174,11 @@ pub fn save(svid: &Svid, bundle: &TrustBundle, dir: &std::path::Path) -> Result<
     })
 }
 
+/// Keeps roots in `dir` beside the SVID that is there.
+pub fn save_bundle(bundle: &TrustBundle, dir: &std::path::Path) -> Result<(), BundleError> {
+    bundle.save(&dir.join(BUNDLE_FILE))
+}
+
 /// Reads what [`save`] kept.
 pub fn load(dir: &std::path::Path) -> Result<(Svid, TrustBundle), ObtainError> {
     Ok((Svid::load(dir)?, TrustBundle::load(&dir.join(BUNDLE_FILE))?))
@@ -175,11 +187,15 @@ pub fn load(dir: &std::path::Path) -> Result<(Svid, TrustBundle), ObtainError> {
 /// Renews the identity for ever: at half life, after failures again and again. Ends only when the future
 /// is dropped.
 pub async fn run(identity: Identity, signer: impl Signer, surroundings: Surroundings) {
-    let Surroundings { now, random, save_to } = surroundings;
+    let Surroundings { now, random, save_to, hurry } = surroundings;
     loop {
         let svid = identity.svid();
         let due = now() + next_renewal(svid.not_before(), svid.not_after(), now(), random());
-        sleep_until(due, &*now).await;
+        tokio::select! {
+            () = sleep_until(due, &*now) => {}
+            // All members are told at once, and the CA is one.
+            () = hurry.notified() => tokio::time::sleep(HURRY.mul_f64(random())).await,
+        }
 
         let mut failures = 0;
         while let Err(error) = renew(&identity, &signer, &*now, save_to.as_deref()).await {
@@ -200,12 +216,19 @@ async fn renew(
     let (svid, bundle) = obtain(&identity.id(), &identity.bundle(), signer, now).await?;
     let (until, id) = (svid.not_after(), svid.id().clone());
     // A disk that is full must not keep a good certificate from use: only a restart would miss it.
-    if let Some(dir) = save_to
-        && let Err(error) = save(&svid, &bundle, dir)
-    {
+    let kept = match save_to {
+        Some(dir) => svid.save(dir),
+        None => Ok(()),
+    };
+    identity.replace(svid, bundle)?;
+    // What the control plane has said of roots goes before what came with the certificate.
+    let kept = kept.map_err(|error| error.to_string()).and_then(|()| match save_to {
+        Some(dir) => save_bundle(&identity.bundle(), dir).map_err(|error| error.to_string()),
+        None => Ok(()),
+    });
+    if let Err(error) = kept {
         tracing::warn!(%error, "the renewed certificate is in use, but could not be kept for a restart");
     }
-    identity.replace(svid, bundle)?;
     let seconds = until.duration_since(now()).unwrap_or_default().as_secs();
     tracing::info!(%id, valid_for_s = seconds, "certificate renewed");
     Ok(())

@@ -28,6 +28,7 @@ pub use client::bootstrap_client_config;
 pub use origination::{OriginationError, OriginationSettings};
 
 use crate::bundle::TrustBundle;
+use crate::deny::{self, DenyList};
 use crate::svid::Svid;
 
 /// Why the peer of a connection is not whom it should be.
@@ -57,6 +58,14 @@ pub enum PeerError {
         id: Box<SpiffeId>,
         /// The own trust domain.
         expected: TrustDomain,
+    },
+    /// It was revoked.
+    #[error("the certificate of {id} with the serial number {serial} was revoked")]
+    Revoked {
+        /// Whose it is.
+        id: Box<SpiffeId>,
+        /// Its serial number, hex.
+        serial: String,
     },
     /// Another workload than the one that was meant.
     #[error("{found} answered, but {expected} was meant")]
@@ -117,7 +126,8 @@ pub fn expect(certificates: &[CertificateDer<'_>], expected: &SpiffeId) -> Resul
 /// is put in use.
 pub fn check_svid(svid: &Svid, bundle: &TrustBundle, now: SystemTime) -> Result<(), rustls::Error> {
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let verifier = client::SvidVerifier::new(bundle, svid.id().trust_domain().clone(), None);
+    let domain = svid.id().trust_domain().clone();
+    let verifier = client::SvidVerifier::new(bundle, Arc::default(), domain, None);
     let (leaf, issuers) =
         svid.chain().split_first().ok_or_else(|| peer(PeerError::NoCertificate))?;
     verifier.verify_chain(leaf, issuers, UnixTime::since_unix_epoch(since_epoch))
@@ -127,6 +137,7 @@ pub fn check_svid(svid: &Svid, bundle: &TrustBundle, now: SystemTime) -> Result<
 #[derive(Debug)]
 pub(crate) struct Leaf {
     pub(crate) id: SpiffeId,
+    pub(crate) serial: Box<[u8]>,
     pub(crate) not_before: SystemTime,
     pub(crate) not_after: SystemTime,
 }
@@ -159,6 +170,7 @@ impl Leaf {
         }
         Ok(Leaf {
             id,
+            serial: certificate.raw_serial().into(),
             not_before: system_time(certificate.validity.not_before.timestamp()),
             not_after: system_time(certificate.validity.not_after.timestamp()),
         })
@@ -183,15 +195,24 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     &PROVIDER
 }
 
-/// Verifies the SVID rules on the leaf and the trust domain; the chain is verified by the caller.
-fn check_leaf(leaf: &CertificateDer<'_>, own: &TrustDomain) -> Result<SpiffeId, rustls::Error> {
+/// Verifies the SVID rules on the leaf, the trust domain, and that it is not revoked; the chain is verified by the caller.
+fn check_leaf(
+    leaf: &CertificateDer<'_>,
+    own: &TrustDomain,
+    denied: &DenyList,
+) -> Result<SpiffeId, rustls::Error> {
     // rustls's own parser goes first: it is the stricter one about the encoding.
     ParsedCertificate::try_from(leaf)?;
-    let id = Leaf::read(leaf).map_err(peer)?.id;
-    if id.trust_domain() != own {
-        return Err(peer(PeerError::TrustDomain { id: Box::new(id), expected: own.clone() }));
+    let leaf = Leaf::read(leaf).map_err(peer)?;
+    if leaf.id.trust_domain() != own {
+        let (id, expected) = (Box::new(leaf.id), own.clone());
+        return Err(peer(PeerError::TrustDomain { id, expected }));
     }
-    Ok(id)
+    if denied.refuses(&leaf) {
+        let serial = deny::serial(&leaf.serial);
+        return Err(peer(PeerError::Revoked { id: Box::new(leaf.id), serial }));
+    }
+    Ok(leaf.id)
 }
 
 /// Our error in rustls's clothes: the handshake ends with it, and the log shows its text.

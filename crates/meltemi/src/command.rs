@@ -4,6 +4,7 @@ mod analyze;
 mod api_resources;
 mod apply;
 mod bookshop;
+mod ca;
 mod completion;
 mod control;
 mod delete;
@@ -58,8 +59,10 @@ pub enum Command {
     ApiResources(api_resources::Args),
     /// Tell how the control plane is
     Status(status::Args),
-    /// Make join tokens for workloads on other machines
+    /// Make tokens: for workloads on other machines to join the mesh, and for people to use the API
     Token(token::Args),
+    /// Look after the certificate authority: its root, and certificates that are revoked
+    Ca(ca::Args),
     /// Print a kubeconfig for the control plane
     Kubeconfig(kubeconfig::Args),
     /// Print a script that makes a shell complete meltemi's commands
@@ -105,6 +108,7 @@ impl Command {
             | Self::ApiResources(_)
             | Self::Status(_)
             | Self::Token(_)
+            | Self::Ca(_)
             | Self::Kubeconfig(_)
             | Self::Completion(_)
             | Self::ExecChild(_) => false,
@@ -127,6 +131,7 @@ impl Command {
             Self::ApiResources(args) => api_resources::run(args).await,
             Self::Status(args) => status::run(args).await,
             Self::Token(args) => token::run(args).await,
+            Self::Ca(args) => ca::run(args).await,
             Self::Kubeconfig(args) => kubeconfig::run(args).await,
             Self::Completion(args) => completion::run(args).await,
             Self::Bookshop(args) => bookshop::run(args).await,

@@ -28,7 +28,7 @@ pub use authorization::Authorization;
 pub use cluster::{Active, Cluster};
 pub use endpoint::{Address, Endpoint, MutualTls};
 pub use inbound::{Inbound, InboundPort};
-pub use mesh::{Lookup, Mesh, MeshOptions};
+pub use mesh::{Lookup, Mesh, MeshOptions, TrustSink};
 pub use origination::Origination;
 pub(crate) use origination::{ConnectionLimits, Tls};
 pub use own::Own;

@@ -9,6 +9,7 @@ mod party;
 mod readiness;
 mod register;
 mod renew;
+mod trust;
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ pub use options::{
 pub use readiness::Ready;
 
 use crate::admin::{self, Panel};
-use crate::config::{Mesh, MeshOptions};
+use crate::config::{Mesh, MeshOptions, TrustSink};
 use crate::data_path::{DataPath, Drain};
 use crate::probe::AppHealth;
 use crate::shared::{Local, Shared, alpn_plan};
@@ -135,11 +136,14 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
     drop(judged.send_replace(Err(NOT_CONNECTED.to_owned())));
     let identity = Identity::new(svid, bundle, alpn_plan())?;
     let channel = renew::secure_channel(&identity, options.control.clone())?;
+    trust::restore(&identity, &home.identity());
     let surroundings = Surroundings::real(Some(home.identity()));
+    let believer = trust::believer(identity.clone(), home.identity(), surroundings.hurry.clone());
     let renewal = Renewal { identity: identity.clone(), channel: channel.clone(), joining };
     tasks.spawn(rotate::run(identity.clone(), renewal, surroundings));
 
-    let shared = Arc::new(share(&options, &home, channel.clone(), identity, metrics));
+    let member = Member { channel: channel.clone(), identity, trust: believer };
+    let shared = Arc::new(share(&options, &home, member, metrics));
     panel.show(shared.clone());
     let (group, news) = watch::channel(Err(UNKNOWN_GROUP.to_owned()));
     let (app, is_member) = (shared.app.clone(), workload.group.is_some());
@@ -175,14 +179,16 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
     })
 }
 
-/// What the data path's threads share. Starts the discovery stream.
-fn share(
-    options: &ProxyOptions,
-    home: &Home,
+/// A member of the mesh: its way to the control plane, who it is, and whom it believes.
+struct Member {
     channel: Channel,
     identity: Identity,
-    metrics: Arc<Metrics>,
-) -> Shared {
+    trust: TrustSink,
+}
+
+/// What the data path's threads share. Starts the discovery stream.
+fn share(options: &ProxyOptions, home: &Home, member: Member, metrics: Arc<Metrics>) -> Shared {
+    let Member { channel, identity, trust } = member;
     let WorkloadOptions { name, namespace, service_account, address, labels, ports, group, .. } =
         &options.workload;
     let node = xds::node(name, namespace, service_account, &address.to_string(), labels);
@@ -192,6 +198,7 @@ fn share(
         workload: Some(format!("{namespace}/{name}")),
         namespace: namespace.clone(),
         cache_dir: Some(home.configuration()),
+        trust: Some(trust),
     });
     let party = party::of(&options.workload, &identity.id());
     let answering = ports.iter().filter(|port| port.protocol != Protocol::Udp);

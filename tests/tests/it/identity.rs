@@ -14,16 +14,16 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-const ID: &str = "spiffe://cluster.local/ns/default/sa/default";
+pub(crate) const ID: &str = "spiffe://cluster.local/ns/default/sa/default";
 
-async fn server(mesh: &Mesh) -> (HttpApp, Sidecar) {
+pub(crate) async fn server(mesh: &Mesh) -> (HttpApp, Sidecar) {
     let app = HttpApp::start("hello").await;
     let sidecar = mesh.workload("hello").port(app.port(), "http").proxy().await;
     (app, sidecar)
 }
 
 /// The mesh's own authority, out of its state directory.
-fn authority(mesh: &Mesh) -> Authority {
+pub(crate) fn authority(mesh: &Mesh) -> Authority {
     let domain = "cluster.local".parse().unwrap();
     Authority::open_or_create(&mesh.state().join("ca"), domain, SystemTime::now()).unwrap()
 }
@@ -34,7 +34,7 @@ fn foreign(directory: &Path, domain: &str) -> Authority {
 }
 
 /// A certificate of an authority, made at a time.
-fn issue(authority: &Authority, id: &str, at: SystemTime) -> Svid {
+pub(crate) fn issue(authority: &Authority, id: &str, at: SystemTime) -> Svid {
     let id: SpiffeId = id.parse().unwrap();
     let key = key::generate().unwrap();
     let request = csr::create(&key, &id).unwrap();
@@ -43,7 +43,7 @@ fn issue(authority: &Authority, id: &str, at: SystemTime) -> Svid {
 }
 
 /// Connects with a certificate and sends a request: whether anything came back.
-async fn is_answered(sidecar: &Sidecar, svid: Svid, trusted: TrustBundle) -> bool {
+pub(crate) async fn is_answered(sidecar: &Sidecar, svid: Svid, trusted: TrustBundle) -> bool {
     let plan = AlpnPlan { server: Vec::new(), clients: vec![vec![b"http/1.1".to_vec()]] };
     let identity = Identity::new(svid, trusted, plan).unwrap();
     let connector = TlsConnector::from(Arc::clone(&identity.tls().clients[0]));

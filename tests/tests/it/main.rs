@@ -28,3 +28,4 @@ mod metrics;
 mod request_authentication;
 mod tcp;
 mod traffic;
+mod trust;

@@ -12,7 +12,7 @@ const ALL: [&str; 1] = ["*"];
 
 /// The rules of a role that is built in.
 ///
-/// - `cluster-admin`: everything, tokens included
+/// - `cluster-admin`: everything, access tokens and revocations included
 /// - `admin`: all objects of a namespace, its roles and bindings and the tokens of its service accounts included
 /// - `editor`: all objects of a namespace but roles and bindings
 /// - `viewer`: reads all objects of a namespace but Secrets, and what the mesh tells of itself
@@ -51,7 +51,8 @@ fn viewer() -> Vec<PolicyRule> {
 /// A rule for each group of kinds.
 fn by_group(verbs: &[&str], take: impl Fn(Kind) -> bool) -> Vec<PolicyRule> {
     let mut rules: Vec<PolicyRule> = Vec::new();
-    let is_meant = |kind: &Kind| kind.group() != RBAC && *kind != Kind::AccessToken && take(*kind);
+    let own = [Kind::AccessToken, Kind::CertificateRevocation];
+    let is_meant = |kind: &Kind| kind.group() != RBAC && !own.contains(kind) && take(*kind);
     for kind in Kind::all().iter().copied().filter(is_meant) {
         let words = [kind.plural().to_owned(), format!("{}/status", kind.plural())];
         match rules.iter_mut().find(|rule| rule.api_groups[0] == kind.group()) {

@@ -15,7 +15,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
 use super::sign::{self, Addresses, SignError};
-use super::{control_plane_id, root};
+use super::{control_plane_id, root, rotation};
 use crate::bundle::{BundleError, TrustBundle, certificate_pem};
 use crate::csr::Request;
 use crate::key::{self, KeyError, KeyPair};
@@ -23,8 +23,8 @@ use crate::private_file::{self, FileError};
 use crate::svid::{Svid, SvidError};
 use crate::tls::{self, system_time};
 
-const ROOT_KEY: &str = "root-key.pem";
-const ROOT_CERT: &str = "root-cert.pem";
+pub(super) const ROOT_KEY: &str = "root-key.pem";
+pub(super) const ROOT_CERT: &str = "root-cert.pem";
 const CA_KEY: &str = "ca-key.pem";
 const CA_CERT: &str = "ca-cert.pem";
 const CERT_CHAIN: &str = "cert-chain.pem";
@@ -92,6 +92,8 @@ pub(super) struct Signing {
     not_before: SystemTime,
     pub(super) not_after: SystemTime,
     bundle: TrustBundle,
+    /// Whether the signing certificate is of the first root; it is not where a replacement of the root was cut short.
+    is_of_first_root: bool,
 }
 
 /// The certificate authority of one trust domain. Signing needs no lock; the intermediate can be renewed
@@ -117,6 +119,7 @@ impl Authority {
         private_file::make_dir(dir)?;
         refuse_exposed_keys(dir)?;
         make_root_if_missing(dir, &trust_domain, now)?;
+        rotation::adopt_next_key(dir)?;
         let current = load(dir, Keys::MustBePrivate);
         let signing = match current {
             Ok(signing) if !is_due(&signing, now) => signing,
@@ -208,9 +211,28 @@ impl Authority {
         if !self.own || !is_due(&self.signing.load(), now) {
             return Ok(false);
         }
-        make_intermediate(&self.dir, &self.trust_domain, now)?;
-        self.signing.store(std::sync::Arc::new(load(&self.dir, Keys::MustBePrivate)?));
+        self.renew_intermediate(now)?;
         Ok(true)
+    }
+
+    pub(super) fn renew_intermediate(&self, now: SystemTime) -> Result<(), AuthorityError> {
+        make_intermediate(&self.dir, &self.trust_domain, now)?;
+        self.reload()
+    }
+
+    /// Takes the files in anew.
+    pub(super) fn reload(&self) -> Result<(), AuthorityError> {
+        self.signing.store(std::sync::Arc::new(load(&self.dir, Keys::MustBePrivate)?));
+        Ok(())
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether the CA's files are ours, and not given by `cacerts`.
+    pub fn is_own(&self) -> bool {
+        self.own
     }
 
     /// Signs a certificate for nobody and verifies it as a peer would: finds an expired CA, one that may
@@ -255,7 +277,7 @@ enum Keys {
 
 fn is_due(signing: &Signing, now: SystemTime) -> bool {
     let life = signing.not_after.duration_since(signing.not_before).unwrap_or_default();
-    now >= signing.not_before + life * 4 / 5
+    now >= signing.not_before + life * 4 / 5 || !signing.is_of_first_root
 }
 
 fn is_missing(error: &AuthorityError) -> bool {
@@ -286,12 +308,22 @@ fn make_root_if_missing(
         Err(error) if error.is_not_found() => {}
         Err(error) => return Err(error.into()),
     }
-    let fresh = key::generate().map_err(|error| AuthorityError::Make(error.to_string()))?;
-    private_file::create_secret(&dir.join(ROOT_KEY), fresh.to_pem().as_bytes())?;
-    let key = read_key(&dir.join(ROOT_KEY), Keys::MustBePrivate)?;
+    let key = make_key(&dir.join(ROOT_KEY))?;
     let certificate = root::make_root(trust_domain, &key, now)?;
     let pem = certificate_pem(certificate.der());
     Ok(private_file::write_public(&dir.join(ROOT_CERT), pem.as_bytes())?)
+}
+
+/// A new key, or the one that is there of an attempt that was cut short.
+pub(super) fn make_key(path: &Path) -> Result<KeyPair, AuthorityError> {
+    let fresh = key::generate().map_err(|error| AuthorityError::Make(error.to_string()))?;
+    private_file::create_secret(path, fresh.to_pem().as_bytes())?;
+    read_own_key(path)
+}
+
+/// Reads a key that nobody else may read.
+pub(super) fn read_own_key(path: &Path) -> Result<KeyPair, AuthorityError> {
+    read_key(path, Keys::MustBePrivate)
 }
 
 /// Makes a new intermediate with a new key. A crash between the files leaves a pair that does not fit,
@@ -339,11 +371,29 @@ fn load(dir: &Path, keys: Keys) -> Result<Signing, AuthorityError> {
     if !bundle.roots().contains(&ca) {
         chain.extend(bundle.roots().first().map(certificate_pem));
     }
+    let is_of_first_root = bundle.roots().first().is_some_and(|root| is_signed_by(&ca, root));
     let issuer = Issuer::from_ca_cert_der(&ca, key.into_signer()).map_err(|error| {
         AuthorityError::Certificate { path: ca_path, reason: error.to_string() }
     })?;
     let (not_before, not_after) = (facts.not_before, facts.not_after);
-    Ok(Signing { issuer, chain, not_before, not_after, bundle })
+    Ok(Signing { issuer, chain, not_before, not_after, bundle, is_of_first_root })
+}
+
+/// Whether this is the key of a CA's certificate.
+pub(super) fn is_key_of(key: &KeyPair, certificate: &CertificateDer<'_>) -> bool {
+    X509Certificate::from_der(certificate).is_ok_and(|(_, certificate)| {
+        *key.signer().der_bytes() == *certificate.public_key().subject_public_key.data
+    })
+}
+
+/// Whether a certificate is signed by another, or is that one.
+fn is_signed_by(certificate: &CertificateDer<'_>, by: &CertificateDer<'_>) -> bool {
+    match (X509Certificate::from_der(certificate), X509Certificate::from_der(by)) {
+        (Ok((_, certificate)), Ok((_, by))) => {
+            certificate.verify_signature(Some(by.public_key())).is_ok()
+        }
+        _ => false,
+    }
 }
 
 fn read_key(path: &Path, keys: Keys) -> Result<KeyPair, AuthorityError> {
@@ -355,7 +405,9 @@ fn read_key(path: &Path, keys: Keys) -> Result<KeyPair, AuthorityError> {
 }
 
 /// Reads at least one certificate.
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
+pub(super) fn read_certificates(
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, AuthorityError> {
     let wrong = |reason: String| AuthorityError::Certificate { path: path.into(), reason };
     let pem = private_file::read(path)?;
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())

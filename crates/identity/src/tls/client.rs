@@ -15,6 +15,7 @@ use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{PeerError, check_leaf, peer, provider};
 use crate::bundle::TrustBundle;
+use crate::deny::DenyList;
 
 /// How many servers' sessions one client configuration remembers. A session holds the server's chain
 /// (about 1 KiB), and pools keep connections open, so few are needed.
@@ -28,7 +29,8 @@ pub fn bootstrap_client_config(
     alpn: Vec<Vec<u8>>,
 ) -> Result<Arc<ClientConfig>, Error> {
     let trust_domain = expected.trust_domain().clone();
-    let verifier = Arc::new(SvidVerifier::new(bundle, trust_domain, Some(expected)));
+    let verifier =
+        Arc::new(SvidVerifier::new(bundle, Arc::default(), trust_domain, Some(expected)));
     let mut config = builder(verifier)?.with_no_client_auth();
     config.alpn_protocols = alpn;
     config.resumption = Resumption::disabled();
@@ -60,6 +62,7 @@ fn builder(
 /// expected of every server.
 pub(crate) struct SvidVerifier {
     roots: Arc<RootCertStore>,
+    denied: Arc<DenyList>,
     trust_domain: TrustDomain,
     expected: Option<SpiffeId>,
 }
@@ -67,10 +70,11 @@ pub(crate) struct SvidVerifier {
 impl SvidVerifier {
     pub(crate) fn new(
         bundle: &TrustBundle,
+        denied: Arc<DenyList>,
         trust_domain: TrustDomain,
         expected: Option<SpiffeId>,
     ) -> Self {
-        SvidVerifier { roots: bundle.store().clone(), trust_domain, expected }
+        SvidVerifier { roots: bundle.store().clone(), denied, trust_domain, expected }
     }
 
     pub(crate) fn verify_chain(
@@ -79,7 +83,7 @@ impl SvidVerifier {
         issuers: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        let found = check_leaf(leaf, &self.trust_domain)?;
+        let found = check_leaf(leaf, &self.trust_domain, &self.denied)?;
         verify_server_cert_signed_by_trust_anchor(
             &ParsedCertificate::try_from(leaf)?,
             &self.roots,

@@ -11,7 +11,8 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, Sign
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::{check_leaf, provider};
-use crate::bundle::TrustBundle;
+use crate::deny::DenyList;
+use crate::identity::Trust;
 
 /// For how long a session ticket is accepted, seconds. Short, because a resumed session does not verify
 /// the chain again.
@@ -28,13 +29,13 @@ pub(crate) enum ClientAuth {
 
 /// A configuration that shows our SVID and verifies the client's.
 pub(crate) fn config(
-    bundle: &TrustBundle,
+    trust: &Trust,
     trust_domain: &TrustDomain,
     certificate: Arc<dyn ResolvesServerCert>,
     client_auth: ClientAuth,
     alpn: &[Vec<u8>],
 ) -> Result<Arc<ServerConfig>, Error> {
-    let verifier = Arc::new(SvidVerifier::new(bundle, trust_domain.clone(), client_auth)?);
+    let verifier = Arc::new(SvidVerifier::new(trust, trust_domain.clone(), client_auth)?);
     let mut config = ServerConfig::builder_with_provider(provider().clone())
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(verifier)
@@ -51,26 +52,29 @@ pub(crate) fn config(
 #[derive(Debug)]
 struct SvidVerifier {
     chain: Arc<dyn ClientCertVerifier>,
+    denied: Arc<DenyList>,
     trust_domain: TrustDomain,
 }
 
 impl SvidVerifier {
     fn new(
-        bundle: &TrustBundle,
+        trust: &Trust,
         trust_domain: TrustDomain,
         client_auth: ClientAuth,
     ) -> Result<Self, Error> {
         // Without the roots' names as a hint the certificate request stays small; every client of the
         // mesh has one certificate only.
-        let builder =
-            WebPkiClientVerifier::builder_with_provider(bundle.store().clone(), provider().clone())
-                .clear_root_hint_subjects();
+        let builder = WebPkiClientVerifier::builder_with_provider(
+            trust.bundle.store().clone(),
+            provider().clone(),
+        )
+        .clear_root_hint_subjects();
         let builder = match client_auth {
             ClientAuth::Required => builder,
             ClientAuth::Optional => builder.allow_unauthenticated(),
         };
         let chain = builder.build().map_err(|error| Error::General(error.to_string()))?;
-        Ok(SvidVerifier { chain, trust_domain })
+        Ok(SvidVerifier { chain, denied: trust.denied.clone(), trust_domain })
     }
 }
 
@@ -89,7 +93,7 @@ impl ClientCertVerifier for SvidVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        check_leaf(end_entity, &self.trust_domain)?;
+        check_leaf(end_entity, &self.trust_domain, &self.denied)?;
         self.chain.verify_client_cert(end_entity, intermediates, now)
     }
 

@@ -1,13 +1,14 @@
 //! The mesh as this proxy knows it: asks the control plane for what is named first, and swaps in what it says.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use meltemi_names::Host;
-use meltemi_wire::delta::client::{Refused, Update};
+use meltemi_wire::delta::client::{Added, Refused, Update};
 use meltemi_wire::delta::{Connection, DeltaClient, Handle};
 use meltemi_wire::type_url;
 use meltemi_wire::xds::Node;
@@ -33,6 +34,35 @@ pub struct MeshOptions {
     pub namespace: String,
     /// Where what is in effect is kept, so that a start without the control plane is possible.
     pub cache_dir: Option<PathBuf>,
+    /// Who is told whom to believe; `None` for a proxy without an identity.
+    pub trust: Option<TrustSink>,
+}
+
+/// Takes what the control plane says of roots and revoked certificates: the encoded message, which is acknowledged when
+/// this returns. The error says why it cannot be used.
+#[derive(Clone)]
+pub struct TrustSink(Arc<Take>);
+
+type Take = dyn Fn(&[u8]) -> Result<(), String> + Send + Sync;
+
+impl TrustSink {
+    /// A sink that does this.
+    pub fn new(take: impl Fn(&[u8]) -> Result<(), String> + Send + Sync + 'static) -> Self {
+        TrustSink(Arc::new(take))
+    }
+
+    fn take_in(&self, update: Update) -> Vec<Refused> {
+        let refused = |Added { name, body, .. }: Added| {
+            (self.0)(&body).err().map(|reason| Refused { name, reason })
+        };
+        update.added.into_iter().filter_map(refused).collect()
+    }
+}
+
+impl fmt::Debug for TrustSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TrustSink(..)")
+    }
 }
 
 /// What a name turned out to be.
@@ -60,13 +90,14 @@ pub(super) struct Inner {
     revision: watch::Sender<u64>,
     handle: Handle,
     keeper: Option<Keeper>,
+    trust: Option<TrustSink>,
 }
 
 impl Mesh {
     /// Starts the discovery client on the current runtime, with what is kept in the cache directory in effect from the
     /// beginning. A kept file that cannot be used is told of in the log and does not prevent the start.
     pub fn start(options: MeshOptions) -> Mesh {
-        let MeshOptions { channel, node, workload, namespace, cache_dir } = options;
+        let MeshOptions { channel, node, workload, namespace, cache_dir, trust } = options;
         let mut receiver = Receiver::new(MAX_NAMES, rand::random(), Own::of(&namespace));
         let mut keeper = cache_dir.map(|dir| Keeper::new(&dir, namespace));
         if let Some(keeper) = &mut keeper {
@@ -81,6 +112,9 @@ impl Mesh {
             });
             stream = Some(run);
             resume(&handle, &receiver, workload.as_deref());
+            if trust.is_some() {
+                handle.subscribe(type_url::TRUST, type_url::TRUST_NAME);
+            }
             Inner {
                 generation: watch::Sender::new(snapshot.generation),
                 revision: watch::Sender::new(receiver.revision()),
@@ -88,6 +122,7 @@ impl Mesh {
                 receiver: Mutex::new(receiver),
                 handle,
                 keeper,
+                trust,
             }
         });
         if let Some(run) = stream {
@@ -193,6 +228,9 @@ impl Mesh {
 impl Inner {
     /// Takes an update in; when this returns, requests see it.
     fn take_in(&self, update: Update) -> Vec<Refused> {
+        if update.type_url == type_url::TRUST {
+            return self.trust.as_ref().map(|trust| trust.take_in(update)).unwrap_or_default();
+        }
         let mut receiver = self.receiver.lock();
         let change = receiver.update(update);
         self.take_effect(&mut receiver, change)

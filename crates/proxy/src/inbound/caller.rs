@@ -1,6 +1,6 @@
 //! Who is at the other end of an inbound connection, and which port of the application is meant.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use meltemi_telemetry::{Party, PeerLabels, RequestProtocol, SecurityPolicy, Word};
@@ -21,6 +21,9 @@ pub(crate) struct Caller {
     pub(crate) client_cert: Vec<u8>,
     /// What its requests are judged by.
     pub(crate) authorizer: Authorizer,
+    /// The caller's certificate, DER, and the generation of our trust in which it was found good.
+    certificate: Vec<u8>,
+    believed: Cell<u64>,
     /// The series that this connection counts in.
     pub(crate) series: RefCell<SeriesCache>,
 }
@@ -32,8 +35,24 @@ impl Caller {
             meant: opened.meant.clone(),
             client_cert: client_cert(shared, opened),
             authorizer,
+            certificate: opened.certificate.clone(),
+            // Whatever was said since the handshake is looked at with the first request.
+            believed: Cell::new(u64::MAX),
             series: RefCell::default(),
         }
+    }
+
+    /// Whether the caller's certificate was revoked since its connection was taken.
+    pub(crate) fn is_revoked(&self, shared: &Shared) -> bool {
+        let generation = shared.identity.generation();
+        if self.believed.get() == generation {
+            return false;
+        }
+        let is_denied = shared.identity.is_denied(&self.certificate);
+        if !is_denied {
+            self.believed.set(generation);
+        }
+        is_denied
     }
 
     /// What tells the port's labels apart within this connection; `None` where its requests may mean several services.

@@ -25,6 +25,8 @@ use crate::worker::Worker;
 
 /// Says to the caller's proxy that the application never saw the request.
 const NOT_DELIVERED: (&[u8], &[u8]) = (b"x-meltemi-not-delivered", b"1");
+/// What callers hear whose certificate is good no more.
+const REVOKED: &str = "the caller's certificate was revoked";
 /// How often a request is sent anew because the application closed an idle connection just then.
 const ANEW: u32 = 2;
 
@@ -39,6 +41,10 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
     let inbound = worker.shared.mesh.current().inbound().clone();
     let port = caller.find(&inbound, call.head.authority());
     let outcome = match port {
+        _ if caller.is_revoked(&worker.shared) => {
+            call.reply.close_after();
+            respond(call, 403, ResponseFlags::default(), REVOKED, &[NOT_DELIVERED]).await
+        }
         Some(port) => admit(worker, caller, (&inbound, port), call).await,
         None => {
             let text = "this workload serves no such service or port";

@@ -203,6 +203,13 @@ impl Session {
         })
     }
 
+    /// The version of a resource that the client has and has acknowledged; `None` while an answer is outstanding.
+    pub fn acknowledged(&self, type_url: &str, name: &str) -> Option<&str> {
+        let state = self.types.get(type_url)?;
+        let is_settled = state.outstanding.is_empty();
+        state.sent.get(name).filter(|_| is_settled).map(String::as_str)
+    }
+
     /// How many responses wait for their answer.
     pub fn outstanding(&self) -> usize {
         self.types.values().map(|state| state.outstanding.len()).sum()

@@ -19,6 +19,7 @@ fn options(channel: Channel, cache_dir: Option<&Path>) -> MeshOptions {
         workload: Some(OWN.into()),
         namespace: "default".into(),
         cache_dir: cache_dir.map(Into::into),
+        trust: None,
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn worker() -> (Rc<Worker>, Identity) {
             workload: None,
             namespace: "default".into(),
             cache_dir: None,
+            trust: None,
         }),
         identity: identity(&authority, "web"),
         metrics: Arc::new(Metrics::new(1)),

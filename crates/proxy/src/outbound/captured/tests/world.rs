@@ -218,6 +218,7 @@ impl Proxy {
                 workload: None,
                 namespace: "default".into(),
                 cache_dir: None,
+                trust: None,
             }),
             identity: identity(),
             metrics: metrics.clone(),

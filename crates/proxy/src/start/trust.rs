@@ -1,0 +1,83 @@
+//! Whom we believe: what the control plane says of roots and of revoked certificates, put in use and kept.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use meltemi_identity::tls::check_svid;
+use meltemi_identity::{DenyList, Identity, Trust, TrustBundle, rotate};
+use meltemi_wire::proto::meltemi::v1;
+use prost::Message;
+use tokio::sync::Notify;
+
+use crate::config::TrustSink;
+
+/// The file, beside the certificate, that holds what is revoked.
+const DENIED: &str = "denied";
+
+/// Puts what is said in use before it is acknowledged: the control plane signs by a new root only when all believe it.
+pub(super) fn believer(identity: Identity, dir: PathBuf, hurry: Arc<Notify>) -> TrustSink {
+    TrustSink::new(move |body| {
+        let trust = read(body)?;
+        identity.believe(trust.clone()).map_err(|error| error.to_string())?;
+        keep(&trust, &dir);
+        let is_signed_anew = is_of_first_root(&identity, &trust.bundle);
+        tracing::info!(
+            roots = trust.bundle.roots().len(),
+            revoked = trust.denied.serials().count() + trust.denied.ids().count(),
+            renewing = !is_signed_anew,
+            "the control plane has said whom to believe"
+        );
+        if !is_signed_anew {
+            hurry.notify_one();
+        }
+        Ok(())
+    })
+}
+
+/// What was revoked when this proxy ran last: good until the control plane says more.
+pub(super) fn restore(identity: &Identity, dir: &Path) {
+    match DenyList::load(&dir.join(DENIED)) {
+        Ok(denied) if denied.is_empty() => {}
+        Ok(denied) => {
+            let trust = Trust { bundle: identity.bundle(), denied: Arc::new(denied) };
+            if let Err(error) = identity.believe(trust) {
+                tracing::warn!(%error, "the revoked certificates of before cannot be refused");
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the list of revoked certificates cannot be read"),
+    }
+}
+
+fn read(body: &[u8]) -> Result<Trust, String> {
+    let message = v1::Trust::decode(body).map_err(|error| error.to_string())?;
+    let bundle = TrustBundle::from_pem(&message.roots).map_err(|error| error.to_string())?;
+    let mut denied = DenyList::default();
+    for serial in &message.denied_serials {
+        if !denied.deny_serial(serial) {
+            return Err(format!("`{serial}` is no serial number"));
+        }
+    }
+    for identity in &message.denied_identities {
+        let id = identity.id.parse().map_err(|error| format!("{}: {error}", identity.id))?;
+        denied.deny_id(id, UNIX_EPOCH + Duration::from_secs(identity.before));
+    }
+    Ok(Trust { bundle: Arc::new(bundle), denied: Arc::new(denied) })
+}
+
+/// A disk that is full must not keep it from use: only a restart would miss it.
+fn keep(trust: &Trust, dir: &Path) {
+    let kept = rotate::save_bundle(&trust.bundle, dir)
+        .map_err(|error| error.to_string())
+        .and_then(|()| trust.denied.save(&dir.join(DENIED)).map_err(|error| error.to_string()));
+    if let Err(error) = kept {
+        tracing::warn!(%error, "whom to believe could not be kept for a restart");
+    }
+}
+
+/// Whether our certificate leads to the root by which the CA signs now.
+fn is_of_first_root(identity: &Identity, bundle: &TrustBundle) -> bool {
+    let first = bundle.roots().first().cloned();
+    TrustBundle::new(first)
+        .is_ok_and(|first| check_svid(&identity.svid(), &first, SystemTime::now()).is_ok())
+}
