@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use meltemi_policy::path::Normalization;
 use serde::{Deserialize, Serialize};
 
 use crate::listen::Bound;
@@ -62,6 +63,9 @@ pub struct ControlFile {
     pub trust_domain: String,
     /// The DNS suffix of the mesh's services.
     pub domain_suffix: String,
+    /// How proxies normalise paths.
+    #[serde(default)]
+    pub path_normalization: Normalization,
     /// The API's token.
     pub token: String,
     /// The control plane's process.
@@ -89,6 +93,7 @@ impl ControlFile {
         trust_bundle: String,
         trust_domain: String,
         domain_suffix: String,
+        path_normalization: Normalization,
         token: String,
     ) -> Self {
         ControlFile {
@@ -100,6 +105,7 @@ impl ControlFile {
             trust_bundle,
             trust_domain,
             domain_suffix,
+            path_normalization,
             token,
             pid: std::process::id(),
         }

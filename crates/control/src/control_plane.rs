@@ -319,6 +319,7 @@ fn control_file(options: &Options, bound: &Bound, parts: &Parts) -> ControlFile 
         parts.services.authority.bundle().to_pem(),
         options.trust_domain.to_string(),
         options.domain_suffix.clone(),
+        options.path_normalization,
         parts.admin_token.clone(),
     )
 }

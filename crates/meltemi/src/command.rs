@@ -3,6 +3,7 @@
 mod analyze;
 mod api_resources;
 mod apply;
+mod authz;
 mod bookshop;
 mod ca;
 mod completion;
@@ -55,6 +56,8 @@ pub enum Command {
     Validate(validate::Args),
     /// Look at all configuration together, and tell what does not fit
     Analyze(analyze::Args),
+    /// Tell who may do what, and why
+    Authz(authz::Args),
     /// Print the kinds of object, and the words for them
     ApiResources(api_resources::Args),
     /// Tell how the control plane is
@@ -105,6 +108,7 @@ impl Command {
             | Self::Describe(_)
             | Self::Validate(_)
             | Self::Analyze(_)
+            | Self::Authz(_)
             | Self::ApiResources(_)
             | Self::Status(_)
             | Self::Token(_)
@@ -128,6 +132,7 @@ impl Command {
             Self::Describe(args) => describe::run(args).await,
             Self::Validate(args) => validate::run(args).await,
             Self::Analyze(args) => analyze::run(args).await,
+            Self::Authz(args) => authz::run(args).await,
             Self::ApiResources(args) => api_resources::run(args).await,
             Self::Status(args) => status::run(args).await,
             Self::Token(args) => token::run(args).await,

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use meltemi_identity::TrustBundle;
-use meltemi_names::{DEFAULT_TRUST_DOMAIN, SpiffeIdError, TrustDomain};
+use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, SpiffeIdError, TrustDomain};
+use meltemi_policy::path::Normalization;
 
 use crate::client::{Address, Client, Trust};
 use crate::exit::Failure;
@@ -50,7 +51,31 @@ impl Known {
     }
 }
 
+/// The words of a mesh that its objects are read by.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// Its trust domain.
+    pub trust_domain: TrustDomain,
+    /// The DNS suffix of its services.
+    pub domain_suffix: String,
+    /// How it normalises paths.
+    pub path_normalization: Normalization,
+}
+
 impl Args {
+    /// The words of the mesh: those of the state directory's control plane, else the usual ones. `--trust-domain` goes before.
+    pub fn words(&self) -> Result<Words, Failure> {
+        let file = state::control_file(&self.state.path()?).ok();
+        let domain = file.as_ref().map_or(DEFAULT_TRUST_DOMAIN, |it| &it.trust_domain);
+        let domain = domain.parse().map_err(|it: SpiffeIdError| wrong(&it))?;
+        let suffix = file.as_ref().map_or(DEFAULT_DOMAIN_SUFFIX, |it| &it.domain_suffix);
+        Ok(Words {
+            trust_domain: self.trust_domain.clone().unwrap_or(domain),
+            domain_suffix: suffix.to_owned(),
+            path_normalization: file.map(|it| it.path_normalization).unwrap_or_default(),
+        })
+    }
+
     /// A client of the control plane that the flags, or the state directory, name.
     pub fn client(&self) -> Result<Client, Failure> {
         Ok(self.find()?.client())

@@ -11,6 +11,7 @@ mod exit;
 mod input;
 mod log;
 mod memory;
+mod model;
 mod output;
 mod rejected;
 mod resource;

@@ -16,6 +16,7 @@ mod input;
 mod matcher;
 mod operation;
 mod policies;
+mod requests;
 pub mod rule;
 mod source;
 mod template;
@@ -26,6 +27,7 @@ pub use decide::{Denial, DryRun, Judgement};
 pub use explain::{Explanation, Field, PolicyExplanation, RuleExplanation, explain};
 pub use input::{Connection, NoRequest, Peer, Request, Token};
 pub use policies::{Policies, RuleId, Settled};
+pub use requests::{fields_of_requests, is_for_port};
 
 #[cfg(test)]
 mod tests;

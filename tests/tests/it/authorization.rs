@@ -3,6 +3,7 @@
 mod changes;
 mod conditions;
 mod evasions;
+mod explained;
 mod grpc;
 mod operations;
 mod order;

@@ -76,3 +76,49 @@ async fn other_namespaces_are_looked_at_and_told_of_when_asked_for() {
     }
     assert!(mesh.run("analyze -A -n default").await.fails(2).contains("--namespace"));
 }
+
+#[tokio::test]
+async fn policies_for_nobody_and_rules_for_no_bytes_are_told() {
+    let mesh = Mesh::start().await;
+    let database = "---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: db-1}
+spec: {address: 127.0.0.1, labels: {app: db}, ports: {tcp: 5432}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db}
+spec: {selector: {app: db}, ports: [{name: tcp, port: 5432}]}
+";
+    let policy = |name: &str, spec: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}}}\nspec: {spec}\n"
+        )
+    };
+    mesh.apply(&(service("hello", 80) + WORKLOAD + database)).await;
+    let json = "analyze --output json";
+    assert_eq!(findings(&mesh, json).await, (Some(0), vec![]));
+    for (spec, told) in [
+        ("{selector: {matchLabels: {app: none}}}", Some("NoMatchingWorkloadsFound spec.selector")),
+        ("{selector: {matchLabels: {app: hello}}}", None),
+        (
+            "{rules: [{to: [{operation: {methods: [GET]}}]}]}",
+            Some("HttpFieldsOnTcpPort spec.rules[0]"),
+        ),
+        (
+            "{action: DENY, rules: [{}, {to: [{operation: {paths: [/a]}}]}]}",
+            Some("HttpFieldsOnTcpPort spec.rules[1]"),
+        ),
+        ("{rules: [{to: [{operation: {methods: [GET], ports: ['80']}}]}]}", None),
+        ("{rules: [{from: [{source: {namespaces: [a]}}]}]}", None),
+        (
+            "{selector: {matchLabels: {app: hello}}, rules: [{to: [{operation: {methods: [GET]}}]}]}",
+            None,
+        ),
+    ] {
+        mesh.apply(&policy("one", spec)).await;
+        let expected: Vec<String> = told.iter().map(|it| format!("warning {it}")).collect();
+        assert_eq!(findings(&mesh, json).await, (Some(0), expected), "{spec}");
+    }
+}

@@ -3,6 +3,7 @@
 mod analyze;
 mod apply;
 mod apply_fails;
+mod authz;
 mod delete;
 mod demo;
 mod describe;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::World;
 
 /// Fields: AuthorizationPolicy spec.rules[].from[].source.requestPrincipals[],
-/// spec.rules[].from[].source.notRequestPrincipals[]; RequestAuthentication spec.jwtRules[].spaceDelimitedClaims[]
+/// spec.rules[].from[].source.notRequestPrincipals[], RequestAuthentication spec.jwtRules[].spaceDelimitedClaims[]
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_told_apart_by_what_they_say() {
     let world = World::start().await;

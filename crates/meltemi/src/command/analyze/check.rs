@@ -1,5 +1,6 @@
 //! The checks: each looks at all configuration, and knows nothing of the others.
 
+mod authorization;
 mod overlap;
 mod subset;
 
@@ -11,7 +12,8 @@ use super::mesh::Mesh;
 /// One check.
 type Check = fn(&Mesh, &mut Vec<Finding>);
 
-const CHECKS: [Check; 5] = [set_aside, dangling, overlap::check, subset::check, without_effect];
+const CHECKS: [Check; 6] =
+    [set_aside, dangling, overlap::check, subset::check, authorization::check, without_effect];
 
 /// Runs all checks; errors come first.
 pub(super) fn check(mesh: &Mesh) -> Vec<Finding> {

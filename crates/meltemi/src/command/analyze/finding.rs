@@ -14,6 +14,10 @@ pub(super) enum Code {
     ReferencedResourceNotFound,
     /// Two virtual services for one host, of which one counts (IST0109).
     ConflictingMeshGatewayVirtualServiceHosts,
+    /// A policy that is for no workload (IST0127).
+    NoMatchingWorkloadsFound,
+    /// A rule that asks connections of bytes for what only requests have.
+    HttpFieldsOnTcpPort,
     /// A subset whose labels no endpoint has.
     SubsetWithoutEndpoints,
     /// This version does not act on it.

@@ -1,0 +1,109 @@
+//! Authorization policies that are for nobody, and rules that ask connections of bytes for what they have not.
+
+use std::collections::BTreeSet;
+
+use meltemi_api::istio::AuthorizationPolicy;
+use meltemi_api::{Kind, Resource, Severity};
+use meltemi_model::{Settings, Workload};
+use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, Protocol, ROOT_NAMESPACE};
+use meltemi_policy::authz::rule::{Action, Rule};
+use meltemi_policy::authz::{fields_of_requests, is_for_port};
+
+use super::super::finding::{Code, Finding};
+use super::super::mesh::Mesh;
+use crate::model;
+
+/// Tells of both.
+pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
+    if mesh.of(Kind::AuthorizationPolicy).is_empty() {
+        return;
+    }
+    let Ok(domain) = DEFAULT_TRUST_DOMAIN.parse() else { return };
+    let settings = Settings::new(domain, DEFAULT_DOMAIN_SUFFIX);
+    let objects = mesh.objects().map(|it| (it.resource.kind(), &it.value));
+    let snapshot = model::of(objects, settings);
+    let workloads: Vec<_> = mesh
+        .of(Kind::WorkloadEntry)
+        .iter()
+        .map(|it| it.resource.metadata())
+        .filter_map(|it| snapshot.workload(&it.namespace, &it.name).cloned())
+        .collect();
+    for object in mesh.of(Kind::AuthorizationPolicy) {
+        let Resource::AuthorizationPolicy(policy) = &object.resource else { continue };
+        selects_nobody(&object.resource, policy, &workloads, findings);
+    }
+    for workload in &workloads {
+        asks_bytes(mesh, workload, findings);
+    }
+}
+
+/// Istio's IST0127.
+fn selects_nobody(
+    resource: &Resource,
+    policy: &AuthorizationPolicy,
+    workloads: &[std::sync::Arc<Workload>],
+    findings: &mut Vec<Finding>,
+) {
+    let Some(selector) = policy.spec.selector.as_ref().map(|it| &it.match_labels) else { return };
+    let namespace = &policy.metadata.namespace;
+    let is_selected = |workload: &Workload| {
+        (namespace == ROOT_NAMESPACE || *workload.namespace == **namespace)
+            && selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value))
+    };
+    if workloads.iter().any(|it| is_selected(it)) {
+        return;
+    }
+    let wanted: Vec<String> =
+        selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let message =
+        format!("no workload has the labels {}: the policy is for nobody", wanted.join(","));
+    let what = (Severity::Warning, Code::NoMatchingWorkloadsFound);
+    findings.push(Finding::of(resource, "spec.selector", what, message));
+}
+
+/// Rules of a workload that ask connections of bytes for what only requests have.
+fn asks_bytes(mesh: &Mesh, workload: &Workload, findings: &mut Vec<Finding>) {
+    let ports: BTreeSet<u16> = workload
+        .inbound
+        .iter()
+        .filter(|it| !it.protocol.is_http() && it.protocol != Protocol::Auto)
+        .map(|it| it.target_port)
+        .collect();
+    for policy in &workload.authorization_policies {
+        let is_it = |it: &&super::super::mesh::Object| {
+            let metadata = it.resource.metadata();
+            metadata.namespace == policy.namespace && metadata.name == policy.name
+        };
+        let Some(object) = mesh.of(Kind::AuthorizationPolicy).iter().find(is_it) else { continue };
+        for (number, rule) in policy.rules.iter().enumerate() {
+            let Some(port) = ports.iter().find(|port| is_for_port(rule, **port)) else { continue };
+            let Some(message) = consequence(policy.action, rule, *port) else { continue };
+            let what = (Severity::Warning, Code::HttpFieldsOnTcpPort);
+            let path = format!("spec.rules[{number}]");
+            let finding = Finding::of(&object.resource, path, what, message);
+            // Another workload may have the same port.
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+    }
+}
+
+fn consequence(action: Action, rule: &Rule, port: u16) -> Option<String> {
+    let fields = fields_of_requests(rule);
+    if fields.is_empty() {
+        return None;
+    }
+    let fields = fields.join(", ");
+    Some(match action {
+        Action::Allow => format!(
+            "port {port} carries bytes, no requests: the rule lets none of them pass, as it has {fields}"
+        ),
+        Action::Deny | Action::Custom => format!(
+            "port {port} carries bytes, no requests: the rule is taken without {fields}, and refuses more than it says"
+        ),
+        Action::Audit => {
+            format!("port {port} carries bytes, no requests: the rule is taken without {fields}")
+        }
+    })
+}
