@@ -5,6 +5,7 @@
 //! `hosted` builds what changed of a service; the new [`Snapshot`] is swapped in before the update is acknowledged.
 //! `keep` writes the raw resources to disk (`last_good`), so that a proxy can start without its control plane.
 
+mod authentication;
 mod authorization;
 mod cluster;
 mod compile;

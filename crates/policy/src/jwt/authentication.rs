@@ -27,11 +27,13 @@ pub struct Authentication {
     rules: Vec<Rule>,
     /// Headers that only we write, each once.
     outputs: Vec<Box<[u8]>>,
+    /// Why every request is refused.
+    closed: Option<Box<str>>,
 }
 
 impl PartialEq for Authentication {
     fn eq(&self, other: &Self) -> bool {
-        self.sources == other.sources
+        (&self.sources, &self.closed) == (&other.sources, &other.closed)
     }
 }
 
@@ -70,7 +72,23 @@ impl Authentication {
         let mut outputs: Vec<Box<[u8]>> = rules.iter().flat_map(Rule::output_headers).collect();
         outputs.sort_unstable();
         outputs.dedup();
-        Authentication { id, sources, rules, outputs }
+        Authentication { id, sources, rules, outputs, closed: None }
+    }
+
+    /// Rules that cannot be read: every request is refused, as nobody knows where its tokens stand.
+    pub fn closed(id: u64, reason: &str) -> Authentication {
+        Authentication { closed: Some(reason.into()), ..Authentication::compile(id, Vec::new()) }
+    }
+
+    /// Why every request is refused; `None` where that depends on its token.
+    pub fn closed_because(&self) -> Option<&str> {
+        self.closed.as_deref()
+    }
+
+    /// Each rule's issuer, and how many keys it has or why there are none: its tokens are all refused then.
+    pub fn issuers(&self) -> impl Iterator<Item = (&str, Result<usize, Refusal>)> {
+        let keys = |rule: &Rule| rule.keys.as_ref().map(KeySet::len).map_err(|why| *why);
+        self.rules.iter().map(move |rule| (rule.issuer.as_str(), keys(rule)))
     }
 
     /// What it was compiled of.
@@ -97,6 +115,9 @@ impl Authentication {
         now: u64,
         memory: &mut Memory,
     ) -> Result<Option<Authenticated<'_>>, Refusal> {
+        if self.closed.is_some() {
+            return Err(Refusal::Unreadable);
+        }
         if is_preflight(request) {
             return Ok(None);
         }

@@ -72,6 +72,11 @@ impl KeySet {
         }
     }
 
+    /// How many keys can be used.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// The same keys in as few words as they need: what is sent to every proxy has no certificates in it, and no private
     /// half that somebody has put there.
     ///

@@ -74,16 +74,20 @@ pub enum Refusal {
     /// No key of this id for this algorithm.
     #[error("Jwks doesn't have key to match kid or alg from Jwt")]
     NoMatchingKey,
+    /// What the rules say is not understood.
+    #[error("Jwt rules cannot be read")]
+    Unreadable,
     /// The signature is wrong.
     #[error("Jwt verification fails")]
     Verification,
 }
 
 impl Refusal {
-    /// The status of the answer (Envoy: 403 where only the audience is wrong).
+    /// The status of the answer (Envoy: 403 where only the audience is wrong). That rules cannot be read is no caller's fault.
     pub fn status(self) -> u16 {
         match self {
             Refusal::Audience => 403,
+            Refusal::Unreadable => 503,
             _ => 401,
         }
     }

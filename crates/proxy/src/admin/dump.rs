@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use meltemi_policy::jwt::Authentication;
 use meltemi_wire::delta::Connection;
 use serde_json::{Value, json};
 
@@ -34,7 +35,28 @@ fn snapshot(snapshot: &Snapshot) -> Value {
     let services: Vec<Value> = services.into_iter().map(|(_, service)| service).collect();
     let own = snapshot.inbound();
     let inbound: Vec<Value> = own.ports.iter().map(|port| inbound(own, port)).collect();
-    json!({"generation": snapshot.generation, "services": services, "inbound": inbound})
+    json!({
+        "generation": snapshot.generation,
+        "services": services,
+        "inbound": inbound,
+        "tokens": own.authentication.as_deref().map(tokens),
+    })
+}
+
+/// Whose tokens are taken, and of whom there are no keys.
+fn tokens(rules: &Authentication) -> Value {
+    if let Some(reason) = rules.closed_because() {
+        return json!({"refuses_everything_because": reason});
+    }
+    let policies = rules.sources().iter().map(|it| format!("{}/{}", it.namespace, it.name));
+    let issuers = rules.issuers().map(|(issuer, keys)| match keys {
+        Ok(keys) => json!({"issuer": issuer, "keys": keys}),
+        Err(why) => json!({"issuer": issuer, "refuses_all_because": why.to_string()}),
+    });
+    json!({
+        "request_authentications": policies.collect::<Vec<_>>(),
+        "issuers": issuers.collect::<Vec<_>>(),
+    })
 }
 
 fn service(asked: &str, service: &Service) -> Value {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use meltemi_names::{Host, HostError, Protocol, SpiffeId, SpiffeIdError};
-use meltemi_policy::jwt::Authentication;
 use meltemi_policy::path::Normalization;
 use meltemi_telemetry::{Party, Word};
 use meltemi_wire::proto::meltemi::v1;
@@ -18,14 +17,14 @@ use super::cluster::Words;
 use super::rules::{Rules, UnusableRules};
 use super::{
     Address, Authorization, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Own, Presence,
-    Resolution, Service,
+    Resolution, Service, authentication,
 };
 
-/// The next id, of an endpoint or a configuration.
+/// The next endpoint's id.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// Why a resource cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unusable {
     #[error(
         "it cannot be decoded ({0}); control plane and proxy may be of versions that do not fit"
@@ -49,10 +48,6 @@ pub(super) enum Unusable {
     Identity(#[from] SpiffeIdError),
     #[error(transparent)]
     Rules(#[from] UnusableRules),
-    #[error(
-        "a rule for tokens is not understood ({0}); control plane and proxy may be of versions that do not fit"
-    )]
-    Authentication(#[from] serde_json::Error),
 }
 
 /// A service's own words, without its endpoints.
@@ -270,7 +265,7 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
         })
     });
     let ports = ports.collect::<Result<Vec<_>, Unusable>>()?;
-    let authentication = authentication(&message.request_authentications)?;
+    let authentication = authentication::read(&message.request_authentications);
     let hosts = ports.iter().map(|port| &port.host);
     let authorization = Authorization::read(&message.authorization_policies, hosts);
     let normalization = normalization(message.path_normalization);
@@ -289,18 +284,6 @@ fn normalization(value: i32) -> Normalization {
             Normalization::DecodeAndMergeSlashes
         }
     }
-}
-
-/// Whose tokens our workload takes. A rule that is not understood must never let a token pass: nothing of the workload is
-/// used then.
-fn authentication(rules: &[Vec<u8>]) -> Result<Option<Arc<Authentication>>, Unusable> {
-    if rules.is_empty() {
-        return Ok(None);
-    }
-    let sources = rules.iter().map(|rule| serde_json::from_slice(rule));
-    let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-    let compiled = Authentication::compile(id, sources.collect::<Result<_, _>>()?);
-    Ok(Some(Arc::new(compiled)))
 }
 
 fn canonical(text: &str) -> Result<Arc<str>, Unusable> {

@@ -81,6 +81,9 @@ fn take_out(bearer: &Authenticated<'_>, head: &mut RequestHead) {
 
 /// Answers a request whose token is refused, in Envoy's words (RFC 6750, section 3).
 pub(crate) async fn refuse(call: &mut Call<'_>, why: Refusal) -> Outcome {
+    if why == Refusal::Unreadable {
+        return respond(call, why.status(), ResponseFlags::NONE, &why.to_string(), &[]).await;
+    }
     let challenge = challenge(call.head);
     let extra: [(&[u8], &[u8]); 1] = [(b"www-authenticate", &challenge)];
     respond(call, why.status(), ResponseFlags::NONE, &why.to_string(), &extra).await

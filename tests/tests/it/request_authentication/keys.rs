@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use meltemi_tests::Http1;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -91,6 +92,15 @@ async fn without_leave_no_private_address_is_asked_and_all_tokens_are_refused() 
     assert!(world.mesh.control_log().contains("all tokens of this issuer are refused"));
     assert_eq!(world.issuer.requests(), 0);
     assert_eq!(world.get("/", &[]).await.status, 200);
+    let dump = Http1::connect(world.hello.instances[0].1.admin).await.get("/config_dump").await;
+    let expected = json!({
+        "request_authentications": ["default/hello"],
+        "issuers": [{
+            "issuer": world.issuer.url(),
+            "refuses_all_because": "Jwks remote fetch is failed",
+        }],
+    });
+    assert_eq!(dump.json()["tokens"], expected);
 }
 
 /// Fields: RequestAuthentication spec.jwtRules[].timeout

@@ -162,6 +162,14 @@ fn without_keys_every_token_is_refused() {
         let own = compiled(vec![JwtRule { jwks, ..rule(ISSUER, &signer) }]);
         assert_eq!(bearer(&own, &Asked::bearer(&token)), Err(expected));
         assert_eq!(bearer(&own, &Asked::get("/")).as_deref(), Ok("nobody"));
+        assert_eq!(own.issuers().collect::<Vec<_>>(), [(ISSUER, Err(expected))]);
+    }
+    let own = compiled(vec![rule(ISSUER, &signer)]);
+    assert_eq!(own.issuers().collect::<Vec<_>>(), [(ISSUER, Ok(1))]);
+    // Rules that nobody can read let nothing pass, whether it has a token or not.
+    let closed = Authentication::closed(2, "of another version");
+    for request in [Asked::bearer(&token), Asked::get("/")] {
+        assert_eq!(bearer(&closed, &request), Err(Refusal::Unreadable));
     }
 }
 
