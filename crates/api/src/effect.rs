@@ -32,7 +32,6 @@ const SIDECAR: &[Field] = &[
     "spec.egress[].port",
     "spec.inboundConnectionPool",
     "spec.ingress",
-    "spec.outboundTrafficPolicy.egressProxy",
 ];
 
 /// There are no gateways and waypoints yet.

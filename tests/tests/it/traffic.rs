@@ -16,6 +16,7 @@ mod retries;
 mod rewrites;
 mod scope;
 mod shop;
+mod sidecars;
 mod split;
 mod timeouts;
 mod trouble;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use meltemi_names::{DEFAULT_CLUSTER, ROOT_NAMESPACE};
+use meltemi_policy::route::rule::Destination;
 use meltemi_policy::{balance, destination, route};
 use meltemi_wire::proto::meltemi::v1;
 
@@ -19,6 +20,8 @@ pub struct Own {
     pub network: String,
     /// Whether calls to hosts that nobody knows are refused (Istio's REGISTRY_ONLY).
     pub registry_only: bool,
+    /// The service that they go to instead of their own destination (Istio's `egressProxy`).
+    pub egress_proxy: Option<Destination>,
     /// The hosts that it may call, `NAMESPACE/HOST` with `*` for all of either; all if there is none.
     pub egress: Vec<String>,
 }
@@ -35,6 +38,7 @@ impl Own {
         Own {
             registry_only: sidecar
                 .is_some_and(|it| it.outbound_mode == i32::from(v1::OutboundMode::RegistryOnly)),
+            egress_proxy: sidecar.and_then(|it| it.egress_proxy.as_ref()).map(egress_proxy),
             egress: sidecar.map(|it| it.egress.clone()).unwrap_or_default(),
             namespace: message.namespace.clone(),
             labels: message.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -83,6 +87,14 @@ impl Own {
             cluster: DEFAULT_CLUSTER,
             labels: &self.labels,
         }
+    }
+}
+
+fn egress_proxy(message: &v1::EgressProxy) -> Destination {
+    Destination {
+        host: message.host.clone(),
+        subset: Some(message.subset.clone()).filter(|subset| !subset.is_empty()),
+        port: u16::try_from(message.port).ok().filter(|port| *port > 0),
     }
 }
 

@@ -91,6 +91,7 @@ async fn carry(
         Decision::Outside(host, port) => {
             return tcp::serve(worker, io, reader, None, &Goal::Outside(host, port)).await;
         }
+        Decision::EgressProxy(goal) => return tcp::serve(worker, io, reader, None, &goal).await,
         Decision::Refuse(refusal) => return turn_away(worker, None, authority, &refusal),
     };
     match spoken(&spot, &mut reader).await {

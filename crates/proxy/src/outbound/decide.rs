@@ -7,6 +7,7 @@ use std::time::Duration;
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, Protocol};
 use meltemi_telemetry::ResponseFlags;
 
+use super::goal::{self, Goal};
 use crate::config::{Cluster, Lookup, Resolution, Service};
 use crate::http::head::Version;
 use crate::listen::alpn::Inner;
@@ -22,6 +23,8 @@ pub(crate) enum Decision {
     Service(Rc<Spot>),
     /// To a host that is no service of the mesh.
     Outside(Arc<str>, u16),
+    /// To the service that calls to unknown hosts go to (the Sidecar's `egressProxy`).
+    EgressProxy(Goal),
     /// Nowhere.
     Refuse(Refusal),
 }
@@ -74,10 +77,16 @@ pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16)
     let port = port.unwrap_or(default_port);
     let generation = worker.shared.mesh.current().generation;
     let lookup = worker.shared.mesh.fetch(&host, ON_DEMAND).await;
-    let registry_only = worker.shared.mesh.current().own().registry_only;
-    let decision = judge(&host, port, lookup, registry_only);
-    if let Decision::Service(spot) = &decision {
-        worker.remember(generation, authority, spot);
+    let own = worker.shared.mesh.current().own().clone();
+    let is_unknown = matches!(lookup, Lookup::Unknown);
+    let decision = judge(&host, port, lookup, own.registry_only);
+    match (&decision, &own.egress_proxy) {
+        (Decision::Service(spot), _) => worker.remember(generation, authority, spot),
+        (Decision::Outside(..), Some(proxy)) if is_unknown => {
+            let goal = goal::of_egress_proxy(worker, proxy, port).await;
+            return goal.map_or_else(Decision::Refuse, Decision::EgressProxy);
+        }
+        _ => {}
     }
     decision
 }

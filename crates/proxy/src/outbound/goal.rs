@@ -63,34 +63,66 @@ pub(crate) async fn of_rule(
     missing: u16,
 ) -> Result<Goal, Refusal> {
     let host = &*destination.host;
-    let (name, service) = match host == &*spot.service.host {
-        true => (spot.name.clone(), spot.service.clone()),
-        false => match worker.shared.mesh.fetch(host, ON_DEMAND).await {
-            Lookup::Found(service) => (host.into(), service),
-            Lookup::Unknown => {
-                let text = format!("the route leads to {host}, which is no service of the mesh");
-                return Err(refusal(missing, ResponseFlags::NC, text));
-            }
-            Lookup::Unreachable(reason) => {
-                let text = format!("the control plane did not say what {host} is: {reason}");
-                return Err(refusal(503, ResponseFlags::NC, text));
-            }
-        },
-    };
-    let port = destination.port.unwrap_or_else(|| port_of(&service, spot.port));
+    match host == &*spot.service.host {
+        true => part(&spot.name, &spot.service, destination, spot.port, missing),
+        false => elsewhere(worker, "the route", destination, spot.port, missing).await,
+    }
+}
+
+/// The service that calls to unknown hosts go to. As with Istio its DestinationRule is applied, and no VirtualService.
+pub(crate) async fn of_egress_proxy(
+    worker: &Worker,
+    destination: &Destination,
+    asked: u16,
+) -> Result<Goal, Refusal> {
+    elsewhere(worker, "the Sidecar's egressProxy", destination, asked, UNAVAILABLE).await
+}
+
+/// A destination that has to be found first; `who` names it.
+async fn elsewhere(
+    worker: &Worker,
+    who: &str,
+    destination: &Destination,
+    asked: u16,
+    missing: u16,
+) -> Result<Goal, Refusal> {
+    let host = &*destination.host;
+    match worker.shared.mesh.fetch(host, ON_DEMAND).await {
+        Lookup::Found(service) => part(&host.into(), &service, destination, asked, missing),
+        Lookup::Unknown => {
+            let text = format!("{who} leads to {host}, which is no service of the mesh");
+            Err(refusal(missing, ResponseFlags::NC, text))
+        }
+        Lookup::Unreachable(reason) => {
+            let text = format!("the control plane did not say what {host} is: {reason}");
+            Err(refusal(UNAVAILABLE, ResponseFlags::NC, text))
+        }
+    }
+}
+
+/// The port and the subset of a service that a destination names.
+fn part(
+    name: &Arc<str>,
+    service: &Service,
+    destination: &Destination,
+    asked: u16,
+    missing: u16,
+) -> Result<Goal, Refusal> {
+    let port = destination.port.unwrap_or_else(|| port_of(service, asked));
     let Some(whole) = service.cluster(port) else {
-        return Err(refusal(missing, ResponseFlags::NC, no_port(&service, port)));
+        return Err(refusal(missing, ResponseFlags::NC, no_port(service, port)));
     };
     let Some(subset) = &destination.subset else {
-        return Ok(goal(&name, whole.clone(), None));
+        return Ok(goal(name, whole.clone(), None));
     };
     match service.subset(port, subset) {
-        Some(part) => Ok(goal(&name, part.clone(), Some(subset))),
+        Some(part) => Ok(goal(name, part.clone(), Some(subset))),
         None => {
+            let host = &destination.host;
             let text = format!(
                 "the route leads to subset {subset} of {host}, which no DestinationRule has"
             );
-            Err(refusal(503, ResponseFlags::NC, text))
+            Err(refusal(UNAVAILABLE, ResponseFlags::NC, text))
         }
     }
 }

@@ -47,6 +47,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
         Decision::Outside(host, port) => {
             to_outside(worker, host, port, call, &Way::plain(worker), started).await
         }
+        Decision::EgressProxy(goal) => to_goal(worker, Ok(goal), call, &mut served, started).await,
         Decision::Refuse(refusal) => {
             respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await
         }
@@ -98,12 +99,23 @@ pub(crate) async fn to_itself(
     served: &mut Served,
     started: Instant,
 ) -> Outcome {
-    match goal::of_spot(spot) {
+    served.cluster.clone_from(&spot.cluster);
+    to_goal(worker, goal::of_spot(spot), call, served, started).await
+}
+
+/// To where no rule changes anything.
+async fn to_goal(
+    worker: &Rc<Worker>,
+    goal: Result<Goal, Refusal>,
+    call: &mut Call<'_>,
+    served: &mut Served,
+    started: Instant,
+) -> Outcome {
+    match goal {
         Ok(Goal::Cluster(named)) => {
             attempts::run(worker, &named, &Way::plain(worker), call, served, started).await
         }
         Ok(Goal::Outside(host, port)) => {
-            served.cluster.clone_from(&spot.cluster);
             to_outside(worker, host, port, call, &Way::plain(worker), started).await
         }
         Err(refusal) => respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await,
