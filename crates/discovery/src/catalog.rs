@@ -71,6 +71,12 @@ impl Catalog {
         }
     }
 
+    /// Whether there is an endpoint, by its resource name.
+    pub(crate) fn has_endpoint(&self, name: &str) -> bool {
+        let parts = name.rsplit_once('/');
+        parts.is_some_and(|(host, workload)| self.endpoint(host, workload).is_some())
+    }
+
     /// The names of a host's endpoints.
     pub fn endpoints(&self, host: &str) -> impl Iterator<Item = &str> {
         self.hosts.get(host).into_iter().flat_map(|hosted| hosted.endpoints.keys()).map(|it| &**it)

@@ -1,6 +1,6 @@
 //! All sessions, to be asked whether their clients have let go of an endpoint.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,13 +8,13 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Asks a session to answer as soon as its client can no longer use any of these endpoints.
+/// Asks a session to answer as soon as these endpoints are out of the catalog and its client can no longer use any of them.
 #[derive(Debug)]
 pub(crate) struct LetGo {
     /// `HOST/WORKLOAD`.
     pub(crate) endpoints: Arc<[String]>,
-    /// True if the client knew one of them and acknowledged the removal, false if it never did. Dropped when the client
-    /// is gone.
+    /// True if the client could use one of them at any time since it was asked, false if it never could. Dropped when the
+    /// client is gone.
     pub(crate) answer: oneshot::Sender<bool>,
 }
 
@@ -61,22 +61,30 @@ impl Hub {
         drop(self.beliefs.subscribe().wait_for(is_settled).await);
     }
 
-    /// Waits until no client can use these endpoints (`HOST/WORKLOAD`) any longer, because it acknowledged their removal
-    /// or is gone. They must be out of the catalog already.
-    pub async fn let_go(&self, endpoints: Vec<String>) -> Settled {
-        let endpoints: Arc<[String]> = endpoints.into();
-        let sessions: Vec<_> = self.sessions.lock().values().cloned().collect();
-        let answers = sessions.into_iter().map(|session| {
-            let endpoints = endpoints.clone();
-            async move {
-                let (answer, answered) = oneshot::channel();
-                match session.send(LetGo { endpoints, answer }).await {
-                    Ok(()) => answered.await.ok(),
-                    // The session ended before it was asked: it may have known them.
-                    Err(_) => None,
-                }
-            }
-        });
+    /// Has all sessions watch endpoints (`HOST/WORKLOAD`) that are about to be taken out of the catalog. Asked only after
+    /// that, a session could have told its client and forgotten already.
+    pub async fn watch(&self, endpoints: Vec<String>) -> Leaving {
+        let mut leaving = Leaving { endpoints: endpoints.into(), asked: BTreeMap::new() };
+        leaving.ask(self).await;
+        leaving
+    }
+}
+
+/// Endpoints that are leaving, watched by sessions.
+#[derive(Debug)]
+pub struct Leaving {
+    endpoints: Arc<[String]>,
+    /// The answers to come, by session; `None` where the session ended before it was asked.
+    asked: BTreeMap<u64, Option<oneshot::Receiver<bool>>>,
+}
+
+impl Leaving {
+    /// Waits until no client can use the endpoints any longer, because it acknowledged their removal or is gone. They must
+    /// be out of the catalog already.
+    pub async fn settled(mut self, hub: &Hub) -> Settled {
+        // Who came meanwhile may have learned of them.
+        self.ask(hub).await;
+        let answers = self.asked.into_values().map(async |answer| answer?.await.ok());
         let mut settled = Settled::default();
         for answer in join_all(answers).await {
             match answer {
@@ -86,6 +94,23 @@ impl Hub {
             }
         }
         settled
+    }
+
+    /// Asks all sessions that were not asked yet.
+    async fn ask(&mut self, hub: &Hub) {
+        let sessions: Vec<_> = {
+            let sessions = hub.sessions.lock();
+            let new = sessions.iter().filter(|(id, _)| !self.asked.contains_key(id));
+            new.map(|(id, session)| (*id, session.clone())).collect()
+        };
+        let endpoints = &self.endpoints;
+        let asking = sessions.into_iter().map(async |(id, session)| {
+            let (answer, answered) = oneshot::channel();
+            let sent = session.send(LetGo { endpoints: endpoints.clone(), answer }).await;
+            (id, sent.is_ok().then_some(answered))
+        });
+        let asked = join_all(asking).await;
+        self.asked.extend(asked);
     }
 }
 
@@ -108,5 +133,30 @@ impl Drop for Entered {
     fn drop(&mut self) {
         self.hub.beliefs.send_if_modified(|beliefs| beliefs.remove(&self.id).is_some());
         self.hub.sessions.lock().remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn sessions_are_asked_before_and_those_that_come_meanwhile_after() {
+        let hub = Arc::new(Hub::default());
+        let (_knew, mut first) = hub.enter();
+        let (_never, mut second) = hub.enter();
+        let leaving = hub.watch(vec!["hello/1".into()]).await;
+        // Here the endpoint is taken out; the sessions have their question already.
+        first.try_recv().unwrap().answer.send(true).unwrap();
+        second.try_recv().unwrap().answer.send(false).unwrap();
+        let (_new, mut third) = hub.enter();
+        let answering = tokio::spawn(async move {
+            let asked = third.recv().await.unwrap();
+            assert_eq!(*asked.endpoints, ["hello/1".to_owned()]);
+            // Dropped, as when the client is gone.
+        });
+        assert_eq!(leaving.settled(&hub).await, Settled { acknowledged: 1, gone: 1 });
+        answering.await.unwrap();
+        assert!(first.try_recv().is_err() && second.try_recv().is_err(), "asked once");
     }
 }

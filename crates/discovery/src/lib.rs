@@ -19,7 +19,7 @@ mod subsets;
 pub use ads::{Access, DiscoveryService};
 pub use catalog::{Catalog, Encoded};
 pub use certificate::CertificateService;
-pub use hub::{Hub, Settled};
+pub use hub::{Hub, Leaving, Settled};
 pub use metrics::Metrics;
 pub use publish::{Published, Publisher};
 pub use registration::{GRACE, RegistrationService, Registry};

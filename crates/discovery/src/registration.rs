@@ -144,12 +144,12 @@ impl RegistrationService {
     /// Takes the workload out of the store, waits until the catalog is without it, then until every client that knew it
     /// has let go.
     async fn drain(&self, claim: &Claim) -> Drained {
-        let endpoints = self.endpoints(&claim.workload);
+        let leaving = self.hub.watch(self.endpoints(&claim.workload)).await;
         if let Some(version) = self.registry.release(claim).await {
             tracing::info!(workload = %claim.key, "draining: taken out of the registry");
             self.publisher.reached(version).await;
         }
-        let settled = self.hub.let_go(endpoints).await;
+        let settled = leaving.settled(&self.hub).await;
         tracing::info!(
             workload = %claim.key, acknowledged = settled.acknowledged, gone = settled.gone,
             "drained: no proxy knows it any longer"

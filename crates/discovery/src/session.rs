@@ -138,6 +138,8 @@ fn host_of(name: &str) -> Option<&str> {
 struct Wait {
     endpoints: Arc<[String]>,
     answer: oneshot::Sender<bool>,
+    /// Whether the client could use one of them at any time since.
+    knew: bool,
 }
 
 /// Everything of one stream.
@@ -157,7 +159,7 @@ impl Stream {
         let metrics = self.metrics.clone();
         let _held = Metrics::hold(&metrics.sessions);
         let changes = self.publisher.changes();
-        let (requests, let_go) = (self.requests, self.let_go);
+        let requests = self.requests;
         let serving = Serving {
             client: self.client,
             publisher: self.publisher,
@@ -169,9 +171,10 @@ impl Stream {
             introduced: false,
             sidecar: None,
             subsets: Subsets::default(),
+            let_go: self.let_go,
             entered: self.entered,
         };
-        serving.run(requests, self.responses, let_go, changes).await;
+        serving.run(requests, self.responses, changes).await;
     }
 }
 
@@ -187,6 +190,7 @@ struct Serving {
     /// The `Sidecar` by which the client was answered last.
     sidecar: Option<Arc<Sidecar>>,
     subsets: Subsets,
+    let_go: mpsc::Receiver<LetGo>,
     entered: Entered,
 }
 
@@ -195,7 +199,6 @@ impl Serving {
         mut self,
         mut requests: Streaming<DeltaDiscoveryRequest>,
         responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
-        mut let_go: mpsc::Receiver<LetGo>,
         mut changes: broadcast::Receiver<Arc<Published>>,
     ) {
         loop {
@@ -222,13 +225,18 @@ impl Serving {
                         while let Ok(published) = changes.try_recv() {
                             self.pending.note(&published, &self.state);
                         }
-                        let catalog = self.publisher.catalog();
+                        let catalog = self.catalog();
                         self.look_at_sidecar(&catalog);
+                        self.settle(&catalog);
                     }
                     Err(broadcast::error::RecvError::Lagged(_)) => self.pending.everything = true,
                     Err(broadcast::error::RecvError::Closed) => return,
                 },
-                Some(asked) = let_go.recv() => self.ask(asked),
+                Some(asked) = self.let_go.recv() => {
+                    self.watch(asked);
+                    let catalog = self.catalog();
+                    self.settle(&catalog);
+                }
             }
         }
     }
@@ -250,7 +258,7 @@ impl Serving {
         if asked.over_limit > 0 {
             tracing::warn!(dropped = asked.over_limit, "a client has too many subscriptions");
         }
-        let catalog = self.publisher.catalog();
+        let catalog = self.catalog();
         self.look_at_sidecar(&catalog);
         if is_of_endpoints {
             self.follow_hosts(&hosts, &left, &catalog);
@@ -265,11 +273,21 @@ impl Serving {
             Metrics::count(&self.metrics.answers);
             self.waiting.push_back(answer);
         }
-        self.settle();
+        self.settle(&catalog);
         if asked.type_url == type_url::TRUST {
             let believed = self.state.acknowledged(type_url::TRUST, type_url::TRUST_NAME);
             self.entered.believes(believed);
         }
+    }
+
+    /// The catalog of this moment. Sessions are asked to watch endpoints before these are taken out, so that whoever asked
+    /// is noted before a client is told of it.
+    fn catalog(&mut self) -> Arc<Catalog> {
+        let catalog = self.publisher.catalog();
+        while let Ok(asked) = self.let_go.try_recv() {
+            self.watch(asked);
+        }
+        catalog
     }
 
     /// Notes what the client says of itself.
@@ -342,7 +360,7 @@ impl Serving {
 
     /// Makes responses of what is pending; nothing is sent for what the client holds already.
     fn push(&mut self) {
-        let catalog = self.publisher.catalog();
+        let catalog = self.catalog();
         self.look_at_sidecar(&catalog);
         let mut pending = std::mem::take(&mut self.pending);
         self.choose_endpoints(&mut pending, &catalog);
@@ -375,27 +393,26 @@ impl Serving {
                 self.waiting.push_back(response);
             }
         }
-        self.settle();
+        self.settle(&catalog);
     }
 
-    fn ask(&mut self, asked: LetGo) {
-        if self.may_use(&asked.endpoints) {
-            self.waits.push(Wait { endpoints: asked.endpoints, answer: asked.answer });
-        } else {
-            // Who asked may have given up.
-            let _ = asked.answer.send(false);
-        }
+    /// Notes endpoints that are about to leave.
+    fn watch(&mut self, asked: LetGo) {
+        let LetGo { endpoints, answer } = asked;
+        self.waits.push(Wait { knew: self.may_use(&endpoints), endpoints, answer });
     }
 
-    /// Answers those who wait for what the client has let go of by now.
-    fn settle(&mut self) {
+    /// Answers those who wait for what is gone and what the client has let go of by now.
+    fn settle(&mut self, catalog: &Catalog) {
         let waits = std::mem::take(&mut self.waits);
-        for wait in waits {
-            match self.may_use(&wait.endpoints) {
-                true => self.waits.push(wait),
-                false => {
-                    let _ = wait.answer.send(true);
-                }
+        for mut wait in waits {
+            let may_use = self.may_use(&wait.endpoints);
+            wait.knew |= may_use;
+            if !may_use && !wait.endpoints.iter().any(|name| catalog.has_endpoint(name)) {
+                // Who asked may have given up.
+                let _ = wait.answer.send(wait.knew);
+            } else if !wait.answer.is_closed() {
+                self.waits.push(wait);
             }
         }
     }
