@@ -10,6 +10,7 @@ pub(crate) mod goal;
 pub(crate) mod http;
 pub(crate) mod labels;
 pub(crate) mod mirror;
+pub(crate) mod outside;
 pub(crate) mod routed;
 pub(crate) mod sticky;
 pub(crate) mod tcp;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use h2::Reason;
 use meltemi_policy::balance::Ask;
-use meltemi_policy::circuit::{Permit, Resource};
+use meltemi_policy::circuit::{Circuit, Permit, Resource};
 use meltemi_policy::outlier;
 use meltemi_policy::retry::{Failed, RetryOn, RetryPolicy};
 use meltemi_policy::route::rule::Destination;
@@ -64,19 +64,19 @@ impl<'t> Way<'t> {
     }
 }
 
-/// A request to a cluster, over all its attempts.
-struct Run<'r> {
+/// A request, over all its attempts.
+pub(super) struct Run<'r> {
     worker: &'r Rc<Worker>,
     way: &'r Way<'r>,
-    deadline: Option<Deadline>,
+    pub(super) deadline: Option<Deadline>,
     hash: Option<u64>,
     started: Instant,
-    made: u32,
+    pub(super) made: u32,
     /// The presences of the endpoints that attempts went to.
     tried: Vec<u64>,
     /// Leave for a retry, while it is under way.
-    retrying: Option<Permit>,
-    flags: ResponseFlags,
+    pub(super) retrying: Option<Permit>,
+    pub(super) flags: ResponseFlags,
 }
 
 /// How long one attempt may take.
@@ -135,17 +135,7 @@ pub(crate) async fn run(
         true => sticky::find(cluster, call.head, &worker.shared.local.workload, || worker.random()),
         false => sticky::Sticky::default(),
     };
-    let mut run = Run {
-        worker,
-        way,
-        deadline: Deadline::of(call.head, way.timeout, started),
-        hash: sticky.hash,
-        started,
-        made: 0,
-        tried: Vec::new(),
-        retrying: None,
-        flags: ResponseFlags::NONE,
-    };
+    let mut run = Run::new(worker, way, sticky.hash, call, started);
     let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     loop {
         run.made += 1;
@@ -171,7 +161,7 @@ pub(crate) async fn run(
         if let Some(failed) = failed
             && run.would_try_again(call.head.method(), failed, &replay)
         {
-            if run.may_try_again(current) {
+            if run.may_try_again(Some(&current.circuit)) {
                 run.tried.push(endpoint.presence.id);
                 if let Ok(answer) = attempted {
                     put_aside(worker, &route, answer, &response);
@@ -216,7 +206,27 @@ fn no_endpoint(cluster: &Cluster) -> String {
     }
 }
 
-impl Run<'_> {
+impl<'r> Run<'r> {
+    pub(super) fn new(
+        worker: &'r Rc<Worker>,
+        way: &'r Way<'r>,
+        hash: Option<u64>,
+        call: &Call<'_>,
+        started: Instant,
+    ) -> Run<'r> {
+        Run {
+            worker,
+            way,
+            deadline: Deadline::of(call.head, way.timeout, started),
+            hash,
+            started,
+            made: 0,
+            tried: Vec::new(),
+            retrying: None,
+            flags: ResponseFlags::NONE,
+        }
+    }
+
     fn pick<'c>(&self, cluster: &'c Cluster) -> Option<(usize, &'c Arc<Endpoint>)> {
         let policy = self.way.retry;
         let tried = if policy.ignore_previous_hosts { &*self.tried } else { &[] };
@@ -236,6 +246,12 @@ impl Run<'_> {
         if self.made == 1 || (is_new && policy.on == RetryOn::Safe) {
             return true;
         }
+        self.back_off(call).await
+    }
+
+    /// Waits as long as the policy says before the attempt that is to be made now; false if the caller is gone meanwhile.
+    pub(super) async fn back_off(&self, call: &mut Call<'_>) -> bool {
+        let policy = self.way.retry;
         let random = self.worker.random();
         let next = policy.next_attempt(self.made - 1, random, self.left(), LEAST);
         let wait = next.map(|next| next.wait).unwrap_or_default();
@@ -247,7 +263,7 @@ impl Run<'_> {
         self.deadline.map(|deadline| deadline.left(Instant::now()))
     }
 
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         route: &Route,
         call: &mut Call<'_>,
@@ -272,7 +288,7 @@ impl Run<'_> {
 
     /// What the retry policy has to know of an attempt; `None` where nothing can be made better. `is_proxy`: another proxy of
     /// the mesh answered.
-    fn judge(
+    pub(super) fn judge(
         &self,
         is_proxy: bool,
         attempted: &Result<Answer, Missed>,
@@ -298,19 +314,20 @@ impl Run<'_> {
     }
 
     /// Whether another attempt could make it better, if there were no limit to them.
-    fn would_try_again(&self, method: &[u8], failed: Failed, replay: &Replay) -> bool {
+    pub(super) fn would_try_again(&self, method: &[u8], failed: Failed, replay: &Replay) -> bool {
         let (policy, is_replayable) = (self.way.retry, replay.kept().is_some());
         policy.attempts > 0 && policy.again(1, method, failed, is_replayable)
     }
 
     /// Whether another attempt is within its limits; then it has leave to be made.
-    fn may_try_again(&mut self, cluster: &Cluster) -> bool {
+    pub(super) fn may_try_again(&mut self, circuit: Option<&Circuit>) -> bool {
         if self.made > self.way.retry.attempts || self.left().is_some_and(|left| left <= LEAST) {
             return false;
         }
         // The one before is over.
         self.retrying = None;
-        self.retrying = cluster.circuit.try_acquire(Resource::Retries);
+        let Some(circuit) = circuit else { return true };
+        self.retrying = circuit.try_acquire(Resource::Retries);
         self.retrying.is_some()
     }
 }
@@ -451,7 +468,7 @@ async fn overflow(call: &mut Call<'_>, text: &str, replay: &Replay) -> Outcome {
 }
 
 /// The caller's own deadline is over (gRPC's DEADLINE_EXCEEDED).
-async fn too_late(call: &mut Call<'_>, replay: &Replay) -> Outcome {
+pub(super) async fn too_late(call: &mut Call<'_>, replay: &Replay) -> Outcome {
     let local = Local::of(504, ResponseFlags::UT);
     let local = Local { body: b"the request's deadline is over", grpc_status: Some(4), ..local };
     let outcome = respond_with(call, local, |_| {}).await;

@@ -7,11 +7,10 @@ use std::time::Instant;
 use meltemi_telemetry::{Reporter, ResponseFlags};
 
 use super::attempts::{self, Way};
-use super::deadline::Deadline;
-use super::decide::{Decision, Refusal, Spot, decide, inner};
+use super::decide::{Decision, Refusal, Spot, decide};
 use super::goal::{self, Goal};
 use super::labels::labels;
-use super::routed;
+use super::{outside, routed};
 use crate::config::{Cluster, Endpoint};
 use crate::exchange::Call;
 use crate::finish::local::respond;
@@ -19,9 +18,6 @@ use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::series::Kind;
 use crate::http::forward;
 use crate::http::normalize::normalize;
-use crate::upstream::attempt::attempt;
-use crate::upstream::replay::Replay;
-use crate::upstream::route::{Place, Route};
 use crate::worker::Worker;
 
 /// The port of a URL without one.
@@ -44,9 +40,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
     let mut served = Served::default();
     let outcome = match decision {
         Decision::Service(spot) => to_service(worker, &spot, call, &mut served, started).await,
-        Decision::Outside(host, port) => {
-            to_outside(worker, host, port, call, &Way::plain(worker), started).await
-        }
+        Decision::Outside(host, port) => outside::pass(worker, host, port, call, started).await,
         Decision::EgressProxy(goal) => to_goal(worker, Ok(goal), call, &mut served, started).await,
         Decision::Refuse(refusal) => {
             respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await
@@ -115,40 +109,9 @@ async fn to_goal(
         Ok(Goal::Cluster(named)) => {
             attempts::run(worker, &named, &Way::plain(worker), call, served, started).await
         }
-        Ok(Goal::Outside(host, port)) => {
-            to_outside(worker, host, port, call, &Way::plain(worker), started).await
-        }
+        Ok(Goal::Outside(host, port)) => outside::pass(worker, host, port, call, started).await,
         Err(refusal) => respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await,
     }
-}
-
-/// Passes a request on to a host that has no endpoints here (Istio's ALLOW_ANY, or `resolution: NONE`), over a connection of
-/// its own. Of the rules their timeout and their changes of the answer hold.
-pub(crate) async fn to_outside(
-    worker: &Rc<Worker>,
-    host: Arc<str>,
-    port: u16,
-    call: &mut Call<'_>,
-    way: &Way<'_>,
-    started: Instant,
-) -> Outcome {
-    let spoken = inner(meltemi_names::Protocol::Auto, call.head.version);
-    let route = Route { place: Place::Outside(host, port), inner: spoken };
-    let deadline = Deadline::of(call.head, way.timeout, started);
-    let (mut replay, mut response) = (Replay::default(), worker.lend_head());
-    let attempt = attempt(worker, &route, true, call, &mut replay, &mut response);
-    let attempted = match deadline {
-        None => attempt.await,
-        Some(deadline) => {
-            let in_time = tokio::time::timeout_at(deadline.at.into(), attempt);
-            Box::pin(in_time).await.unwrap_or_else(|_| Err(attempts::late(true)))
-        }
-    };
-    if attempted.is_ok() {
-        way.changes.apply(&mut response.fields);
-    }
-    let deadline = deadline.filter(|_| attempted.is_ok() && !response.upgrade);
-    attempts::pass_on(worker, &route, call, attempted, response, replay, 1, deadline).await
 }
 
 /// The outcome of a request that no rule is for.

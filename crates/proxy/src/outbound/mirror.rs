@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use meltemi_names::Protocol;
 use meltemi_policy::balance::Ask;
 use meltemi_policy::circuit::Resource;
 use meltemi_policy::route::rule::Destination;
@@ -72,26 +73,46 @@ async fn one(
     mut head: RequestHead,
     mut replay: Replay,
 ) {
-    let goal = goal::of_rule(worker, spot, destination, goal::UNAVAILABLE).await;
-    let Ok(Goal::Cluster(named)) = goal else {
-        tracing::debug!(host = destination.host, "a request was not mirrored: no such service");
-        return;
+    let goal = match goal::of_rule(worker, spot, destination, goal::UNAVAILABLE).await {
+        Ok(goal) => goal,
+        Err(refusal) => {
+            tracing::debug!(
+                host = destination.host,
+                why = refusal.text,
+                "a request was not mirrored"
+            );
+            return;
+        }
     };
-    let cluster = &named.cluster;
-    let Some(_permit) = cluster.circuit.try_acquire(Resource::Requests) else { return };
-    let ask = Ask { random: worker.random(), now: clock::now(), ..Ask::default() };
-    let Some((_, endpoint)) = cluster.pick(&ask, &[]) else { return };
-    let _active = cluster.begin(endpoint);
-    let place = Place::Endpoint(cluster.clone(), endpoint.clone());
-    let route = Route { place, inner: inner(cluster.protocol, head.version) };
+    match goal {
+        Goal::Cluster(named) => {
+            let cluster = &named.cluster;
+            let Some(_permit) = cluster.circuit.try_acquire(Resource::Requests) else { return };
+            let ask = Ask { random: worker.random(), now: clock::now(), ..Ask::default() };
+            let Some((_, endpoint)) = cluster.pick(&ask, &[]) else { return };
+            let _active = cluster.begin(endpoint);
+            let place = Place::Endpoint(cluster.clone(), endpoint.clone());
+            let route = Route { place, inner: inner(cluster.protocol, head.version) };
+            copy_to(worker, &route, &mut head, &mut replay).await;
+        }
+        Goal::Outside(host, port) => {
+            let inner = inner(Protocol::Auto, head.version);
+            let route = Route { place: Place::Outside(host, port), inner };
+            copy_to(worker, &route, &mut head, &mut replay).await;
+        }
+    }
+}
+
+/// Sends a copy, and reads its answer to the end.
+async fn copy_to(worker: &Rc<Worker>, route: &Route, head: &mut RequestHead, replay: &mut Replay) {
     let mut response = worker.lend_head();
     let nothing = Fields::default();
-    let mut call = Call { head: &mut head, body: Source::Over(&nothing), reply: Reply::Nobody };
-    match attempt(worker, &route, false, &mut call, &mut replay, &mut response).await {
+    let mut call = Call { head, body: Source::Over(&nothing), reply: Reply::Nobody };
+    match attempt(worker, route, false, &mut call, replay, &mut response).await {
         Ok(answer) => {
-            swallow(worker, &route, answer, response.keep_alive && !response.upgrade).await
+            swallow(worker, route, answer, response.keep_alive && !response.upgrade).await
         }
-        Err(_) => tracing::debug!(host = destination.host, "a mirrored request failed"),
+        Err(_) => tracing::debug!(place = ?route.place, "a mirrored request failed"),
     }
     worker.take_back(response);
 }

@@ -12,7 +12,8 @@ use super::changes::{self, Changes, allow};
 use super::decide::{Spot, refusal};
 use super::edit;
 use super::goal::{self, Goal};
-use super::http::{Served, no_route, to_itself, to_outside};
+use super::http::{Served, no_route, to_itself};
+use super::outside;
 use super::view::View;
 use crate::exchange::Call;
 use crate::finish::local::{Local, respond, respond_with};
@@ -157,6 +158,9 @@ async fn act(
     };
     match goal {
         Goal::Cluster(named) => attempts::run(worker, &named, &way, call, served, started).await,
-        Goal::Outside(host, port) => to_outside(worker, host, port, call, &way, started).await,
+        Goal::Outside(host, port) => {
+            // Boxed, so that requests to endpoints do not carry its room.
+            Box::pin(outside::by_rule(worker, spot, host, port, &way, call, started)).await
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Services outside of the mesh that a ServiceEntry describes, and rules for them.
 
-use meltemi_tests::{HttpApp, Mesh};
+use meltemi_tests::{HttpApp, Mesh, eventually};
 
 use super::{answering, arrived, virtual_service};
 
@@ -72,4 +72,61 @@ async fn endpoints_of_a_service_outside_are_parts_by_labels() {
         assert_eq!(calls.get("http://shop.example.com/").await.served_by(), "far");
     }
     assert_eq!(apps[0].requests(), 0);
+}
+
+/// Fields: ServiceEntry spec.resolution
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_of_which_only_the_name_is_known_is_called_by_all_of_a_rule() {
+    let mesh = Mesh::start().await;
+    let (shop, copies) = (HttpApp::start("shop").await, HttpApp::start("copies").await);
+    mesh.apply(&format!(
+        "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: shop}},
+          spec: {{hosts: ['127.0.0.1'], location: MESH_EXTERNAL, resolution: NONE, ports: [
+            {{number: {}, name: http, protocol: HTTP}}, {{number: {}, name: http-copies, protocol: HTTP}}]}}}}",
+        shop.port(),
+        copies.port()
+    ))
+    .await;
+    let to_shop = "route: [{destination: {host: 127.0.0.1}}]";
+    let rules = answering(
+        1,
+        &format!(
+            "{{match: [{{uri: {{prefix: /record/hold}}}}], {to_shop},
+               retries: {{attempts: 1, perTryTimeout: 0.1s, retryOn: 5xx, backoff: 1ms}}}},
+             {{match: [{{uri: {{prefix: /record/201}}}}], {to_shop},
+               mirror: {{host: 127.0.0.1, port: {{number: {}}}}}}},
+             {{retries: {{attempts: 2, retryOn: '503', backoff: 1ms}}, {to_shop}}}",
+            copies.port()
+        ),
+    );
+    mesh.apply(&virtual_service("shop", "hosts: ['127.0.0.1']", &rules)).await;
+    let client = mesh.client().await;
+    let base = format!("http://127.0.0.1:{}", shop.port());
+    arrived(&client, &base, 1).await;
+    let mut calls = client.http().await;
+    let attempts = |app: &HttpApp| -> Vec<String> {
+        let recorded = app.recorded();
+        recorded.iter().map(|it| it.header("x-envoy-attempt-count").to_owned()).collect()
+    };
+    for (method, path, status, seen) in [
+        ("POST", "/record/503", 503, &["1", "2", "3"][..]),
+        ("GET", "/record/500", 500, &["1"]),
+        ("GET", "/record/hold", 504, &["1", "2"]),
+        ("POST", "/record/201", 201, &["1"]),
+    ] {
+        let answer = calls.call(method, &format!("{base}{path}"), &[], b"body").await;
+        assert_eq!(
+            (answer.status, attempts(&shop)),
+            (status, seen.iter().map(ToString::to_string).collect()),
+            "{path}"
+        );
+    }
+    let copied = eventually("the copy has come", async || {
+        copies.recorded().into_iter().next().ok_or("none".to_owned())
+    })
+    .await;
+    assert_eq!(
+        (copied.body.as_str(), copied.header("host")),
+        ("body", &*format!("127.0.0.1-shadow:{}", shop.port()))
+    );
 }
