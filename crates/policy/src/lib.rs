@@ -9,5 +9,6 @@ pub mod destination;
 pub mod jwt;
 pub mod outlier;
 pub mod path;
+pub mod peer;
 pub mod retry;
 pub mod route;
