@@ -55,8 +55,6 @@ const BACKEND_FILTERS: &[Field] =
 /// Fields that have no effect either, and need none: names for people, and what follows from other fields. Nobody is
 /// warned of them.
 const HARMLESS: &[(Kind, Field)] = &[
-    (Kind::VirtualService, "spec.http[].name"),
-    (Kind::VirtualService, "spec.http[].match[].name"),
     (Kind::ServiceEntry, "spec.location"),
     (Kind::HttpRoute, "spec.rules[].name"),
     (Kind::GrpcRoute, "spec.rules[].name"),

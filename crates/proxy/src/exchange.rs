@@ -13,12 +13,15 @@ use crate::http::h1::{Framing, Writer};
 use crate::http::h2::{Sender, convert};
 use crate::http::head::{RequestHead, ResponseHead};
 use crate::http::known::Known;
+use crate::outbound::changes::Cors;
 
 /// A request that has come in.
 pub(crate) struct Call<'a> {
     pub(crate) head: &'a mut RequestHead,
     pub(crate) body: Source<'a>,
     pub(crate) reply: Reply<'a>,
+    /// Which page of another origin may read the answer, if a rule says so. Boxed, since few requests have it.
+    pub(crate) cors: Option<Box<Cors>>,
 }
 
 impl Call<'_> {

@@ -9,6 +9,7 @@ mod faults;
 mod gateway_api;
 mod hashing;
 mod headers;
+mod log;
 mod matches;
 mod outliers;
 mod places;

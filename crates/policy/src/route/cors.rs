@@ -1,11 +1,14 @@
 //! CORS in its compiled form: which pages of other origins may call (Envoy's CORS filter).
 
+use std::sync::Arc;
+
 use super::error::{Flaw, check_value};
 use super::pattern::{Pattern, Patterns};
 use super::request::Request;
 use super::rule::{CorsPolicy, UnmatchedPreflights};
 
-type Headers = Box<[(&'static str, Box<str>)]>;
+/// Headers of an answer; the rules and whoever answers share them.
+type Headers = Arc<[(&'static str, Box<str>)]>;
 
 /// What CORS asks for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +27,7 @@ pub enum Cors<'t> {
     /// put in place of what is there.
     Allowed {
         /// The other headers.
-        headers: &'t [(&'static str, Box<str>)],
+        headers: &'t Arc<[(&'static str, Box<str>)]>,
     },
 }
 

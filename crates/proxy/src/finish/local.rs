@@ -57,6 +57,9 @@ pub(crate) async fn respond_with(
         true => grpc(&local, &mut outcome),
         false => plain(&local),
     };
+    if let Some(cors) = &call.cors {
+        cors.apply(&mut response.fields);
+    }
     change(&mut response.fields);
     let is_bare = matches!(response.status, 204 | 304) || call.head.method() == b"HEAD";
     let has_body = response.body != BodyLength::Empty && !is_bare;

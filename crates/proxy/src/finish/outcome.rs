@@ -54,6 +54,10 @@ pub(crate) struct Account<'a> {
     pub(crate) reporter: Reporter,
     /// Tells label sets apart within the cache; `None` where they are looked up each time.
     pub(crate) key: Option<u64>,
+    /// The cluster that was called, `outbound|PORT|SUBSET|HOST` (Istio's names of Envoy's clusters).
+    pub(crate) upstream_cluster: Option<&'a str>,
+    /// What the rule is called that the request went by.
+    pub(crate) route: Option<&'a str>,
 }
 
 /// Counts a request, and writes its line where lines are written.
@@ -79,14 +83,14 @@ pub(crate) fn finish(
     let series = account.cache.borrow_mut().http(metrics, key, || labels(kind));
     series.record(worker.index, took, outcome.received, outcome.sent);
     if let Some(format) = worker.shared.access_log {
-        log(format, account.reporter, head, outcome, took);
+        log(format, account, head, outcome, took);
     }
 }
 
 #[cold]
 fn log(
     format: LogFormat,
-    reporter: Reporter,
+    account: &Account<'_>,
     head: &RequestHead,
     outcome: &Outcome,
     took: Duration,
@@ -119,7 +123,8 @@ fn log(
         request_id: request_id.as_deref(),
         authority: Some(&authority),
         upstream_host: outcome.upstream.as_deref(),
-        route_name: Some(reporter.as_str()),
+        upstream_cluster: account.upstream_cluster,
+        route_name: account.route,
         ..Entry::default()
     };
     let mut line = Vec::with_capacity(512);

@@ -18,6 +18,7 @@ use crate::http::forward;
 use crate::http::normalize::normalize;
 use crate::outbound::attempts::{gone, malformed};
 use crate::outbound::decide::inner;
+use crate::outbound::http::DEFAULT_ROUTE;
 use crate::upstream::attempt::{Missed, attempt};
 use crate::upstream::replay::Replay;
 use crate::upstream::route::{Place, Route};
@@ -51,10 +52,15 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
             respond(call, 503, ResponseFlags::NR, text, &[NOT_DELIVERED]).await
         }
     };
+    // For log lines only, so made only where there are some.
+    let is_logged = worker.shared.access_log.is_some();
+    let cluster = port.filter(|_| is_logged).map(|it| format!("inbound|{}||", it.target_port));
     let account = Account {
         cache: &caller.series,
         reporter: Reporter::Destination,
         key: caller.series_key(port),
+        upstream_cluster: cluster.as_deref(),
+        route: port.map(|_| DEFAULT_ROUTE),
     };
     let labels =
         |kind: crate::finish::series::Kind| caller.labels(&worker.shared, port, kind.protocol());

@@ -80,7 +80,8 @@ async fn one(
         to_head: head.method() == b"HEAD",
         keep_alive: head.keep_alive,
     };
-    let mut call = Call { head, body: Source::H1(reader), reply: Reply::H1 { writer, to } };
+    let mut call =
+        Call { head, body: Source::H1(reader), reply: Reply::H1 { writer, to }, cors: None };
     let may_continue = role.serve(worker, &mut call).await;
     let keep_alive = match call.reply {
         Reply::H1 { to, .. } => to.keep_alive,

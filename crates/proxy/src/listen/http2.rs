@@ -109,6 +109,7 @@ async fn one(
         head: &mut head,
         body: Source::H2(&mut receiver),
         reply: Reply::H2 { respond, sender: Sender::ended() },
+        cors: None,
     };
     role.serve(worker, &mut call).await;
 }

@@ -127,6 +127,7 @@ pub(crate) async fn run(
 ) -> Outcome {
     let cluster = &named.cluster;
     served.cluster = Some(cluster.clone());
+    served.is_called = true;
     let Some(_permit) = cluster.circuit.try_acquire(Resource::Requests) else {
         let text = format!("too many requests are under way to {}", cluster.name);
         return overflow(call, &text, &Replay::default()).await;
@@ -174,7 +175,7 @@ pub(crate) async fn run(
             mirror::send(worker, spot, &way.mirrors, call, &replay);
         }
         if attempted.is_ok() {
-            way.changes.apply(&mut response.fields);
+            way.changes.apply(&mut response.fields, call.cors.as_deref());
             if let Some(cookie) = &sticky.set_cookie {
                 response.fields.push(b"set-cookie", cookie.as_bytes());
             }

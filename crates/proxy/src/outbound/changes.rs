@@ -1,25 +1,38 @@
 //! What rules change in an answer.
 
+use std::sync::Arc;
+
 use meltemi_policy::route::HeaderEdit;
 
 use super::edit;
 use crate::http::head::Fields;
 
-/// A page's origin, and the headers by which CORS lets its browser know what it may.
-pub(crate) type Cors<'t> = (Vec<u8>, &'t [(&'static str, Box<str>)]);
+/// A page's origin, and the headers by which CORS lets its browser know what it may. They are for whatever answer the
+/// request gets, from the endpoint or from this proxy (Envoy's CORS filter).
+#[derive(Debug)]
+pub(crate) struct Cors {
+    pub(crate) origin: Vec<u8>,
+    pub(crate) headers: Arc<[(&'static str, Box<str>)]>,
+}
 
-/// The changes of an answer.
+impl Cors {
+    /// Lets pages of the origin read an answer.
+    pub(crate) fn apply(&self, fields: &mut Fields) {
+        allow(fields, &self.origin, &self.headers);
+    }
+}
+
+/// The changes of an answer that an endpoint gives.
 #[derive(Debug, Default)]
 pub(crate) struct Changes<'t> {
     pub(crate) edits: &'t [HeaderEdit],
-    pub(crate) cors: Option<Cors<'t>>,
 }
 
 impl Changes<'_> {
-    /// Makes them.
-    pub(crate) fn apply(&self, fields: &mut Fields) {
-        if let Some((origin, headers)) = &self.cors {
-            allow(fields, origin, headers);
+    /// Makes them; the rule's own headers go before those of CORS.
+    pub(crate) fn apply(&self, fields: &mut Fields, cors: Option<&Cors>) {
+        if let Some(cors) = cors {
+            cors.apply(fields);
         }
         edit::apply(fields, self.edits);
     }

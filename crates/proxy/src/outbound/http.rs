@@ -22,6 +22,10 @@ use crate::worker::Worker;
 
 /// The port of a URL without one.
 const HTTP_PORT: u16 = 80;
+/// Istio's name of the route of a service without rules, and of a workload's own ports.
+pub(crate) const DEFAULT_ROUTE: &str = "default";
+/// Istio's name of the route to hosts that the mesh does not know.
+const ALLOW_ANY: &str = "allow_any";
 
 /// Serves a request from its head to the last byte of its answer. `fixed`: the authority that its connection leads to,
 /// whatever the request names.
@@ -40,7 +44,10 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
     let mut served = Served::default();
     let outcome = match decision {
         Decision::Service(spot) => to_service(worker, &spot, call, &mut served, started).await,
-        Decision::Outside(host, port) => outside::pass(worker, host, port, call, started).await,
+        Decision::Outside(host, port) => {
+            served.name(worker, Some(ALLOW_ANY));
+            outside::pass(worker, host, port, call, started).await
+        }
         Decision::EgressProxy(goal) => to_goal(worker, Ok(goal), call, &mut served, started).await,
         Decision::Refuse(refusal) => {
             respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await
@@ -50,8 +57,10 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
         cache: &worker.series,
         reporter: Reporter::Source,
         key: served.endpoint.as_ref().map(|endpoint| endpoint.id),
+        upstream_cluster: served.cluster.as_ref().filter(|_| served.is_called).map(|it| &*it.name),
+        route: served.route.as_deref(),
     };
-    let Served { cluster, endpoint } = &served;
+    let Served { cluster, endpoint, .. } = &served;
     let labels =
         |kind: Kind| labels(worker, kind.protocol(), cluster.as_deref(), endpoint.as_deref());
     finish(worker, &account, labels, call.head, &outcome, started);
@@ -68,6 +77,19 @@ fn is_judged(spot: &Spot) -> bool {
 pub(crate) struct Served {
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) endpoint: Option<Arc<Endpoint>>,
+    /// Whether the cluster was called: what the proxy answers itself is counted as the cluster's too.
+    pub(crate) is_called: bool,
+    /// The name of the rule; made only where lines are written.
+    pub(crate) route: Option<Box<str>>,
+}
+
+impl Served {
+    /// Notes what the rule is called, where lines are written.
+    pub(crate) fn name(&mut self, worker: &Worker, name: Option<&str>) {
+        if worker.shared.access_log.is_some() {
+            self.route = name.filter(|name| !name.is_empty()).map(Box::from);
+        }
+    }
 }
 
 /// As the rules for the service say; without rules to the service itself.
@@ -82,6 +104,7 @@ async fn to_service(
         served.cluster.clone_from(&spot.cluster);
         return Box::pin(routed::serve(worker, spot, table, call, served, started)).await;
     }
+    served.name(worker, Some(DEFAULT_ROUTE));
     to_itself(worker, spot, call, served, started).await
 }
 

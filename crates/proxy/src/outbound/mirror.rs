@@ -107,7 +107,7 @@ async fn one(
 async fn copy_to(worker: &Rc<Worker>, route: &Route, head: &mut RequestHead, replay: &mut Replay) {
     let mut response = worker.lend_head();
     let nothing = Fields::default();
-    let mut call = Call { head, body: Source::Over(&nothing), reply: Reply::Nobody };
+    let mut call = Call { head, body: Source::Over(&nothing), reply: Reply::Nobody, cors: None };
     match attempt(worker, route, false, &mut call, replay, &mut response).await {
         Ok(answer) => {
             swallow(worker, route, answer, response.keep_alive && !response.upgrade).await

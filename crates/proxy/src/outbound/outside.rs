@@ -78,7 +78,7 @@ pub(crate) async fn by_rule(
         }
         mirror::send(worker, spot, &way.mirrors, call, &replay);
         if attempted.is_ok() {
-            way.changes.apply(&mut response.fields);
+            way.changes.apply(&mut response.fields, call.cors.as_deref());
         }
         if let (Err(Missed::Endpoint(failure)), Some(deadline)) = (&attempted, run.deadline)
             && failure.failed == Failed::TimedOut

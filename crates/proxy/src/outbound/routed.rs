@@ -18,7 +18,6 @@ use super::view::View;
 use crate::exchange::Call;
 use crate::finish::local::{Local, respond, respond_with};
 use crate::finish::outcome::Outcome;
-use crate::http::head::Fields;
 use crate::http::known::Known;
 use crate::upstream::replay::Replay;
 use crate::worker::Worker;
@@ -35,10 +34,10 @@ pub(crate) async fn serve(
     let Some(decision) = table.find(&View { head: call.head, port: spot.port }) else {
         return no_route(call, &spot.service.host).await;
     };
+    served.name(worker, Some(decision.name()));
     if decision.is_for_itself() {
         return to_itself(worker, spot, call, served, started).await;
     }
-    let mut cors = None;
     match decision.cors(&View { head: call.head, port: spot.port }) {
         Cors::Pass => {}
         Cors::Preflight { is_allowed, headers } => {
@@ -51,7 +50,10 @@ pub(crate) async fn serve(
             })
             .await;
         }
-        Cors::Allowed { headers } => cors = Some((origin(call), headers)),
+        Cors::Allowed { headers } => {
+            let cors = changes::Cors { origin: origin(call), headers: headers.clone() };
+            call.cors = Some(Box::new(cors));
+        }
     }
     let faults = decision.faults(&mut || worker.random());
     let mut flags = ResponseFlags::NONE;
@@ -62,8 +64,8 @@ pub(crate) async fn serve(
         }
     }
     let outcome = match faults.abort {
-        Some(abort) => broken_off(call, abort, &cors).await,
-        None => act(worker, spot, &decision, cors, call, served, started).await,
+        Some(abort) => broken_off(call, abort).await,
+        None => act(worker, spot, &decision, call, served, started).await,
     };
     Outcome { flags: outcome.flags | flags, ..outcome }
 }
@@ -72,19 +74,8 @@ fn origin(call: &Call<'_>) -> Vec<u8> {
     call.head.fields.find_name(b"origin").unwrap_or_default().to_vec()
 }
 
-/// Lets the page's browser read an answer of ours, as CORS allowed.
-fn let_read(fields: &mut Fields, cors: &Option<changes::Cors<'_>>) {
-    if let Some((origin, headers)) = cors {
-        allow(fields, origin, headers);
-    }
-}
-
 /// A fault that was asked for.
-async fn broken_off(
-    call: &mut Call<'_>,
-    abort: AbortWith,
-    cors: &Option<changes::Cors<'_>>,
-) -> Outcome {
+async fn broken_off(call: &mut Call<'_>, abort: AbortWith) -> Outcome {
     let local = match abort {
         AbortWith::HttpStatus(status) => Local::of(status, ResponseFlags::FI),
         AbortWith::GrpcStatus(status) => {
@@ -92,7 +83,7 @@ async fn broken_off(
         }
     };
     let local = Local { body: b"fault filter abort", ..local };
-    respond_with(call, local, |fields| let_read(fields, cors)).await
+    respond_with(call, local, |_| {}).await
 }
 
 /// Does what the rule says.
@@ -100,7 +91,6 @@ async fn act(
     worker: &Rc<Worker>,
     spot: &Rc<Spot>,
     decision: &Decision<'_>,
-    cors: Option<changes::Cors<'_>>,
     call: &mut Call<'_>,
     served: &mut Served,
     started: Instant,
@@ -110,7 +100,6 @@ async fn act(
         let local = Local::of(status, ResponseFlags::NONE);
         return respond_with(call, local, |fields| {
             fields.push(b"location", &text);
-            let_read(fields, &cors);
             edit::apply(fields, decision.response_headers());
         })
         .await;
@@ -119,7 +108,6 @@ async fn act(
         let body = answer.body.as_ref().map(|body| body.as_bytes()).unwrap_or_default();
         let local = Local { body, ..Local::of(answer.status, ResponseFlags::NONE) };
         return respond_with(call, local, |fields| {
-            let_read(fields, &cors);
             edit::apply(fields, decision.response_headers());
         })
         .await;
@@ -152,7 +140,7 @@ async fn act(
     let way = Way {
         retry: decision.retry(),
         timeout: decision.timeout(),
-        changes: Changes { edits: target.response_headers(), cors },
+        changes: Changes { edits: target.response_headers() },
         mirrors: decision.mirrors(|| worker.random()).collect(),
         spot: Some(spot),
     };

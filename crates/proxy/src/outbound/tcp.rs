@@ -42,7 +42,7 @@ pub(crate) async fn serve(
     goal: &Goal,
 ) {
     let _carried = worker.carry();
-    let mut served = Served { cluster: asked.cloned(), endpoint: None };
+    let mut served = Served { cluster: asked.cloned(), ..Served::default() };
     let found = Box::pin(find(worker, goal, &io, &mut served)).await;
     let flags = found.as_ref().err().map_or(ResponseFlags::NONE, Missed::flags);
     let series = find_series(worker, &served, flags);
@@ -68,14 +68,14 @@ pub(crate) async fn serve(
 
 /// Counts a connection that leads nowhere.
 pub(crate) fn count_refused(worker: &Worker, cluster: Option<&Arc<Cluster>>, flags: ResponseFlags) {
-    let served = Served { cluster: cluster.cloned(), endpoint: None };
+    let served = Served { cluster: cluster.cloned(), ..Served::default() };
     let series = find_series(worker, &served, flags);
     series.opened(worker.index);
     series.closed(worker.index);
 }
 
 fn find_series(worker: &Worker, served: &Served, flags: ResponseFlags) -> Arc<TcpSeries> {
-    let Served { cluster, endpoint } = served;
+    let Served { cluster, endpoint, .. } = served;
     let base = labels(worker, RequestProtocol::Tcp, cluster.as_deref(), endpoint.as_deref());
     worker.shared.metrics.tcp(&TcpLabels { base, reporter: Reporter::Source, flags })
 }

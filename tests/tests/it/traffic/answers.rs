@@ -4,6 +4,8 @@ use meltemi_tests::Response;
 
 use super::World;
 
+/// Fields: VirtualService spec.http[].redirect.uri, spec.http[].redirect.authority,
+/// spec.http[].redirect.redirectCode, spec.http[].redirect.scheme, spec.http[].redirect.port
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_names_the_new_place() {
     let world = World::start(&["v1"]).await;
@@ -30,6 +32,8 @@ async fn a_redirect_names_the_new_place() {
     assert_eq!(world.app(0).requests(), 0);
 }
 
+/// Fields: VirtualService spec.http[].directResponse.status, spec.http[].directResponse.body.string,
+/// spec.http[].directResponse.body.bytes
 #[tokio::test(flavor = "multi_thread")]
 async fn a_direct_response_has_the_rules_status_body_and_fields() {
     let world = World::start(&["v1"]).await;
@@ -61,6 +65,9 @@ impl World {
     }
 }
 
+/// Fields: VirtualService spec.http[].corsPolicy.allowOrigins[].exact, spec.http[].corsPolicy.allowOrigins[].regex,
+/// spec.http[].corsPolicy.allowMethods[], spec.http[].corsPolicy.allowHeaders[],
+/// spec.http[].corsPolicy.exposeHeaders[], spec.http[].corsPolicy.maxAge, spec.http[].corsPolicy.allowCredentials
 #[tokio::test(flavor = "multi_thread")]
 async fn preflights_are_answered_and_allowed_origins_are_told() {
     let world = World::start(&["v1"]).await;
@@ -95,6 +102,7 @@ async fn preflights_are_answered_and_allowed_origins_are_told() {
     assert_eq!((foreign.status, foreign.header("access-control-allow-origin")), (200, None));
 }
 
+/// Fields: VirtualService spec.http[].corsPolicy.unmatchedPreflights
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preflight_of_another_origin_is_the_applications_unless_the_rule_says_otherwise() {
     let world = World::start(&["v1"]).await;
@@ -113,5 +121,56 @@ async fn a_preflight_of_another_origin_is_the_applications_unless_the_rule_says_
         let response = world.call_from("OPTIONS", "https://evil.example").await;
         assert_eq!((response.status, response.served_by()), (200, served_by), "{further}");
         assert_eq!(response.header("access-control-allow-origin"), None, "{further}");
+    }
+}
+
+/// Fields: VirtualService spec.http[].corsPolicy.allowOrigin[], spec.http[].corsPolicy.allowOrigins[].prefix
+#[tokio::test(flavor = "multi_thread")]
+async fn origins_are_named_by_their_beginning_and_in_the_old_form() {
+    let world = World::start(&["v1"]).await;
+    for origins in
+        ["allowOrigin: ['https://shop.example']", "allowOrigins: [{prefix: 'https://shop.'}]"]
+    {
+        let cors = format!("corsPolicy: {{{origins}}}");
+        world.route(&format!("{{{cors}, route: [{{destination: {{host: hello}}}}]}}")).await;
+        let allowed = |it: &Response| it.header("access-control-allow-origin").map(str::to_owned);
+        let own = world.call_from("POST", "https://shop.example").await;
+        assert_eq!(allowed(&own).as_deref(), Some("https://shop.example"), "{origins}");
+        let foreign = world.call_from("POST", "https://other.example").await;
+        assert_eq!((foreign.status, allowed(&foreign)), (200, None), "{origins}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_the_sidecar_itself_can_be_read_by_allowed_pages() {
+    let world = World::start(&["v1"]).await;
+    world.destination(&["v1", "v7"], "").await;
+    let cors =
+        "corsPolicy: {allowOrigins: [{exact: 'https://shop.example'}], exposeHeaders: [x-c]}";
+    world
+        .route(&format!(
+            "{{match: [{{uri: {{exact: /nobody}}}}], {cors},
+               route: [{{destination: {{host: hello, subset: v7}}}}]}},
+             {{match: [{{uri: {{exact: /unknown}}}}], {cors},
+               route: [{{destination: {{host: hello, subset: v8}}}}]}},
+             {{match: [{{uri: {{exact: /hold}}}}], {cors}, timeout: 0.1s,
+               route: [{{destination: {{host: hello}}}}]}},
+             {{match: [{{uri: {{exact: /fault}}}}], {cors}, fault: {{abort: {{httpStatus: 418}}}},
+               route: [{{destination: {{host: hello}}}}]}},
+             {{match: [{{uri: {{exact: /direct}}}}], {cors}, directResponse: {{status: 403}}}}"
+        ))
+        .await;
+    for (path, status) in
+        [("/nobody", 503), ("/unknown", 503), ("/hold", 504), ("/fault", 418), ("/direct", 403)]
+    {
+        for (origin, allowed) in [("https://shop.example", true), ("https://evil.example", false)] {
+            let response = world.call("GET", path, &[("origin", origin)], b"").await;
+            assert_eq!(response.status, status, "{path}");
+            let told = |name| allowed.then_some(name);
+            let seen = response.header("access-control-allow-origin");
+            assert_eq!(seen, told(origin), "{path} for {origin}");
+            let exposed = response.header("access-control-expose-headers");
+            assert_eq!(exposed, told("x-c"), "{path} for {origin}");
+        }
     }
 }

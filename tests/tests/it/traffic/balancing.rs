@@ -5,6 +5,7 @@ use tokio::task::JoinSet;
 
 use super::{World, count, has_share};
 
+/// Fields: DestinationRule spec.host, spec.trafficPolicy.loadBalancer.simple
 #[tokio::test(flavor = "multi_thread")]
 async fn random_goes_anywhere() {
     let world = World::start(&["v1", "v2"]).await;
@@ -52,6 +53,7 @@ async fn least_request_spares_an_instance_that_is_busy() {
     assert!(held.join_all().await.iter().all(|status| *status == 200));
 }
 
+/// Fields: DestinationRule spec.subsets[].trafficPolicy
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subset_has_the_policy_of_its_service_or_one_of_its_own() {
     let world = World::start(&["v1", "v1", "v2", "v2"]).await;

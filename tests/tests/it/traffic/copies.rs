@@ -4,6 +4,7 @@ use meltemi_tests::{Recorded, eventually};
 
 use super::World;
 
+/// Fields: VirtualService spec.http[].mirror.host, spec.http[].mirror.subset
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_has_the_body_and_a_host_that_says_so() {
     let world = World::start(&["v1", "v2"]).await;
@@ -32,6 +33,8 @@ async fn a_copy_has_the_body_and_a_host_that_says_so() {
     assert_eq!(copies.iter().map(seen).collect::<Vec<_>>(), expected("hello-shadow"));
 }
 
+/// Fields: VirtualService spec.http[].mirrors[].destination.host, spec.http[].mirrors[].destination.subset,
+/// spec.http[].mirrors[].percentage.value
 #[tokio::test(flavor = "multi_thread")]
 async fn a_share_of_requests_is_copied() {
     let world = World::start(&["v1", "v2"]).await;

@@ -16,6 +16,8 @@ async fn describe(mesh: &Mesh, resolution: &str, address: &str, app: &HttpApp) {
     .await;
 }
 
+/// Fields: VirtualService spec.hosts[], ServiceEntry spec.hosts[], spec.resolution, spec.ports[].number,
+/// spec.ports[].name, spec.endpoints[].address, spec.endpoints[].ports.*
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_outside_is_called_at_its_endpoints_and_by_rules() {
     for (resolution, address) in [("STATIC", "127.0.0.1"), ("DNS", "localhost")] {
@@ -46,6 +48,7 @@ async fn a_service_outside_is_called_at_its_endpoints_and_by_rules() {
     }
 }
 
+/// Fields: DestinationRule spec.subsets[].name, spec.subsets[].labels.*, ServiceEntry spec.endpoints[].labels.*
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints_of_a_service_outside_are_parts_by_labels() {
     let mesh = Mesh::start().await;

@@ -9,6 +9,7 @@ use tonic::{Code, Request};
 
 use super::{World, has_share, virtual_service};
 
+/// Fields: VirtualService spec.http[].fault.delay.fixedDelay, spec.http[].fault.delay.percentage.value
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delay_is_waited_and_marked() {
     let world = World::start(&["v1"]).await;
@@ -24,6 +25,7 @@ async fn a_delay_is_waited_and_marked() {
     world.counted("200", "DI", 1).await;
 }
 
+/// Fields: VirtualService spec.http[].fault.abort.httpStatus
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abort_answers_in_the_applications_stead() {
     let world = World::start(&["v1"]).await;
@@ -39,6 +41,7 @@ async fn an_abort_answers_in_the_applications_stead() {
     assert_eq!(world.app(0).requests(), 0);
 }
 
+/// Fields: VirtualService spec.http[].fault.abort.percentage.value
 #[tokio::test(flavor = "multi_thread")]
 async fn a_share_of_requests_is_aborted() {
     let world = World::start(&["v1"]).await;
@@ -59,6 +62,7 @@ async fn a_share_of_requests_is_aborted() {
     .await;
 }
 
+/// Fields: VirtualService spec.http[].fault.abort.grpcStatus
 #[tokio::test(flavor = "multi_thread")]
 async fn an_abort_of_grpc_is_a_status_of_grpc() {
     let world = World::start(&["v1"]).await;

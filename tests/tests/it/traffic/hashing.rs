@@ -25,6 +25,9 @@ async fn sticks_and_spreads(world: &World, request: impl Fn(usize) -> (String, S
     assert!(all.len() >= 3, "40 users are spread over four instances: {all:?}");
 }
 
+/// Fields: DestinationRule spec.trafficPolicy.loadBalancer.consistentHash.httpHeaderName,
+/// spec.trafficPolicy.loadBalancer.consistentHash.ringHash.minimumRingSize,
+/// spec.trafficPolicy.loadBalancer.consistentHash.maglev.tableSize
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_chooses_the_instance() {
     let world = World::start(&VERSIONS).await;
@@ -36,6 +39,7 @@ async fn a_field_chooses_the_instance() {
     }
 }
 
+/// Fields: DestinationRule spec.trafficPolicy.loadBalancer.consistentHash.httpQueryParameterName
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_parameter_chooses_the_instance() {
     let world = World::start(&VERSIONS).await;
@@ -46,6 +50,9 @@ async fn a_query_parameter_chooses_the_instance() {
     assert!(without.len() >= 3, "requests without it go anywhere: {without:?}");
 }
 
+/// Fields: DestinationRule spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.name,
+/// spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.path,
+/// spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.ttl
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_is_made_and_chooses_the_instance_from_then_on() {
     let world = World::start(&VERSIONS).await;
@@ -72,6 +79,7 @@ async fn a_cookie_is_made_and_chooses_the_instance_from_then_on() {
     assert!(all.len() >= 3, "20 users are spread over four instances: {all:?}");
 }
 
+/// Fields: DestinationRule spec.trafficPolicy.loadBalancer.consistentHash.useSourceIp
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_from_one_address_go_to_one_instance() {
     let world = World::start(&VERSIONS).await;

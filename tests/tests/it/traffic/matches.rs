@@ -22,6 +22,8 @@ impl World {
     }
 }
 
+/// Fields: VirtualService spec.http[].match[].uri.exact, spec.http[].match[].uri.prefix,
+/// spec.http[].match[].uri.regex, spec.http[].match[].ignoreUriCase
 #[tokio::test(flavor = "multi_thread")]
 async fn paths_are_matched_whole_by_prefix_and_by_regex() {
     let world = World::start(&["v1"]).await;
@@ -52,6 +54,9 @@ async fn paths_are_matched_whole_by_prefix_and_by_regex() {
         .await;
 }
 
+/// Fields: VirtualService spec.http[].match[].headers.*.exact, spec.http[].match[].headers.*.prefix,
+/// spec.http[].match[].headers.*.regex, spec.http[].match[].withoutHeaders.*.exact,
+/// spec.http[].match[].withoutHeaders.*.prefix, spec.http[].match[].withoutHeaders.*.regex
 #[tokio::test(flavor = "multi_thread")]
 async fn fields_are_matched_by_value_and_presence() {
     let world = World::start(&["v1"]).await;
@@ -62,6 +67,8 @@ async fn fields_are_matched_by_value_and_presence() {
         rule("both", "{headers: {x-a: {exact: '1'}, x-b: {exact: '2'}}}"),
         rule("present", "{headers: {x-present: {}}}"),
         rule("without", "{uri: {prefix: /without}, withoutHeaders: {x-debug: {exact: 'yes'}}}"),
+        rule("no-prefix", "{uri: {exact: /no-prefix}, withoutHeaders: {x-debug: {prefix: y}}}"),
+        rule("no-regex", "{uri: {exact: /no-regex}, withoutHeaders: {x-debug: {regex: 'y+'}}}"),
     ];
     world.route(&rules.join(", ")).await;
     world
@@ -78,21 +85,43 @@ async fn fields_are_matched_by_value_and_presence() {
             ("GET", "/without", &[], "without"),
             ("GET", "/without", &[("x-debug", "no")], "without"),
             ("GET", "/without", &[("x-debug", "yes")], "none"),
+            ("GET", "/no-prefix", &[("x-debug", "no")], "no-prefix"),
+            ("GET", "/no-prefix", &[("x-debug", "yes")], "none"),
+            ("GET", "/no-regex", &[("x-debug", "yes")], "no-regex"),
+            ("GET", "/no-regex", &[("x-debug", "yy")], "none"),
         ])
         .await;
 }
 
+/// Fields: VirtualService spec.http[].match[].method.exact, spec.http[].match[].method.prefix,
+/// spec.http[].match[].method.regex, spec.http[].match[].queryParams.*.exact,
+/// spec.http[].match[].queryParams.*.prefix, spec.http[].match[].queryParams.*.regex,
+/// spec.http[].match[].scheme.exact, spec.http[].match[].scheme.prefix, spec.http[].match[].scheme.regex,
+/// spec.http[].match[].authority.exact, spec.http[].match[].authority.prefix, spec.http[].match[].authority.regex,
+/// spec.http[].match[].port
 #[tokio::test(flavor = "multi_thread")]
 async fn methods_queries_authorities_schemes_and_ports_are_matched() {
     let world = World::start(&["v1"]).await;
     let rules = [
         rule("delete", "{method: {exact: DELETE}}"),
+        rule("pa", "{method: {prefix: PA}}"),
+        rule("put", "{method: {regex: 'PUT|PURGE'}}"),
         rule("query-exact", "{queryParams: {page: {exact: '1'}}}"),
         rule("query-regex", "{queryParams: {page: {regex: '[2-9]+'}}}"),
         rule("query-prefix", "{queryParams: {page: {prefix: last}}}"),
         rule("scheme", "{uri: {exact: /scheme}, scheme: {exact: http}}"),
         rule("other-scheme", "{uri: {exact: /other-scheme}, scheme: {exact: https}}"),
+        rule("scheme-prefix", "{uri: {exact: /scheme-prefix}, scheme: {prefix: ht}}"),
+        rule("no-scheme-prefix", "{uri: {exact: /no-scheme-prefix}, scheme: {prefix: ws}}"),
+        rule("scheme-regex", "{uri: {exact: /scheme-regex}, scheme: {regex: 'ht+p'}}"),
+        rule("no-scheme-regex", "{uri: {exact: /no-scheme-regex}, scheme: {regex: 'htt'}}"),
         rule("authority", "{uri: {exact: /authority}, authority: {exact: hello}}"),
+        rule("authority-prefix", "{uri: {exact: /authority-prefix}, authority: {prefix: hel}}"),
+        rule("authority-regex", "{uri: {exact: /authority-regex}, authority: {regex: 'hel+o'}}"),
+        rule(
+            "no-authority-regex",
+            "{uri: {exact: /no-authority-regex}, authority: {regex: 'hel+'}}",
+        ),
         rule("other-authority", "{uri: {exact: /other-authority}, authority: {prefix: bye}}"),
         rule("port", "{uri: {exact: /port}, port: 80}"),
         rule("other-port", "{uri: {exact: /other-port}, port: 81}"),
@@ -101,6 +130,9 @@ async fn methods_queries_authorities_schemes_and_ports_are_matched() {
     world
         .goes(&[
             ("DELETE", "/", &[], "delete"),
+            ("PATCH", "/", &[], "pa"),
+            ("PUT", "/", &[], "put"),
+            ("PURGE", "/", &[], "put"),
             ("POST", "/", &[], "none"),
             ("GET", "/?page=1", &[], "query-exact"),
             ("GET", "/?x=y&page=1", &[], "query-exact"),
@@ -110,7 +142,14 @@ async fn methods_queries_authorities_schemes_and_ports_are_matched() {
             ("GET", "/?apage=1", &[], "none"),
             ("GET", "/scheme", &[], "scheme"),
             ("GET", "/other-scheme", &[], "none"),
+            ("GET", "/scheme-prefix", &[], "scheme-prefix"),
+            ("GET", "/no-scheme-prefix", &[], "none"),
+            ("GET", "/scheme-regex", &[], "scheme-regex"),
+            ("GET", "/no-scheme-regex", &[], "none"),
             ("GET", "/authority", &[], "authority"),
+            ("GET", "/authority-prefix", &[], "authority-prefix"),
+            ("GET", "/authority-regex", &[], "authority-regex"),
+            ("GET", "/no-authority-regex", &[], "none"),
             ("GET", "/other-authority", &[], "none"),
             ("GET", "/port", &[], "port"),
             ("GET", "/other-port", &[], "none"),

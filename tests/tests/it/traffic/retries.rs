@@ -18,6 +18,7 @@ fn numbers(last: u32) -> Vec<String> {
     (1..=last).map(|it| it.to_string()).collect()
 }
 
+/// Fields: VirtualService spec.http[].retries.attempts, spec.http[].retries.retryOn
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_retries_on_what_it_names_as_often_as_it_says() {
     let world = World::start(&["v1"]).await;
@@ -41,6 +42,7 @@ async fn a_rule_retries_on_what_it_names_as_often_as_it_says() {
     world.counted("500", "URX", 1).await;
 }
 
+/// Fields: VirtualService spec.http[].retries.perTryTimeout
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_attempt_ends_and_another_is_made() {
     let world = World::start(&["v1", "v2"]).await;

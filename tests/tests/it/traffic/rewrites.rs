@@ -18,6 +18,7 @@ fn host(seen: &Value) -> &str {
     headers.iter().find(|it| it[0] == "host").and_then(|it| it[1].as_str()).unwrap_or_default()
 }
 
+/// Fields: VirtualService spec.http[].rewrite.uri
 #[tokio::test(flavor = "multi_thread")]
 async fn the_matched_part_of_a_path_is_replaced() {
     let world = World::start(&["v1"]).await;
@@ -42,6 +43,7 @@ async fn the_matched_part_of_a_path_is_replaced() {
     }
 }
 
+/// Fields: VirtualService spec.http[].rewrite.uriRegexRewrite.match, spec.http[].rewrite.uriRegexRewrite.rewrite
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_is_rewritten_by_a_regex_with_groups() {
     let world = World::start(&["v1"]).await;
@@ -60,6 +62,7 @@ async fn a_path_is_rewritten_by_a_regex_with_groups() {
     }
 }
 
+/// Fields: VirtualService spec.http[].rewrite.authority
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authority_is_rewritten_and_the_service_stays() {
     let world = World::start(&["v1"]).await;

@@ -6,6 +6,7 @@ use meltemi_tests::eventually;
 
 use super::{World, answering, arrived, virtual_service};
 
+/// Fields: VirtualService spec.http[].match[].sourceLabels.*
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_for_the_labels_of_callers_are_for_those_callers() {
     let world = World::start(&["v1", "v2"]).await;
@@ -25,6 +26,7 @@ async fn rules_for_the_labels_of_callers_are_for_those_callers() {
     }
 }
 
+/// Fields: VirtualService spec.http[].match[].sourceNamespace
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_for_the_namespace_of_callers_are_for_those_callers() {
     let world = World::start(&["v1", "v2"]).await;
@@ -43,6 +45,7 @@ async fn rules_for_the_namespace_of_callers_are_for_those_callers() {
     }
 }
 
+/// Fields: VirtualService spec.exportTo[]
 #[tokio::test(flavor = "multi_thread")]
 async fn export_to_says_for_which_namespaces_rules_are() {
     let world = World::start(&["v1"]).await;
@@ -60,17 +63,20 @@ async fn export_to_says_for_which_namespaces_rules_are() {
     assert_eq!(far.http().await.get("http://hello.default/").await.text(), "others");
 }
 
+/// Fields: VirtualService spec.http[].delegate.name, spec.http[].delegate.namespace
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delegate_brings_the_rules_for_a_part_of_the_paths() {
     let world = World::start(&["v1"]).await;
-    let delegate = "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: pages},
+    let delegate = "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: pages, namespace: far},
         spec: {http: [
           {match: [{uri: {prefix: /pages/new}}], directResponse: {status: 200, body: {string: new}}},
           {directResponse: {status: 200, body: {string: old}}}]}}";
+    let far = "{apiVersion: v1, kind: Namespace, metadata: {name: far}}";
+    world.mesh.apply(far).await;
     world.mesh.apply(delegate).await;
     world
         .route(
-            "{match: [{uri: {prefix: /pages}}], delegate: {name: pages, namespace: default}},
+            "{match: [{uri: {prefix: /pages}}], delegate: {name: pages, namespace: far}},
              {route: [{destination: {host: hello}}]}",
         )
         .await;
@@ -97,6 +103,7 @@ async fn a_host_without_a_service_may_have_rules() {
     assert!(headers.contains(r#"["host","shop.example.com"]"#), "{headers}");
 }
 
+/// Fields: VirtualService spec.hosts[]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wildcard_host_is_for_all_names_below_it_and_the_more_specific_goes_before() {
     let world = World::start(&["v1"]).await;

@@ -6,6 +6,8 @@ const BOTH: &str = "{route: [
     {destination: {host: hello, subset: v1}, weight: 80},
     {destination: {host: hello, subset: v2}, weight: 20}]}";
 
+/// Fields: VirtualService spec.http[].route[].weight, spec.http[].route[].destination.host,
+/// spec.http[].route[].destination.subset
 #[tokio::test(flavor = "multi_thread")]
 async fn weights_share_requests_out_over_subsets() {
     let world = World::start(&["v1", "v2"]).await;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::World;
 
+/// Fields: VirtualService spec.http[].timeout
 #[tokio::test(flavor = "multi_thread")]
 async fn a_timeout_ends_the_wait_and_is_told_the_application() {
     let world = World::start(&["v1"]).await;

@@ -5,6 +5,8 @@ use tokio::task::JoinSet;
 
 use super::World;
 
+/// Fields: DestinationRule spec.trafficPolicy.outlierDetection.consecutive5xxErrors,
+/// spec.trafficPolicy.outlierDetection.baseEjectionTime
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_that_fails_again_and_again_is_left_out_for_a_while() {
     let world = World::start(&["v1", "v2"]).await;
@@ -35,6 +37,7 @@ async fn an_endpoint_that_fails_again_and_again_is_left_out_for_a_while() {
     .await;
 }
 
+/// Fields: DestinationRule spec.trafficPolicy.connectionPool.http.http2MaxRequests
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_requests_at_once_are_refused_at_once() {
     let world = World::start(&["v1"]).await;
@@ -64,6 +67,8 @@ async fn too_many_requests_at_once_are_refused_at_once() {
     .await;
 }
 
+/// Fields: DestinationRule spec.trafficPolicy.connectionPool.http.http1MaxPendingRequests,
+/// spec.trafficPolicy.connectionPool.tcp.maxConnections
 #[tokio::test(flavor = "multi_thread")]
 async fn one_request_more_than_may_wait_for_a_connection_is_refused_at_once() {
     let world = World::start(&["v1"]).await;
@@ -86,6 +91,7 @@ async fn one_request_more_than_may_wait_for_a_connection_is_refused_at_once() {
     assert_eq!(calls.join_all().await, [200, 200]);
 }
 
+/// Fields: DestinationRule spec.trafficPolicy.portLevelSettings[], spec.trafficPolicy.portLevelSettings[].port.number
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_has_settings_of_its_own() {
     let world = World::start(&["v1"]).await;

@@ -331,6 +331,7 @@ fn a_star_is_every_origin() {
         let policy = CorsPolicy { allow_origins: vec![origin], ..CorsPolicy::default() };
         let table = only(HttpRoute { cors_policy: Some(policy), ..route("it", vec![]) });
         let call = Call::get("/").with("origin", "null");
-        assert_eq!(table.find(&call).unwrap().cors(&call), Cors::Allowed { headers: &[] });
+        let cors = table.find(&call).unwrap().cors(&call);
+        assert!(matches!(cors, Cors::Allowed { headers } if headers.is_empty()), "{cors:?}");
     }
 }
