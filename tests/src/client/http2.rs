@@ -37,11 +37,20 @@ impl Http2 {
     /// # Panics
     /// If there is none.
     pub async fn call(&mut self, request: Request<Full<Bytes>>) -> Response<Bytes> {
+        self.try_call(request).await.unwrap_or_else(|error| panic!("no response: {error}"))
+    }
+
+    /// The same, telling where it fails: the stream was reset, or the connection ended.
+    ///
+    /// # Errors
+    /// Hyper's.
+    pub async fn try_call(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, hyper::Error> {
         let exchange = async {
-            let response = self.sender.send_request(request).await.expect("a response");
-            let (head, body) = response.into_parts();
-            let body = body.collect().await.expect("the response's body").to_bytes();
-            Response::from_parts(head, body)
+            let (head, body) = self.sender.send_request(request).await?.into_parts();
+            Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
         };
         within("an HTTP/2 response", exchange).await
     }

@@ -1,8 +1,9 @@
 //! Whether a request or a connection of the mesh may pass to the application, by the `AuthorizationPolicy`s of our workload.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use meltemi_names::SpiffeId;
 use meltemi_policy::authz::{
@@ -18,6 +19,8 @@ use crate::finish::outcome::Outcome;
 use crate::http::head::RequestHead;
 use crate::worker::Worker;
 
+/// The time between two refusals of dry runs that are told.
+const PAUSE: Duration = Duration::from_secs(1);
 /// The body of a refusal, as Envoy has it.
 const DENIED: &str = "RBAC: access denied";
 
@@ -134,8 +137,10 @@ fn take_note(
             None => counters.shadow_allowed.add_one(),
             Some(denial) => {
                 counters.shadow_denied.add_one();
-                let (why, what) = (policies.details(denial), what());
-                tracing::info!(target: "authorization", %why, caller = authorizer.principal(), what, "would be refused (dry run)");
+                if counters.may_tell() {
+                    let (why, what) = (policies.details(denial), what());
+                    tracing::info!(target: "authorization", %why, caller = authorizer.principal(), what, "would be refused (dry run)");
+                }
             }
         }
     }
@@ -231,6 +236,20 @@ struct Counters {
     shadow_allowed: Counter,
     shadow_denied: Counter,
     logged: Counter,
+    /// When a dry run's refusal was told last.
+    told: Cell<Option<Instant>>,
+}
+
+impl Counters {
+    /// Whether a dry run's refusal is told: one a second, as there may be as many as there are requests.
+    fn may_tell(&self) -> bool {
+        let now = Instant::now();
+        let may = self.told.get().is_none_or(|last| now.duration_since(last) >= PAUSE);
+        if may {
+            self.told.set(Some(now));
+        }
+        may
+    }
 }
 
 impl Decisions {
@@ -250,6 +269,7 @@ impl Decisions {
                 shadow_allowed: counter("shadow_allowed"),
                 shadow_denied: counter("shadow_denied"),
                 logged: counter("logged"),
+                told: Cell::default(),
             }
         };
         Decisions { http: of("http"), tcp: of("tcp") }

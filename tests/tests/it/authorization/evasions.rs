@@ -1,6 +1,7 @@
 //! Ways round a DENY that are none: other spellings of a path, a host, a header.
 
 use meltemi_tests::Http1;
+use meltemi_tests::client::Http2;
 use serde_json::json;
 
 use super::World;
@@ -70,6 +71,39 @@ async fn other_spellings_of_a_path_are_the_path() {
     for path in ["/RECORD/200", "/record%2F200", "/records/200", "/other;/record/200"] {
         assert_eq!(world.asks(path).await.0, 200, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_no_way_round() {
+    let world = World::start().await;
+    let rules = json!([
+        {"to": [{"operation": {"paths": ["/closed/door"]}}]},
+        {"to": [{"operation": {"hosts": ["web.default"]}}]},
+    ]);
+    world.policies(&[("DENY", rules)]).await;
+    let mut calls = Http2::connect(world.client.outbound).await;
+    let request = |target: &str| http::Request::get(target).body(Default::default()).unwrap();
+    for (target, status) in [
+        ("http://web/open/door", 200),
+        ("http://web/closed/door", 403),
+        ("http://web//closed/door", 403),
+        ("http://web/closed/x/%2e%2e/door", 403),
+        ("http://web/closed/./door?x", 403),
+        ("http://web/closed;a/door;b", 403),
+        ("http://WEB/%63losed/door", 403),
+        ("http://web.default/", 403),
+        ("http://WEB.Default:80/", 403),
+    ] {
+        assert_eq!(calls.call(request(target)).await.status(), status, "{target}");
+    }
+    // A host field that says something else than :authority (RFC 9113, section 8.3.1) is answered by nobody.
+    let mut hidden = request("http://web.default/");
+    hidden.headers_mut().insert("host", "web".parse().unwrap());
+    assert!(calls.try_call(hidden).await.is_err());
+    let mut hidden = request("http://web/");
+    hidden.headers_mut().insert("host", "web.default".parse().unwrap());
+    assert!(calls.try_call(hidden).await.is_err());
+    assert_eq!(calls.call(request("http://web/open/door")).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
