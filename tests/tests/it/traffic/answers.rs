@@ -174,3 +174,24 @@ async fn answers_of_the_sidecar_itself_can_be_read_by_allowed_pages() {
         }
     }
 }
+
+/// Fields: VirtualService spec.http[].redirect.derivePort
+#[tokio::test(flavor = "multi_thread")]
+async fn the_port_of_a_redirect_is_the_requests_or_the_schemes() {
+    let world = World::start(&["v1"]).await;
+    world
+        .route(
+            "{match: [{uri: {exact: /kept}}], redirect: {derivePort: FROM_REQUEST_PORT}},
+             {match: [{uri: {exact: /default}}], redirect: {derivePort: FROM_PROTOCOL_DEFAULT}}",
+        )
+        .await;
+    let port = world.hello.port();
+    let mut calls = world.client.http().await;
+    for (path, expected) in [
+        ("/kept", format!("http://hello:{port}/kept")),
+        ("/default", "http://hello/default".into()),
+    ] {
+        let response = calls.get(&format!("http://hello:{port}{path}")).await;
+        assert_eq!((response.status, response.header("location")), (301, Some(expected.as_str())));
+    }
+}

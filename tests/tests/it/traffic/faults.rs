@@ -132,3 +132,20 @@ async fn calls_of_grpc_go_by_rules_for_their_methods_and_metadata() {
         assert_eq!(answers.message().await.unwrap().unwrap().served_by, "calls-1");
     }
 }
+
+/// Fields: VirtualService spec.http[].fault.delay.percent
+#[tokio::test(flavor = "multi_thread")]
+async fn the_share_of_delays_has_an_old_form() {
+    let world = World::start(&["v1"]).await;
+    let route = |percent: u32| {
+        format!(
+            "{{fault: {{delay: {{fixedDelay: 1ms, percent: {percent}}}}}, route: [{{destination: {{host: hello}}}}]}}"
+        )
+    };
+    world.route(&route(100)).await;
+    world.turns("/", 10).await;
+    world.counted("200", "DI", 10).await;
+    world.route(&route(0)).await;
+    world.turns("/", 10).await;
+    world.counted("200", "DI", 10).await;
+}

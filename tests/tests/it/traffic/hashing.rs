@@ -87,3 +87,25 @@ async fn calls_from_one_address_go_to_one_instance() {
     let turns: BTreeSet<_> = world.turns("/", 40).await.into_iter().collect();
     assert_eq!(turns.len(), 1, "{turns:?}");
 }
+
+/// Fields: DestinationRule spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.attributes[].name,
+/// spec.trafficPolicy.loadBalancer.consistentHash.httpCookie.attributes[].value,
+/// spec.trafficPolicy.loadBalancer.consistentHash.minimumRingSize
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cookie_that_is_made_has_the_attributes_of_the_rule() {
+    let world = World::start(&VERSIONS).await;
+    let cookie =
+        "{name: user, ttl: 60s, attributes: [{name: SameSite, value: Strict}, {name: Secure}]}";
+    let hash = format!("{{minimumRingSize: 64, httpCookie: {cookie}}}");
+    world.policy(&format!("{{loadBalancer: {{consistentHash: {hash}}}}}")).await;
+    let first = world.get("/").await;
+    let cookie = first.header("set-cookie").expect("a cookie is made");
+    for part in ["SameSite=Strict", "; Secure"] {
+        assert!(cookie.contains(part), "{part} in {cookie}");
+    }
+    let pair = cookie.split(';').next().unwrap();
+    for _ in 0..5 {
+        let again = world.call("GET", "/", &[("cookie", pair)], b"").await;
+        assert_eq!(again.served_by(), first.served_by());
+    }
+}

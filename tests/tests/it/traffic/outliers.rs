@@ -1,6 +1,6 @@
 //! Which failures have an endpoint left out, and how many endpoints may be.
 
-use meltemi_tests::HttpApp;
+use meltemi_tests::{HttpApp, free_port};
 
 use super::World;
 use super::shop::{Shop, apps};
@@ -86,4 +86,26 @@ async fn no_more_are_left_out_than_may_be() {
     seen.sort_unstable();
     assert_eq!(seen[..2], [1, 1], "two of four are left out after one failure: {seen:?}");
     assert!(seen[2] > 1, "{seen:?}");
+}
+
+/// Fields: DestinationRule spec.trafficPolicy.outlierDetection.consecutiveLocalOriginFailures,
+/// spec.trafficPolicy.outlierDetection.splitExternalLocalOriginErrors
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_to_connect_are_counted_apart_where_the_rule_says_so() {
+    // The number of failures before the endpoint is left out: 3 of its own kind, 1 where it is an error like others.
+    for (split, failures) in [(true, 3), (false, 1)] {
+        let shop = Shop::start(&[]).await;
+        let [app] = apps(["good"]).await;
+        shop.endpoints(&[(free_port(), ""), (app.port(), "")]).await;
+        shop.policy(&format!(
+            "{{outlierDetection: {{splitExternalLocalOriginErrors: {split}, consecutiveLocalOriginFailures: 3,
+               consecutive5xxErrors: 1, baseEjectionTime: 300s, maxEjectionPercent: 100}}}}"
+        ))
+        .await;
+        let mut failed = 0;
+        for _ in 0..20 {
+            failed += u32::from(shop.get("/").await.status == 503);
+        }
+        assert_eq!(failed, failures, "{split}");
+    }
 }

@@ -1,6 +1,9 @@
 //! Attempts: how many the application sees, on what, and of which methods.
 
+use meltemi_tests::HttpApp;
+
 use super::World;
+use super::shop::{Shop, apps};
 
 impl World {
     /// Calls a path; the status, and the attempts that the applications saw.
@@ -107,5 +110,61 @@ async fn gateway_errors_are_502_503_and_504() {
     for (status, attempts) in [(500, 1), (501, 1), (502, 2), (503, 2), (504, 2), (505, 1)] {
         let path = format!("/record/{status}");
         assert_eq!(world.attempts("PATCH", &path).await, (status, numbers(attempts)), "{path}");
+    }
+}
+
+/// Fields: VirtualService spec.http[].retries.backoff
+#[tokio::test(flavor = "multi_thread")]
+async fn the_back_off_is_the_rules() {
+    let world = World::start(&["v1"]).await;
+    world
+        .route(
+            "{timeout: 15s, retries: {attempts: 200, retryOn: 5xx, backoff: 1ms},
+              route: [{destination: {host: hello}}]}",
+        )
+        .await;
+    // At most 10 ms each; by Envoy's default of 25 ms they would take 25 s, and the timeout would end them.
+    let (status, attempts) = world.attempts("GET", "/record/500").await;
+    assert_eq!((status, attempts.len()), (500, 201));
+}
+
+/// Fields: VirtualService spec.http[].retries.retryIgnorePreviousHosts
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_may_go_to_the_endpoint_that_failed_where_the_rule_says_so() {
+    let world = World::start(&["v1", "v2"]).await;
+    // The hash leads each attempt to the same endpoint.
+    let policy = "{loadBalancer: {consistentHash: {httpHeaderName: x-user}}}";
+    world.destination(&[], &format!(", trafficPolicy: {policy}")).await;
+    for (ignored, expected) in [(true, [1, 1]), (false, [0, 2])] {
+        world
+            .route(&format!(
+                "{{retries: {{attempts: 1, retryOn: 5xx, retryIgnorePreviousHosts: {ignored}}},
+                   route: [{{destination: {{host: hello}}}}]}}"
+            ))
+            .await;
+        assert_eq!(world.call("GET", "/record/500", &[("x-user", "ann")], b"").await.status, 500);
+        let mut seen = [0, 1].map(|at| world.app(at).recorded().len());
+        seen.sort_unstable();
+        assert_eq!(seen, expected, "{ignored}");
+    }
+}
+
+/// Fields: VirtualService spec.http[].retries.retryRemoteLocalities
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_goes_elsewhere_where_the_rule_says_so() {
+    let shop = Shop::start(&["istio-locality=eu.a.1"]).await;
+    let apps = apps(["near-1", "near-2", "far"]).await;
+    let places = ["locality: eu/a/1", "locality: eu/a/1", "locality: us/b"];
+    let endpoints: Vec<_> = apps.iter().map(HttpApp::port).zip(places).collect();
+    shop.endpoints(&endpoints).await;
+    apps[..2].iter().for_each(|app| app.set_status(500));
+    for (elsewhere, status) in [(true, 200), (false, 500)] {
+        let retries = format!(
+            "retries: {{attempts: 1, retryOn: 5xx, backoff: 1ms, retryRemoteLocalities: {elsewhere}}},"
+        );
+        shop.ruled("{outlierDetection: {consecutive5xxErrors: 1000}}", &retries).await;
+        for _ in 0..10 {
+            assert_eq!(shop.get("/set").await.status, status, "{elsewhere}");
+        }
     }
 }

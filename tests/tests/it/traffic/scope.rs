@@ -141,3 +141,51 @@ async fn of_two_rules_for_a_host_the_older_counts() {
         assert_eq!(calls.get("http://other.example.com/").await.text(), "younger");
     }
 }
+
+/// Fields: VirtualService spec.gateways[], spec.http[].match[].gateways[]
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_for_gateways_are_not_for_sidecars() {
+    let world = World::start(&["v1"]).await;
+    let teapot = "{directResponse: {status: 418}}";
+    // It goes before the other by its age, and by its name within a second.
+    let spec = "hosts: [hello], gateways: [default/edge]";
+    world.mesh.apply(&virtual_service("a-first", spec, teapot)).await;
+    world
+        .route(
+            "{match: [{uri: {exact: /both}, gateways: [default/edge]}], directResponse: {status: 418}},
+             {match: [{uri: {exact: /both}, gateways: [default/edge, mesh]}], route: [{destination: {host: hello}}]}",
+        )
+        .await;
+    assert_eq!(world.get("/both").await.served_by(), "hello-v1");
+    let spec = "hosts: [hello], gateways: [default/edge, mesh]";
+    world.mesh.apply(&virtual_service("a-first", spec, teapot)).await;
+    world.client.until("it is for both", "http://hello/both", |it| it.status == 418).await;
+}
+
+/// Fields: DestinationRule spec.exportTo[]
+#[tokio::test(flavor = "multi_thread")]
+async fn destination_rules_are_for_the_namespaces_that_they_are_exported_to() {
+    let world = World::start(&["v1"]).await;
+    let far = world.mesh.workload("far").namespace("far").proxy().await;
+    world.destination(&["v1"], ", exportTo: ['.']").await;
+    world.route("{route: [{destination: {host: hello, subset: v1}}]}").await;
+    arrived(&far, "http://hello.default", 0).await;
+    for _ in 0..5 {
+        assert_eq!(world.get("/").await.status, 200);
+        assert_eq!(far.http().await.get("http://hello.default/").await.status, 503);
+    }
+}
+
+/// Fields: DestinationRule spec.workloadSelector.matchLabels.*
+#[tokio::test(flavor = "multi_thread")]
+async fn destination_rules_are_for_the_callers_that_they_select() {
+    let world = World::start(&["v1"]).await;
+    let front = world.mesh.workload("front").flag("--label", "tier=front").proxy().await;
+    world.destination(&["v1"], ", workloadSelector: {matchLabels: {tier: front}}").await;
+    world.route("{route: [{destination: {host: hello, subset: v1}}]}").await;
+    arrived(&front, "http://hello", 0).await;
+    for _ in 0..5 {
+        assert_eq!(front.http().await.get("http://hello/").await.status, 200);
+        assert_eq!(world.get("/").await.status, 503);
+    }
+}

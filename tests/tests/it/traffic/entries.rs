@@ -1,0 +1,97 @@
+//! What entries say of hosts and endpoints besides where they are.
+
+use meltemi_tests::{HttpApp, Mesh, eventually};
+
+use super::shop::{Shop, apps};
+
+/// Fields: ServiceEntry spec.addresses[], spec.ports[].protocol, spec.ports[].targetPort
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_called_by_its_address_and_at_the_ports_that_its_endpoints_have() {
+    let mesh = Mesh::start().await;
+    let apps = [HttpApp::start("one").await, HttpApp::start("two").await];
+    mesh.apply(&format!(
+        "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: shop}},
+          spec: {{hosts: [shop.example.com], addresses: [240.7.7.7], resolution: STATIC,
+            ports: [{{number: 80, name: one, protocol: HTTP, targetPort: {}}},
+              {{number: 81, name: two, protocol: HTTP2, targetPort: {}}}],
+            endpoints: [{{address: 127.0.0.1}}]}}}}",
+        apps[0].port(),
+        apps[1].port()
+    ))
+    .await;
+    let client = mesh.client().await;
+    for host in ["shop.example.com", "240.7.7.7"] {
+        for (port, name, version) in [("", "one", "HTTP/1.1"), (":81", "two", "HTTP/2.0")] {
+            let target = format!("http://{host}{port}/echo");
+            let response = client.until("it is known", &target, |it| it.status == 200).await;
+            let seen = response.json();
+            assert_eq!(
+                (response.served_by(), &seen["version"]),
+                (name, &version.into()),
+                "{target}"
+            );
+        }
+    }
+}
+
+/// Fields: ServiceEntry spec.exportTo[]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_is_known_in_the_namespaces_that_it_is_for() {
+    let mesh = Mesh::start().await;
+    let app = HttpApp::start("one").await;
+    for (name, to) in [("own", "'.'"), ("all", "'*'")] {
+        mesh.apply(&format!(
+            "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: {name}}},
+              spec: {{hosts: [{name}.invalid], exportTo: [{to}], resolution: STATIC,
+                ports: [{{number: 80, name: http, protocol: HTTP}}],
+                endpoints: [{{address: 127.0.0.1, ports: {{http: {}}}}}]}}}}",
+            app.port()
+        ))
+        .await;
+    }
+    let near = mesh.client().await;
+    let far = mesh.workload("far").namespace("far").proxy().await;
+    for (client, of_own, of_all) in [(near, true, true), (far, false, true)] {
+        client.until("it is known", "http://all.invalid/", |it| (it.status == 200) == of_all).await;
+        let response = client.http().await.get("http://own.invalid/").await;
+        assert_eq!(response.status == 200, of_own, "{}", response.text());
+    }
+}
+
+const FAST: &str = "outlierDetection: {consecutive5xxErrors: 1, baseEjectionTime: 300s,
+    maxEjectionPercent: 100}";
+
+/// Fields: ServiceEntry spec.endpoints[].network
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_of_the_callers_network_go_before() {
+    let shop = Shop::start(&["topology.istio.io/network=n1"]).await;
+    let apps = apps(["far", "near"]).await;
+    shop.endpoints(&[(apps[0].port(), "network: n2"), (apps[1].port(), "network: n1")]).await;
+    let setting = "localityLbSetting: {failoverPriority: [topology.istio.io/network]}";
+    shop.policy(&format!("{{{FAST}, loadBalancer: {{{setting}}}}}")).await;
+    assert_eq!(shop.turns(20).await, ["near"; 20]);
+}
+
+/// Fields: WorkloadEntry spec.network
+#[tokio::test(flavor = "multi_thread")]
+async fn workload_entries_of_the_callers_network_go_before() {
+    let shop = Shop::start(&["topology.istio.io/network=n1"]).await;
+    let apps = apps(["far", "near"]).await;
+    for (app, network) in apps.iter().zip(["n2", "n1"]) {
+        shop.mesh
+            .apply(&format!(
+                "{{apiVersion: networking.istio.io/v1, kind: WorkloadEntry, metadata: {{name: {network}}},
+                  spec: {{address: 127.0.0.1, ports: {{http: {}}}, labels: {{app: shop}}, network: {network}}}}}",
+                app.port()
+            ))
+            .await;
+    }
+    shop.entry("workloadSelector: {labels: {app: shop}}").await;
+    let setting = "localityLbSetting: {failoverPriority: [topology.istio.io/network]}";
+    shop.policy(&format!("{{{FAST}, loadBalancer: {{{setting}}}}}")).await;
+    eventually("both are endpoints", async || {
+        let turns = shop.turns(10).await;
+        turns.iter().all(|it| it == "near").then_some(()).ok_or(format!("{turns:?}"))
+    })
+    .await;
+}
