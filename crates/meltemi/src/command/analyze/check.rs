@@ -2,6 +2,7 @@
 
 mod authorization;
 mod overlap;
+mod peer_authentication;
 mod subset;
 
 use meltemi_api::{Kind, Severity, Target, effect, references};
@@ -12,8 +13,15 @@ use super::mesh::Mesh;
 /// One check.
 type Check = fn(&Mesh, &mut Vec<Finding>);
 
-const CHECKS: [Check; 6] =
-    [set_aside, dangling, overlap::check, subset::check, authorization::check, without_effect];
+const CHECKS: [Check; 7] = [
+    set_aside,
+    dangling,
+    overlap::check,
+    subset::check,
+    authorization::check,
+    peer_authentication::check,
+    without_effect,
+];
 
 /// Runs all checks; errors come first.
 pub(super) fn check(mesh: &Mesh) -> Vec<Finding> {

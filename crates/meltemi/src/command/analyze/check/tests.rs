@@ -154,3 +154,39 @@ fn what_is_set_aside_is_an_error_and_comes_first() {
     assert_eq!(found[1], "error: Service shop/web: a [2J [SetAside]");
     assert!(check(&mesh)[1].is_about("shop") && !check(&mesh)[1].is_about("default"));
 }
+
+#[test]
+fn a_peer_authentication_that_an_older_one_hides_is_told() {
+    let policy = |name: &str, namespace: &str, day: u32, app: Option<&str>| {
+        let selector =
+            app.map(|it| format!("selector: {{matchLabels: {{{it}}}}}, ")).unwrap_or_default();
+        format!(
+            "\n---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: {name}, \
+             namespace: {namespace}, creationTimestamp: '2026-01-0{day}T00:00:00Z'}}\n\
+             spec: {{{selector}mtls: {{mode: STRICT}}}}\n"
+        )
+    };
+    let root = meltemi_names::ROOT_NAMESPACE;
+    for (one, other, hidden) in [
+        (policy("old", root, 1, None), policy("young", root, 2, None), Some("young")),
+        (policy("old", "a", 1, None), policy("young", "a", 2, None), Some("young")),
+        (policy("young", "a", 2, None), policy("old", "a", 1, None), Some("young")),
+        (policy("old", "a", 1, None), policy("young", "b", 2, None), None),
+        (policy("old", root, 1, None), policy("young", "a", 2, None), None),
+        (policy("old", "a", 1, None), policy("young", "a", 2, Some("x: y")), None),
+        (policy("old", "a", 1, Some("x: y")), policy("young", "a", 2, Some("x: y")), Some("young")),
+        (
+            policy("old", "a", 1, Some("x: y")),
+            policy("young", "a", 2, Some("x: y, v: w")),
+            Some("young"),
+        ),
+        // Workloads without the second label are the younger one's.
+        (policy("old", "a", 1, Some("x: y, v: w")), policy("young", "a", 2, Some("x: y")), None),
+        (policy("old", "a", 1, None), policy("rooted", root, 2, Some("x: y")), Some("rooted")),
+    ] {
+        let found = check(&mesh(&(one.clone() + &other)));
+        let hides = found.iter().filter(|it| it.code == Code::PeerAuthenticationIsHidden);
+        let named: Vec<_> = hides.map(|it| &*it.name).collect();
+        assert_eq!(named, hidden.into_iter().collect::<Vec<_>>(), "{one}{other}: {found:?}");
+    }
+}

@@ -1,0 +1,71 @@
+//! Peer authentications that count for nobody, since another one of the same level goes before them.
+
+use meltemi_api::istio::peer_authentication::{MutualTls, MutualTlsMode};
+use meltemi_api::{Kind, Resource, Severity};
+use meltemi_names::ROOT_NAMESPACE;
+use meltemi_policy::peer::{Governing, Level, Mode, PeerAuthentication};
+
+use super::super::finding::{Code, Finding};
+use super::super::mesh::Mesh;
+
+/// Tells of them.
+pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
+    let of = mesh.of(Kind::PeerAuthentication);
+    let policies: Vec<_> = of.iter().filter_map(|it| rule(&it.resource)).collect();
+    for object in of {
+        let Some(policy) = rule(&object.resource) else { continue };
+        let Some((path, message)) = hidden(&policy, &policies) else { continue };
+        let what = (Severity::Warning, Code::PeerAuthenticationIsHidden);
+        findings.push(Finding::of(&object.resource, path, what, message));
+    }
+}
+
+/// Why a policy counts for nobody, and the field that says for whom it is.
+fn hidden(
+    policy: &PeerAuthentication,
+    all: &[PeerAuthentication],
+) -> Option<(&'static str, String)> {
+    let Some(level) = policy.level(ROOT_NAMESPACE) else {
+        let message = format!("in {ROOT_NAMESPACE} a policy with a selector is for nobody");
+        return Some(("spec.selector", message));
+    };
+    // The workloads that have the labels of the selector and no others stand for all that it selects: what goes before
+    // it there goes before it everywhere.
+    let governing = Governing::find(all, ROOT_NAMESPACE, &policy.namespace, &policy.selector);
+    let first = governing.of(level).filter(|first| *first != policy)?;
+    let (path, whole) = match level {
+        Level::Mesh => ("", "all of the mesh"),
+        Level::Namespace => ("", "all of its namespace"),
+        Level::Workload => ("spec.selector", "all workloads that this one selects"),
+    };
+    let message = format!(
+        "PeerAuthentication {}/{} is older and for {whole}: this one counts for nobody",
+        first.namespace, first.name
+    );
+    Some((path, message))
+}
+
+/// What decides of a resource.
+fn rule(resource: &Resource) -> Option<PeerAuthentication> {
+    let Resource::PeerAuthentication(policy) = resource else { return None };
+    let (metadata, spec) = (&policy.metadata, &policy.spec);
+    // A key that is no port was refused when the resource was read.
+    let on_port = |(port, mtls): (&String, &MutualTls)| Some((port.parse().ok()?, mode(mtls)));
+    Some(PeerAuthentication {
+        namespace: metadata.namespace.clone(),
+        name: metadata.name.clone(),
+        created: metadata.creation_timestamp.clone(),
+        selector: spec.selector.clone().unwrap_or_default().match_labels,
+        mode: spec.mtls.as_ref().and_then(mode),
+        ports: spec.port_level_mtls.iter().filter_map(on_port).collect(),
+    })
+}
+
+fn mode(mtls: &MutualTls) -> Option<Mode> {
+    match mtls.mode? {
+        MutualTlsMode::Unset => None,
+        MutualTlsMode::Disable => Some(Mode::Disable),
+        MutualTlsMode::Permissive => Some(Mode::Permissive),
+        MutualTlsMode::Strict => Some(Mode::Strict),
+    }
+}
