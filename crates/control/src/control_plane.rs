@@ -1,12 +1,12 @@
 //! The whole control plane: its start in order, its watch over its parts, and its stop.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use meltemi_apiserver::ensure_namespaces;
 use meltemi_audit::AuditLog;
 use meltemi_discovery::{Hub, Metrics, Publisher, Registry};
-use meltemi_identity::token::Issuer;
+use meltemi_identity::token::{Issuer, SpentTokens};
 use meltemi_model::Settings;
 use meltemi_store::Store;
 use tokio::sync::watch;
@@ -72,6 +72,8 @@ impl Parts {
         let own = OwnIdentity::new(authority.clone(), options, bound)?;
         let tokens =
             Issuer::open_or_create(&token_key(state_dir.path())).map_err(ControlError::TokenKey)?;
+        let spent = SpentTokens::open(&state_dir.spent_tokens(), SystemTime::now())
+            .map_err(ControlError::TokenKey)?;
         let admin_token = admin::open_token(state_dir)?;
         let audit = open_audit(&options.audit_log, state_dir)?;
         let (store, released) = store::open(&options.store, state_dir).await?;
@@ -92,6 +94,7 @@ impl Parts {
             registry: Registry::new(store.clone()),
             authority,
             tokens,
+            spent: Arc::new(spent),
             audit: audit.clone(),
         };
         let truster = Truster::new(

@@ -7,11 +7,11 @@ use futures_util::StreamExt;
 use meltemi_audit::AuditLog;
 use meltemi_discovery::{
     Access, CertificateService, DiscoveryService, Hub, Metrics, Publisher, RegistrationService,
-    Registry,
+    Registry, Tokens,
 };
 use meltemi_identity::Identity;
 use meltemi_identity::ca::Authority;
-use meltemi_identity::token::Issuer;
+use meltemi_identity::token::{Issuer, SpentTokens};
 use meltemi_wire::transport::Incoming;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
@@ -35,6 +35,7 @@ pub(crate) struct Services {
     pub(crate) registry: Arc<Registry>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) tokens: Issuer,
+    pub(crate) spent: Arc<SpentTokens>,
     pub(crate) audit: AuditLog,
 }
 
@@ -48,7 +49,7 @@ impl Services {
     ) {
         let certificates = CertificateService::server(
             self.authority,
-            self.tokens,
+            Tokens { issuer: self.tokens, spent: self.spent },
             self.metrics.clone(),
             self.audit,
         );

@@ -72,6 +72,11 @@ impl StateDir {
         self.path.join("audit.log")
     }
 
+    /// Which single-use tokens were used.
+    pub(crate) fn spent_tokens(&self) -> PathBuf {
+        self.path.join("spent-tokens")
+    }
+
     /// Where the API's token is kept.
     pub(crate) fn admin_token(&self) -> PathBuf {
         self.path.join(ADMIN_TOKEN)

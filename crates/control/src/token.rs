@@ -35,6 +35,25 @@ pub fn local_join_token(
     service_account: &str,
     ttl: Duration,
 ) -> Result<String, TokenFailure> {
+    let issuer = local_issuer(state_dir)?;
+    Ok(issuer.issue(namespace, service_account, ttl, SystemTime::now())?)
+}
+
+/// The same, but good for a single certificate.
+///
+/// # Errors
+/// As [`local_join_token`].
+pub fn local_single_use_token(
+    state_dir: &Path,
+    namespace: &str,
+    service_account: &str,
+    ttl: Duration,
+) -> Result<String, TokenFailure> {
+    let issuer = local_issuer(state_dir)?;
+    Ok(issuer.issue_single_use(namespace, service_account, ttl, SystemTime::now())?)
+}
+
+fn local_issuer(state_dir: &Path) -> Result<Issuer, TokenFailure> {
     let path = token_key(state_dir);
     // Only the control plane makes the key: one made here would belong to nobody.
     match path.try_exists() {
@@ -42,8 +61,7 @@ pub fn local_join_token(
         Ok(false) => return Err(TokenFailure::NoKey(state_dir.into())),
         Err(source) => return Err(FileError::Read { path, source }.into()),
     }
-    let issuer = Issuer::open_or_create(&path)?;
-    Ok(issuer.issue(namespace, service_account, ttl, SystemTime::now())?)
+    Ok(Issuer::open_or_create(&path)?)
 }
 
 #[cfg(test)]

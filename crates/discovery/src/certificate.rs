@@ -7,7 +7,7 @@ use meltemi_audit::{AuditLog, Event, ObjectRef, User};
 use meltemi_identity::ca::{Authority, Caller, SignError, admit};
 use meltemi_identity::csr::Request as Csr;
 use meltemi_identity::serial_of_pem;
-use meltemi_identity::token::Issuer;
+use meltemi_identity::token::{Issuer, SpentTokens, TokenError};
 use meltemi_names::SpiffeId;
 use meltemi_wire::proto::istio::v1::auth::istio_certificate_service_server::{
     IstioCertificateService, IstioCertificateServiceServer,
@@ -18,11 +18,20 @@ use tonic::{Request, Response, Status};
 
 use crate::metrics::Metrics;
 
+/// What is known of join tokens.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    /// Who made them.
+    pub issuer: Issuer,
+    /// Which of those for a single use were used.
+    pub spent: Arc<SpentTokens>,
+}
+
 /// Signs certificates of workloads.
 #[derive(Debug, Clone)]
 pub struct CertificateService {
     authority: Arc<Authority>,
-    tokens: Issuer,
+    tokens: Tokens,
     metrics: Arc<Metrics>,
     audit: AuditLog,
 }
@@ -31,7 +40,7 @@ impl CertificateService {
     /// The service as tonic's router takes it.
     pub fn server(
         authority: Arc<Authority>,
-        tokens: Issuer,
+        tokens: Tokens,
         metrics: Arc<Metrics>,
         audit: AuditLog,
     ) -> IstioCertificateServiceServer<Self> {
@@ -53,6 +62,12 @@ impl CertificateService {
             .map_err(|error| Status::permission_denied(error.to_string()))?;
         let ttl = Duration::from_secs(message.validity_duration.try_into().unwrap_or_default());
         event.object = Some(certificate_of(&id));
+        if let Caller::Token(claims) = &caller {
+            self.tokens.spent.spend(claims).map_err(|error| match error {
+                TokenError::Unwritten(_) => Status::unavailable(error.to_string()),
+                error => Status::unauthenticated(error.to_string()),
+            })?;
+        }
         let chain =
             self.authority.sign(&message.csr, &id, ttl, now).map_err(|error| refusal(&error))?;
         let serial = chain.first().and_then(|leaf| serial_of_pem(leaf)).unwrap_or_default();
@@ -74,7 +89,7 @@ impl CertificateService {
             let token = token.ok_or_else(|| {
                 Status::unauthenticated("the authorization header is not `Bearer TOKEN`")
             })?;
-            let claims = self.tokens.verify(token.trim(), now);
+            let claims = self.tokens.issuer.verify(token.trim(), now);
             return claims
                 .map(Caller::Token)
                 .map_err(|error| Status::unauthenticated(error.to_string()));

@@ -18,7 +18,7 @@ mod subsets;
 
 pub use ads::{Access, DiscoveryService};
 pub use catalog::{Catalog, Encoded};
-pub use certificate::CertificateService;
+pub use certificate::{CertificateService, Tokens};
 pub use hub::{Hub, Leaving, Settled};
 pub use metrics::Metrics;
 pub use publish::{Published, Publisher};

@@ -3,6 +3,8 @@
 //! A token is a JWT, signed with HMAC-SHA-256 by a key that only the control plane has. It says which
 //! workload (namespace and service account) may join, and until when.
 
+mod spent;
+
 use std::fmt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::private_file::{self, FileError};
+
+pub use spent::SpentTokens;
 
 /// For whom a token is meant; tokens with another audience are refused.
 pub const AUDIENCE: &str = "meltemi-ca";
@@ -50,6 +54,14 @@ pub enum TokenError {
         /// Seconds since then.
         ago: u64,
     },
+    /// For a single use, and used.
+    #[error(
+        "the join token for {0} was for a single use, and was used; make a new one with `meltemi token create`"
+    )]
+    Spent(String),
+    /// The use of a single-use token could not be kept, so it does not count.
+    #[error("the join token is for a single use, which could not be written down: {0}; try again")]
+    Unwritten(String),
     /// Namespace or service account is no name.
     #[error("`{0}` is not a namespace or service account: lower-case letters, digits, `-` and `.`")]
     Name(String),
@@ -79,6 +91,8 @@ pub struct Claims {
     pub id: String,
     /// Until when it is good.
     pub expires: SystemTime,
+    /// Whether it lets in once only; see [`SpentTokens`].
+    pub single_use: bool,
 }
 
 impl Claims {
@@ -101,9 +115,19 @@ struct Wire {
     namespace: String,
     #[serde(rename = "meltemi.io/service-account", default)]
     service_account: String,
+    #[serde(rename = "meltemi.io/single-use", default, skip_serializing_if = "std::ops::Not::not")]
+    single_use: bool,
     exp: u64,
     iat: u64,
     jti: String,
+}
+
+/// What a token to be made is for.
+struct Bound<'a> {
+    scope: Scope,
+    namespace: &'a str,
+    service_account: &'a str,
+    single_use: bool,
 }
 
 /// Makes and verifies join tokens with one secret key.
@@ -147,17 +171,38 @@ impl Issuer {
         ttl: Duration,
         now: SystemTime,
     ) -> Result<String, TokenError> {
-        for name in [namespace, service_account] {
-            if !is_dns_subdomain(name) {
-                return Err(TokenError::Name(name.into()));
-            }
-        }
-        self.encode(Scope::Workload, namespace, service_account, ttl, now)
+        let single_use = false;
+        self.encode(
+            &Bound { scope: Scope::Workload, namespace, service_account, single_use },
+            ttl,
+            now,
+        )
+    }
+
+    /// The same, but for one certificate only.
+    pub fn issue_single_use(
+        &self,
+        namespace: &str,
+        service_account: &str,
+        ttl: Duration,
+        now: SystemTime,
+    ) -> Result<String, TokenError> {
+        let single_use = true;
+        self.encode(
+            &Bound { scope: Scope::Workload, namespace, service_account, single_use },
+            ttl,
+            now,
+        )
     }
 
     /// Makes a token that may become any workload; see [`Scope::LocalAdmin`].
     pub fn issue_local_admin(&self, ttl: Duration, now: SystemTime) -> Result<String, TokenError> {
-        self.encode(Scope::LocalAdmin, "", "", ttl, now)
+        let (namespace, service_account, single_use) = ("", "", false);
+        self.encode(
+            &Bound { scope: Scope::LocalAdmin, namespace, service_account, single_use },
+            ttl,
+            now,
+        )
     }
 
     /// Verifies a token at `now`.
@@ -180,6 +225,7 @@ impl Issuer {
             namespace: wire.namespace,
             service_account: wire.service_account,
             id: wire.jti,
+            single_use: wire.single_use,
             expires: UNIX_EPOCH
                 .checked_add(Duration::from_secs(wire.exp))
                 .ok_or_else(|| TokenError::Malformed("its expiry is no date".into()))?,
@@ -192,18 +238,23 @@ impl Issuer {
 
     fn encode(
         &self,
-        scope: Scope,
-        namespace: &str,
-        service_account: &str,
+        bound: &Bound<'_>,
         ttl: Duration,
         now: SystemTime,
     ) -> Result<String, TokenError> {
+        let Bound { scope, namespace, service_account, single_use } = *bound;
+        for name in [namespace, service_account] {
+            if scope == Scope::Workload && !is_dns_subdomain(name) {
+                return Err(TokenError::Name(name.into()));
+            }
+        }
         let iat = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let wire = Wire {
             aud: AUDIENCE.into(),
             scope,
             namespace: namespace.into(),
             service_account: service_account.into(),
+            single_use,
             exp: iat.saturating_add(ttl.as_secs()),
             iat,
             jti: format!("{:032x}", rand::random::<u128>()),

@@ -168,6 +168,25 @@ async fn tokens_of_another_account_tampered_with_or_expired_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_a_single_use_lets_one_workload_in() {
+    let mesh = Mesh::start().await;
+    let arguments = ["token", "create", "--service-account", "reviews", "--single-use"];
+    let outcome = mesh.command(&arguments, "").await;
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    let token = outcome.stdout.trim();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let app = HttpApp::start("reviews").await;
+    let _first =
+        from_elsewhere(&mesh, token, elsewhere.path()).port(app.port(), "http").proxy().await;
+    let log = refused(&mesh, token).await;
+    assert!(log.contains("single use"), "{log}");
+    mesh.kill_control().await;
+    mesh.restart_control().await;
+    let log = refused(&mesh, token).await;
+    assert!(log.contains("single use"), "also after a restart: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_good_token_is_all_that_a_workload_from_elsewhere_needs() {
     let mesh = Mesh::start().await;
     let arguments = ["token", "create", "--service-account", "reviews"];

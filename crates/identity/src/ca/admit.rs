@@ -136,7 +136,7 @@ mod tests {
             Scope::LocalAdmin => Default::default(),
         };
         let (id, expires) = (String::new(), SystemTime::now());
-        Caller::Token(Claims { scope, namespace, service_account, id, expires })
+        Caller::Token(Claims { scope, namespace, service_account, id, expires, single_use: false })
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod access;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use meltemi_control::{TokenFailure, local_join_token};
+use meltemi_control::{TokenFailure, local_join_token, local_single_use_token};
 use meltemi_names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use serde_json::json;
 
@@ -55,6 +55,9 @@ struct Create {
     /// How long the token is good for a first certificate: a number with s, m, h or d
     #[arg(long, default_value = "1h", value_parser = ttl, value_name = "TIME")]
     ttl: Duration,
+    /// The token is good for one certificate only, within its time
+    #[arg(long)]
+    single_use: bool,
     /// File to write the mesh's root certificates to (PEM), by which the workload knows its control plane: what
     /// `--trust-bundle` of `run` takes. The control plane must be running
     #[arg(long, value_name = "FILE")]
@@ -85,7 +88,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 fn create(args: &Create) -> Result<(), Failure> {
     let Create { namespace, service_account, ttl, .. } = args;
     let state_dir = args.state.path()?;
-    let token = local_join_token(&state_dir, namespace, service_account, *ttl);
+    let make = if args.single_use { local_single_use_token } else { local_join_token };
+    let token = make(&state_dir, namespace, service_account, *ttl);
     let token = token.map_err(|error| match error {
         TokenFailure::Token(error) => Failure::Usage(error.to_string()),
         error => Failure::Failed(error.to_string()),
