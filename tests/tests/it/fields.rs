@@ -23,7 +23,6 @@ const NOT_YET: &[(&str, &[&str])] = &[
         &[
             "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive.interval",
             "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive.probes",
-            "spec.trafficPolicy.connectionPool.tcp.tcpKeepalive.time",
             "spec.trafficPolicy.loadBalancer.warmup.aggression",
             "spec.trafficPolicy.loadBalancer.warmup.duration",
             "spec.trafficPolicy.loadBalancer.warmup.minimumPercent",
@@ -32,7 +31,6 @@ const NOT_YET: &[(&str, &[&str])] = &[
         ],
     ),
     ("ServiceEntry", &["spec.endpoints[].serviceAccount"]),
-    ("WorkloadEntry", &["spec.serviceAccount"]),
 ];
 
 /// The fields of each kind.

@@ -1,6 +1,7 @@
 //! What entries say of hosts and endpoints besides where they are.
 
 use meltemi_tests::{HttpApp, Mesh, eventually};
+use serde_json::json;
 
 use super::shop::{Shop, apps};
 
@@ -94,4 +95,24 @@ async fn workload_entries_of_the_callers_network_go_before() {
         turns.iter().all(|it| it == "near").then_some(()).ok_or(format!("{turns:?}"))
     })
     .await;
+}
+
+/// Fields: WorkloadEntry spec.serviceAccount
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_must_prove_the_service_account_of_its_entry() {
+    let mesh = Mesh::start().await;
+    let hello = mesh.http_service("hello", 1).await;
+    let client = mesh.client().await;
+    client.until("it is called", "http://hello/", |it| it.status == 200).await;
+    let name = hello.instances[0].1.workload.split_once('/').expect("NAMESPACE/NAME").1;
+    let path = format!("/apis/networking.istio.io/v1/namespaces/default/workloadentries/{name}");
+    let (api, kind) = (mesh.api(), "application/merge-patch+json");
+    let (_, entry) = api.get(&path).await;
+    let own = entry["spec"]["serviceAccount"].as_str().expect("a service account").to_owned();
+    for (account, expected) in [("somebody-else", 503), (own.as_str(), 200)] {
+        let patch = json!({"spec": {"serviceAccount": account}});
+        let (status, answer) = api.call("PATCH", &path, kind, &patch).await;
+        assert_eq!(status, 200, "{answer}");
+        client.until("the entry has arrived", "http://hello/", |it| it.status == expected).await;
+    }
 }
