@@ -7,7 +7,8 @@ use std::path::Path;
 const DOC: &str = include_str!("../../../docs/compatibility.md");
 
 /// Kinds whose honoured fields must all be named. Of other kinds only rows of the page may be named.
-const KINDS: [&str; 6] = [
+const KINDS: [&str; 7] = [
+    "Sidecar",
     "VirtualService",
     "DestinationRule",
     "ServiceEntry",
