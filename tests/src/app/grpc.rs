@@ -114,12 +114,20 @@ impl Service {
     }
 
     fn answer(&self, metadata: &MetadataMap, text: String, asked: u32) -> Answer {
+        let mut own: Vec<String> = metadata
+            .as_ref()
+            .iter()
+            .filter(|(name, _)| name.as_str().starts_with("x-own"))
+            .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap_or_default()))
+            .collect();
+        own.sort();
         let timeout = metadata.get("grpc-timeout").and_then(|it| it.to_str().ok());
         Answer {
             text,
             served_by: self.name.clone(),
             timeout: timeout.unwrap_or_default().to_owned(),
             asked,
+            own,
         }
     }
 }

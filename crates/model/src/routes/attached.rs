@@ -97,7 +97,8 @@ pub(super) struct Merged {
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     records: HashMap<Object, Arc<RouteRecord>>,
-    grants: HashMap<Object, ReferenceGrantRecord>,
+    /// By namespace.
+    grants: HashMap<Arc<str>, HashMap<Object, ReferenceGrantRecord>>,
     /// The hosts of service entries.
     entries: HashMap<Object, Vec<Host>>,
     /// The routes that name a service entry, whether that exists or not.
@@ -115,7 +116,7 @@ pub(super) struct Attached {
 
 impl Attached {
     pub(super) fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.records.keys().chain(self.grants.keys())
+        self.records.keys().chain(self.grants.values().flat_map(HashMap::keys))
     }
 
     /// Sets or removes a route.
@@ -152,10 +153,14 @@ impl Attached {
         record: Option<ReferenceGrantRecord>,
         touched: &mut Touched,
     ) {
+        let here = self.grants.entry(object.namespace.clone()).or_default();
         let before = match record.clone() {
-            Some(record) => self.grants.insert(object.clone(), record),
-            None => self.grants.remove(object),
+            Some(record) => here.insert(object.clone(), record),
+            None => here.remove(object),
         };
+        if here.is_empty() {
+            self.grants.remove(&object.namespace);
+        }
         if before != record {
             let routes = self.by_referred.get(&object.namespace).cloned().unwrap_or_default();
             self.attach(&routes, touched);
@@ -276,8 +281,8 @@ impl Attached {
         record: &'a RouteRecord,
     ) -> impl Iterator<Item = (&'a str, &'a Referent)> {
         let is_granted = |referent: &Referent| {
-            let here = self.grants.iter().filter(|(it, _)| it.namespace == referent.namespace);
-            here.into_iter().any(|(_, grant)| {
+            let here = self.grants.get(&referent.namespace);
+            here.into_iter().flat_map(HashMap::values).any(|grant| {
                 let mut from = grant.from.iter();
                 let is_meant = |name: &Option<Arc<str>>| {
                     name.as_ref().is_none_or(|name| *name == referent.name)

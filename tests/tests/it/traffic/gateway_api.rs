@@ -74,10 +74,14 @@ impl Shop {
 
     /// Gets `/` again and again: which instance answered each.
     async fn turns(&self, times: usize) -> Vec<String> {
+        self.turns_with(times, &[]).await
+    }
+
+    async fn turns_with(&self, times: usize, headers: &[(&str, &str)]) -> Vec<String> {
         let mut calls = self.client.http().await;
         let mut turns = Vec::with_capacity(times);
         for _ in 0..times {
-            let response = calls.get("http://hello/").await;
+            let response = calls.call("GET", "http://hello/", headers, b"").await;
             turns.push(match response.status {
                 200 => response.served_by().to_owned(),
                 status => status.to_string(),
@@ -219,4 +223,20 @@ async fn time_and_attempts_are_as_the_rule_says() {
     assert_eq!(shop.recorded(2).len(), 4, "three attempts after the first");
     assert_eq!(shop.get("/hold").await.status, 504);
     assert_eq!(shop.services[0].requests(), [2], "each attempt had its time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_example_does_what_the_page_says() {
+    let page = include_str!("../../../../docs/traffic.md");
+    let mut blocks = page.split("```yaml\n").filter_map(|part| part.split("```").next());
+    let example = blocks.find(|it| it.contains("kind: HTTPRoute")).expect("an example");
+    let shop = Shop::start().await;
+    let _next = shop.mesh.http_service("hello-next", 1).await;
+    shop.mesh.apply(example).await;
+    let is_moved =
+        |it: &Response| (it.status, it.header("location")) == (301, Some("http://hello/new/page"));
+    shop.client.until("the page's route", "http://hello/old/page", is_moved).await;
+    let canary = [("x-canary", "yes")];
+    assert_eq!(shop.turns_with(20, &canary).await, ["hello-next-1"; 20]);
+    has_share("the next", 0.1, 400, async || count(&shop.turns(400).await, "hello-next-1")).await;
 }

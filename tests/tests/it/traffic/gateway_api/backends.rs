@@ -41,7 +41,8 @@ async fn the_share_of_a_backend_that_there_is_not_gets_an_error() {
         .await;
 }
 
-/// Fields: HTTPRoute spec.rules[].backendRefs[].namespace; ReferenceGrant spec.from[].group, spec.from[].kind,
+/// Fields: HTTPRoute spec.rules[].backendRefs[].namespace
+/// Fields: ReferenceGrant spec.from[].group, spec.from[].kind,
 /// spec.from[].namespace, spec.to[].group, spec.to[].kind, spec.to[].name
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_of_another_namespace_is_called_where_a_grant_allows_it() {

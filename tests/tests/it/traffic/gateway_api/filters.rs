@@ -14,8 +14,14 @@ use super::Shop;
 /// spec.rules[].backendRefs[].filters[].type,
 /// spec.rules[].backendRefs[].filters[].requestHeaderModifier.set[].name,
 /// spec.rules[].backendRefs[].filters[].requestHeaderModifier.set[].value,
+/// spec.rules[].backendRefs[].filters[].requestHeaderModifier.add[].name,
+/// spec.rules[].backendRefs[].filters[].requestHeaderModifier.add[].value,
+/// spec.rules[].backendRefs[].filters[].requestHeaderModifier.remove[],
 /// spec.rules[].backendRefs[].filters[].responseHeaderModifier.set[].name,
-/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.set[].value
+/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.set[].value,
+/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.add[].name,
+/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.add[].value,
+/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.remove[]
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_of_requests_and_answers_are_changed() {
     let shop = Shop::start().await;
@@ -26,16 +32,21 @@ async fn headers_of_requests_and_answers_are_changed() {
            {type: ResponseHeaderModifier, responseHeaderModifier: {
              set: [{name: x-answer, value: rule}], add: [{name: x-more, value: b}], remove: [content-type]}}],
           backendRefs: [{name: one, port: 80, filters: [
-           {type: RequestHeaderModifier, requestHeaderModifier: {set: [{name: x-own, value: one}]}},
-           {type: ResponseHeaderModifier, responseHeaderModifier: {set: [{name: x-from, value: one}]}}]}]}",
+           {type: RequestHeaderModifier, requestHeaderModifier: {
+             set: [{name: x-own, value: one}], add: [{name: x-kept, value: '2'}], remove: [x-lost]}},
+           {type: ResponseHeaderModifier, responseHeaderModifier: {
+             set: [{name: x-from, value: one}], add: [{name: x-also, value: c}], remove: [date]}}]}]}",
     )
     .await;
-    let headers = [("x-set", "caller"), ("x-add", "one"), ("x-gone", "1"), ("x-kept", "1")];
+    let headers =
+        [("x-set", "caller"), ("x-add", "one"), ("x-gone", "1"), ("x-lost", "1"), ("x-kept", "1")];
     let response = shop.call("GET", "/echo", &headers, b"").await;
     assert_eq!(response.header("x-answer"), Some("rule"));
     assert_eq!(response.header("x-more"), Some("b"));
     assert_eq!(response.header("x-from"), Some("one"));
+    assert_eq!(response.header("x-also"), Some("c"));
     assert_eq!(response.header("content-type"), None);
+    assert_eq!(response.header("date"), None);
     let seen = response.json()["headers"].clone();
     let values = |name: &str| -> Vec<String> {
         let all = seen.as_array().expect("a list").iter();
@@ -45,7 +56,8 @@ async fn headers_of_requests_and_answers_are_changed() {
         ("x-set", &["rule"][..]),
         ("x-add", &["one", "two"]),
         ("x-gone", &[]),
-        ("x-kept", &["1"]),
+        ("x-lost", &[]),
+        ("x-kept", &["1", "2"]),
         ("x-own", &["one"]),
     ] {
         assert_eq!(values(name), expected, "{name} of {seen}");
@@ -128,7 +140,9 @@ async fn host_and_path_are_rewritten() {
 }
 
 /// Fields: HTTPRoute spec.rules[].filters[].requestMirror.backendRef.name,
-/// spec.rules[].filters[].requestMirror.backendRef.port, spec.rules[].filters[].requestMirror.percent,
+/// spec.rules[].filters[].requestMirror.backendRef.port, spec.rules[].filters[].requestMirror.backendRef.group,
+/// spec.rules[].filters[].requestMirror.backendRef.kind, spec.rules[].filters[].requestMirror.backendRef.namespace,
+/// spec.rules[].filters[].requestMirror.percent,
 /// spec.rules[].filters[].requestMirror.fraction.numerator, spec.rules[].filters[].requestMirror.fraction.denominator
 #[tokio::test(flavor = "multi_thread")]
 async fn others_get_copies() {
@@ -136,7 +150,8 @@ async fn others_get_copies() {
     let rule = |path: &str, share: &str| {
         format!(
             "{{matches: [{{path: {{value: {path}}}}}], backendRefs: [{{name: one, port: 80}}],
-               filters: [{{type: RequestMirror, requestMirror: {{backendRef: {{name: two, port: 80}}{share}}}}}]}}"
+               filters: [{{type: RequestMirror, requestMirror: {{
+                 backendRef: {{group: '', kind: Service, name: two, namespace: default, port: 80}}{share}}}}}]}}"
         )
     };
     let none = rule("/record/202", ", percent: 0");

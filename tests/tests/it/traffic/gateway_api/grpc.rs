@@ -2,7 +2,7 @@
 
 use meltemi_tests::calls::Ask;
 use meltemi_tests::calls::calls_client::CallsClient;
-use meltemi_tests::{GrpcApp, Mesh, Sidecar, client, eventually, free_port};
+use meltemi_tests::{GrpcApp, HttpApp, Mesh, Sidecar, client, eventually, free_port};
 use tonic::transport::Channel;
 use tonic::{Code, Request};
 
@@ -12,7 +12,7 @@ use super::route;
 struct World {
     mesh: Mesh,
     calls: CallsClient<Channel>,
-    _apps: Vec<(GrpcApp, Sidecar)>,
+    apps: Vec<(GrpcApp, Sidecar)>,
     _client: Sidecar,
 }
 
@@ -28,12 +28,11 @@ impl World {
         let listen = free_port();
         let client = mesh.workload("client").upstream("calls:80", listen).proxy().await;
         let calls = client::grpc(([127, 0, 0, 1], listen).into()).await;
-        World { mesh, calls, _apps: apps, _client: client }
+        World { mesh, calls, apps, _client: client }
     }
 
     async fn apply(&self, kind: &str, name: &str, rules: &str) {
-        let parent = "{group: '', kind: Service, name: calls}";
-        self.mesh.apply(&route(kind, name, "default", parent, rules)).await;
+        self.mesh.apply(&route(kind, name, "default", PARENT, rules)).await;
     }
 
     /// Who serves a unary call; the code where nobody does.
@@ -66,12 +65,13 @@ impl World {
     }
 }
 
+const PARENT: &str = "{group: '', kind: Service, name: calls}";
 const CALLS: &str = "service: meltemi.test.v1.Calls";
 
 /// Fields: GRPCRoute spec.parentRefs[].group, spec.parentRefs[].kind, spec.parentRefs[].name,
 /// spec.rules[].matches[].method.service, spec.rules[].matches[].method.method, spec.rules[].matches[].method.type,
-/// spec.rules[].matches[].headers[].name, spec.rules[].matches[].headers[].value,
-/// spec.rules[].backendRefs[].name, spec.rules[].backendRefs[].port
+/// spec.rules[].matches[].headers[].name, spec.rules[].matches[].headers[].type,
+/// spec.rules[].matches[].headers[].value, spec.rules[].backendRefs[].name, spec.rules[].backendRefs[].port
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_go_by_service_method_and_headers() {
     let world = World::start().await;
@@ -99,8 +99,7 @@ async fn calls_go_by_service_method_and_headers() {
     assert_eq!(status.code(), Code::Unimplemented, "no rule is for it: {status}");
 }
 
-/// Fields: GRPCRoute spec.rules[].backendRefs[].weight, spec.rules[].filters[].type,
-/// spec.rules[].filters[].requestHeaderModifier.set[].name
+/// Fields: GRPCRoute spec.rules[].backendRefs[].weight
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backend_that_there_is_not_is_unavailable() {
     let world = World::start().await;
@@ -128,4 +127,158 @@ async fn a_grpc_route_goes_before_an_http_route() {
     world.until(Ok("two")).await;
     let told = world.mesh.command(&["analyze"], "").await;
     assert!(told.stdout.contains("GRPCRoute default/calls"), "{told}");
+}
+
+/// Fields: GRPCRoute spec.rules[].filters[].type,
+/// spec.rules[].filters[].requestHeaderModifier.set[].name, spec.rules[].filters[].requestHeaderModifier.set[].value,
+/// spec.rules[].filters[].requestHeaderModifier.add[].name, spec.rules[].filters[].requestHeaderModifier.add[].value,
+/// spec.rules[].filters[].requestHeaderModifier.remove[],
+/// spec.rules[].filters[].responseHeaderModifier.set[].name, spec.rules[].filters[].responseHeaderModifier.set[].value,
+/// spec.rules[].filters[].responseHeaderModifier.add[].name, spec.rules[].filters[].responseHeaderModifier.add[].value,
+/// spec.rules[].filters[].responseHeaderModifier.remove[], spec.rules[].backendRefs[].filters[].type,
+/// spec.rules[].backendRefs[].filters[].requestHeaderModifier.set[].name,
+/// spec.rules[].backendRefs[].filters[].requestHeaderModifier.set[].value,
+/// spec.rules[].backendRefs[].filters[].requestHeaderModifier.add[].name,
+/// spec.rules[].backendRefs[].filters[].requestHeaderModifier.add[].value,
+/// spec.rules[].backendRefs[].filters[].requestHeaderModifier.remove[],
+/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.set[].name,
+/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.set[].value,
+/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.add[].name,
+/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.add[].value,
+/// spec.rules[].backendRefs[].filters[].responseHeaderModifier.remove[]
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_calls_and_answers_are_changed() {
+    let world = World::start().await;
+    let change = |side: &str, name: &str, prefix: &str| {
+        format!(
+            "{{type: {side}HeaderModifier, {name}HeaderModifier: {{set: [{{name: {prefix}-set, value: rule}}],
+               add: [{{name: {prefix}-add, value: rule}}], remove: [{prefix}-gone]}}}}"
+        )
+    };
+    let filters = |prefix: &str| {
+        let request = change("Request", "request", &format!("x-own-{prefix}"));
+        format!("[{request}, {}]", change("Response", "response", &format!("x-{prefix}")))
+    };
+    let rule = format!(
+        "{{filters: {}, backendRefs: [{{name: one, port: 80, filters: {}}}]}}",
+        filters("rule"),
+        filters("backend").replace("[x-backend-gone]", "[date]"),
+    );
+    world.apply("GRPCRoute", "calls", &rule).await;
+    world.until(Ok("one")).await;
+    let mut request = Request::new(Ask::default());
+    for name in ["x-own-rule-set", "x-own-rule-gone", "x-own-backend-add", "x-own-backend-gone"] {
+        request.metadata_mut().insert(name, "caller".parse().unwrap());
+    }
+    let answer = world.calls.clone().unary(request).await.unwrap();
+    for (name, expected) in [
+        ("x-rule-set", Some("rule")),
+        ("x-rule-add", Some("rule")),
+        ("x-backend-set", Some("rule")),
+        ("x-backend-add", Some("rule")),
+        ("date", None),
+    ] {
+        let found = answer.metadata().get(name).map(|it| it.to_str().unwrap());
+        assert_eq!(found, expected, "{name}");
+    }
+    let expected = [
+        "x-own-backend-add: caller",
+        "x-own-backend-add: rule",
+        "x-own-backend-set: rule",
+        "x-own-rule-add: rule",
+        "x-own-rule-set: rule",
+    ];
+    assert_eq!(answer.into_inner().own, expected);
+}
+
+/// Fields: GRPCRoute spec.rules[].filters[].requestMirror.backendRef.name,
+/// spec.rules[].filters[].requestMirror.backendRef.port, spec.rules[].filters[].requestMirror.backendRef.group,
+/// spec.rules[].filters[].requestMirror.backendRef.kind, spec.rules[].filters[].requestMirror.backendRef.namespace,
+/// spec.rules[].filters[].requestMirror.percent, spec.rules[].filters[].requestMirror.fraction.numerator,
+/// spec.rules[].filters[].requestMirror.fraction.denominator
+#[tokio::test(flavor = "multi_thread")]
+async fn others_get_copies_of_calls_where_a_grant_allows_it() {
+    let world = World::start().await;
+    let app = HttpApp::start("copies").await;
+    let copies = world.mesh.workload("copies").namespace("far").port(app.port(), "grpc");
+    let _copies = copies.proxy().await;
+    let rule = |method: &str, share: &str| {
+        format!(
+            "{{matches: [{{method: {{{CALLS}, method: {method}}}}}], backendRefs: [{{name: one, port: 80}}],
+               filters: [{{type: RequestMirror, requestMirror: {{
+                 backendRef: {{group: '', kind: Service, name: copies, namespace: far, port: 80}}{share}}}}}]}}"
+        )
+    };
+    let none = rule("ServerStream", ", percent: 0");
+    let all = rule("Unary", ", fraction: {numerator: 4, denominator: 4}");
+    world.apply("GRPCRoute", "calls", &format!("{none}, {all}")).await;
+    world.until(Ok("one")).await;
+    world
+        .mesh
+        .apply(
+            "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant,
+              metadata: {name: it, namespace: far}, spec: {
+              from: [{group: gateway.networking.k8s.io, kind: GRPCRoute, namespace: default}],
+              to: [{group: '', kind: Service, name: copies}]}}",
+        )
+        .await;
+    assert_eq!(world.stream().await, Ok("one".to_owned()));
+    eventually("a copy has come", async || {
+        assert_eq!(world.unary(None).await, Ok("one".to_owned()));
+        if app.requests() > 0 { Ok(()) } else { Err("none".to_owned()) }
+    })
+    .await;
+    let before = app.requests();
+    for _ in 0..10 {
+        assert_eq!(world.stream().await, Ok("one".to_owned()));
+    }
+    assert_eq!(world.unary(None).await, Ok("one".to_owned()));
+    eventually("the last copy has come", async || match app.requests() - before {
+        0 => Err("none".to_owned()),
+        _ => Ok(()),
+    })
+    .await;
+    assert!(app.requests() - before < 10, "a stream's calls are not copied");
+}
+
+/// Fields: GRPCRoute spec.parentRefs[].namespace, spec.parentRefs[].port, spec.rules[].backendRefs[].namespace,
+/// spec.rules[].backendRefs[].group, spec.rules[].backendRefs[].kind
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grpc_route_is_for_its_callers_and_its_port() {
+    let world = World::start().await;
+    let listen = [free_port(), free_port()];
+    let port = world.apps[0].0.port();
+    let far = world.mesh.workload("far").namespace("far");
+    let far = far.upstream("calls.default:80", listen[0]);
+    let _far = far.upstream(&format!("calls.default:{port}"), listen[1]).proxy().await;
+    let parent = "{group: '', kind: Service, name: calls, namespace: default, port: 80}";
+    let one =
+        "{backendRefs: [{group: '', kind: Service, name: one, namespace: default, port: 80}]}";
+    world.mesh.apply(&route("GRPCRoute", "calls", "far", parent, one)).await;
+    let of = async |listen: u16| {
+        let calls = client::grpc(([127, 0, 0, 1], listen).into()).await;
+        let answer = { calls }.unary(Ask::default()).await;
+        answer.map(|it| it.into_inner().served_by).map_err(|status| status.code())
+    };
+    eventually("the route has come", async || match of(listen[0]).await {
+        Err(Code::Unavailable) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+    assert_eq!(of(listen[1]).await, Ok("calls".to_owned()), "another port");
+    assert_eq!(world.unary(None).await, Ok("calls".to_owned()), "another namespace");
+    world
+        .mesh
+        .apply(
+            "{apiVersion: gateway.networking.k8s.io/v1beta1, kind: ReferenceGrant,
+              metadata: {name: it}, spec: {
+              from: [{group: gateway.networking.k8s.io, kind: GRPCRoute, namespace: far}],
+              to: [{group: '', kind: Service}]}}",
+        )
+        .await;
+    eventually("the grant has come", async || match of(listen[0]).await {
+        Ok(who) if who == "one" => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
 }
