@@ -274,7 +274,8 @@ impl Attached {
     }
 
     /// The services of other namespaces to which a route may not lead, with their hosts. GEP-1294 leaves it to meshes whether
-    /// they ask for a `ReferenceGrant`; here one is needed, as it is for gateways.
+    /// they ask for a `ReferenceGrant`; here one is needed, as it is for gateways, but for the service whose calls the route
+    /// is for: these go there without it, too.
     fn ungranted<'a>(
         &'a self,
         object: &'a Object,
@@ -292,7 +293,10 @@ impl Attached {
             })
         };
         let foreign = record.foreign.iter().map(|(host, referent)| (host.as_str(), referent));
-        foreign.filter(move |(_, referent)| !is_granted(referent))
+        let own = self.hosts.get(object);
+        let is_own =
+            move |host: &str| own.is_some_and(|own| own.iter().any(|it| it.as_str() == host));
+        foreign.filter(move |(host, referent)| !is_own(host) && !is_granted(referent))
     }
 
     /// What of a route has no effect, and why.
