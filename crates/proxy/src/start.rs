@@ -197,6 +197,7 @@ fn share(options: &ProxyOptions, home: &Home, member: Member, metrics: Arc<Metri
         node,
         workload: Some(format!("{namespace}/{name}")),
         namespace: namespace.clone(),
+        labels: labels.clone(),
         cache_dir: Some(home.configuration()),
         trust: Some(trust),
     });

@@ -1,6 +1,7 @@
 //! The mesh as this proxy knows it: asks the control plane for what is named first, and swaps in what it says.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -32,6 +33,8 @@ pub struct MeshOptions {
     pub workload: Option<String>,
     /// The namespace in which short names are read.
     pub namespace: String,
+    /// Its labels as far as they are known here: rules for callers with them hold before the control plane says more.
+    pub labels: BTreeMap<String, String>,
     /// Where what is in effect is kept, so that a start without the control plane is possible.
     pub cache_dir: Option<PathBuf>,
     /// Who is told whom to believe; `None` for a proxy without an identity.
@@ -97,8 +100,9 @@ impl Mesh {
     /// Starts the discovery client on the current runtime, with what is kept in the cache directory in effect from the
     /// beginning. A kept file that cannot be used is told of in the log and does not prevent the start.
     pub fn start(options: MeshOptions) -> Mesh {
-        let MeshOptions { channel, node, workload, namespace, cache_dir, trust } = options;
-        let mut receiver = Receiver::new(MAX_NAMES, rand::random(), Own::of(&namespace));
+        let MeshOptions { channel, node, workload, namespace, labels, cache_dir, trust } = options;
+        let own = Own { labels, ..Own::of(&namespace) };
+        let mut receiver = Receiver::new(MAX_NAMES, rand::random(), own);
         let mut keeper = cache_dir.map(|dir| Keeper::new(&dir, namespace));
         if let Some(keeper) = &mut keeper {
             keeper.restore(&mut receiver, workload.as_deref());

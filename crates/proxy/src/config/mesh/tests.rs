@@ -14,6 +14,7 @@ const OWN: &str = "default/hello-1";
 
 fn options(channel: Channel, cache_dir: Option<&Path>) -> MeshOptions {
     MeshOptions {
+        labels: std::collections::BTreeMap::default(),
         channel,
         node: xds::node("hello-1", "default", "hello", "127.0.0.1", &Default::default()),
         workload: Some(OWN.into()),

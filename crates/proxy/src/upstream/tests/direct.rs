@@ -29,6 +29,7 @@ pub(super) fn worker() -> (Rc<Worker>, Identity) {
     let target: Target = "127.0.0.1:1".parse().unwrap();
     let shared = Shared {
         mesh: Mesh::start(MeshOptions {
+            labels: std::collections::BTreeMap::default(),
             channel: plaintext_channel(&target),
             node: node("web-1", "default", "web", "127.0.0.1", &BTreeMap::new()),
             workload: None,

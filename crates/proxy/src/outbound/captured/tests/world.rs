@@ -213,6 +213,7 @@ impl Proxy {
         let metrics = Arc::new(Metrics::new(1));
         let shared = Shared {
             mesh: Mesh::start(MeshOptions {
+                labels: std::collections::BTreeMap::default(),
                 channel: plaintext_channel(&control.to_string().parse::<Target>().unwrap()),
                 node: node("web-1", "default", "web", "127.0.0.1", &BTreeMap::new()),
                 workload: None,
