@@ -192,7 +192,7 @@ mod tests {
         for (kind, field, expected) in [
             (Kind::VirtualService, "spec.http[].timeout", true),
             (Kind::VirtualService, "spec.http[].match[].statPrefix", false),
-            (Kind::VirtualService, "spec.http[].name", false),
+            (Kind::VirtualService, "spec.http[].name", true),
             (Kind::ServiceEntry, "spec.location", false),
             (Kind::ServiceEntry, "spec.locations", true),
             (Kind::DestinationRule, "spec.subsets[].trafficPolicy.tls.credentialName", false),

@@ -161,7 +161,6 @@ async fn a_wrong_command_line_is_told_so() {
         ("get svc -n ../x", 2, "--namespace"),
         ("get svc,vs --watch", 2, "--watch"),
         ("get svc --api ftp://x", 2, "http"),
-        ("get svc --api https://127.0.0.1:1", 2, "SSH tunnel"),
         ("nonsense", 2, "nonsense"),
     ] {
         let error = mesh.run(line).await.fails(code);
