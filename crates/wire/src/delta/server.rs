@@ -68,6 +68,9 @@ struct Type {
     sent: HashMap<String, String>,
     /// Responses not yet answered, oldest first, with the names that each removes.
     outstanding: VecDeque<(String, Vec<String>)>,
+    /// What is no longer subscribed to although a response was outstanding: name to the nonce of the last of these. A
+    /// client that has subscribed anew before that response reaches it takes what it adds for news.
+    forgotten: BTreeMap<String, String>,
 }
 
 impl Session {
@@ -122,9 +125,8 @@ impl Session {
             source.members(type_url, prefix, &mut |member| {
                 members.insert(member.to_owned());
             });
-            let gone: Vec<String> = state
-                .sent
-                .keys()
+            let gone: BTreeSet<String> = state
+                .may_hold()
                 .filter(|held| glob_of(held).as_deref() == Some(name) && !members.contains(*held))
                 .cloned()
                 .collect();
@@ -242,14 +244,24 @@ impl Type {
             return;
         }
         let mut sent = std::mem::take(&mut self.sent);
+        let mut forgotten = Vec::new();
         match glob_prefix(name) {
-            None if !self.covers(name) => {
-                sent.remove(name);
+            None if self.covers(name) => {}
+            None => forgotten.extend(sent.remove_entry(name).map(|(name, _)| name)),
+            Some(_) => {
+                let ended = sent.extract_if(|held, _| !self.covers(held));
+                forgotten.extend(ended.map(|(name, _)| name));
             }
-            None => {}
-            Some(_) => sent.retain(|held, _| self.covers(held)),
         }
         self.sent = sent;
+        if let Some((last, _)) = self.outstanding.back() {
+            self.forgotten.extend(forgotten.into_iter().map(|name| (name, last.clone())));
+        }
+    }
+
+    /// Every resource that the client holds, or may come to hold from responses still on their way.
+    fn may_hold(&self) -> impl Iterator<Item = &String> {
+        self.sent.keys().chain(self.forgotten.keys())
     }
 
     /// A client answers in order, so an answer settles all responses before it. An answer to a response that is not
@@ -257,6 +269,8 @@ impl Type {
     fn answered(&mut self, nonce: &str) {
         if let Some(at) = self.outstanding.iter().position(|(sent, _)| sent == nonce) {
             self.outstanding.drain(..=at);
+            let outstanding = &self.outstanding;
+            self.forgotten.retain(|_, last| outstanding.iter().any(|(nonce, _)| nonce == last));
         }
     }
 }

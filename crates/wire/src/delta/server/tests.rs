@@ -137,6 +137,32 @@ fn who_has_unsubscribed_is_told_nothing_more() {
     assert_eq!(removed, ["a/x"]);
 }
 
+/// A client that ends a subscription and takes it up again while the first answer is still on its way takes that answer
+/// for the second's, with a resource in it that is gone by then.
+#[test]
+fn a_subscription_taken_up_again_tells_what_went_meanwhile() {
+    let both = world(&[("a/x", "1"), ("a/y", "1"), ("s", "1")]);
+    let left = world(&[("a/y", "1")]);
+    let unsubscribe = || DeltaDiscoveryRequest {
+        type_url: TYPE.into(),
+        resource_names_unsubscribe: vec!["a/*".into()],
+        ..DeltaDiscoveryRequest::default()
+    };
+    let mut session = Session::new();
+    let (_, _, first) = ask(&mut session, subscribe(&["a/*"]), &both);
+    session.request(unsubscribe());
+    let (added, removed, _) = ask(&mut session, subscribe(&["a/*"]), &left);
+    assert_eq!((added, removed), (vec!["a/y=1".into()], vec!["a/x".into()]));
+
+    // Once the first is answered it is known to be forgotten at both ends.
+    session.request(unsubscribe());
+    let (_, _, last) = ask(&mut session, subscribe(&["s"]), &both);
+    session.request(ack(&first));
+    session.request(ack(&last));
+    let (added, removed, _) = ask(&mut session, subscribe(&["a/*"]), &left);
+    assert_eq!((added, removed), (vec!["a/y=1".into()], vec![]));
+}
+
 /// What may happen to the two ends.
 #[derive(Debug, Clone)]
 enum Step {
