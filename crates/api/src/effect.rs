@@ -30,7 +30,8 @@ const SIDECAR: &[Field] = &[
     "spec.egress[].bind",
     "spec.egress[].captureMode",
     "spec.egress[].port",
-    "spec.inboundConnectionPool",
+    "spec.inboundConnectionPool.http.h2UpgradePolicy",
+    "spec.inboundConnectionPool.http.maxRetries",
     "spec.ingress",
 ];
 

@@ -5,6 +5,7 @@
 //! `hosted` builds what changed of a service; the new [`Snapshot`] is swapped in before the update is acknowledged.
 //! `keep` writes the raw resources to disk (`last_good`), so that a proxy can start without its control plane.
 
+mod app_pool;
 mod authentication;
 mod authorization;
 mod cluster;
@@ -25,6 +26,7 @@ mod rules;
 mod snapshot;
 mod sweep;
 
+pub use app_pool::{AppPool, AppPools};
 pub use authorization::Authorization;
 pub use cluster::{Active, Cluster};
 pub use endpoint::{Address, Endpoint, MutualTls};

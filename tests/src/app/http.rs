@@ -7,7 +7,7 @@
 //! | `/bytes/N`, `/stream/N` | N bytes, with a length or in chunks |
 //! | `/trailers` | a chunked body with the trailer `x-checked: yes` |
 //! | `/drip` | a first chunk at once, a last one after the release |
-//! | `/hold` | nothing until [`HttpApp::release`] or `/release` |
+//! | `/hold` | nothing until [`HttpApp::release`], [`HttpApp::release_held`] or `/release` |
 //! | `/refuse` | 417, without the body having been read |
 //! | `/upgrade` | 101 to a WebSocket that sends back what comes |
 //! | `/set` | the status that [`HttpApp::set_status`] has set, else 200 |
@@ -61,7 +61,8 @@ struct State {
     sent: AtomicU64,
     status: AtomicU16,
     recorded: Mutex<Vec<Recorded>>,
-    released: watch::Sender<bool>,
+    /// The requests that came before this one are not held.
+    released: watch::Sender<u64>,
 }
 
 impl State {
@@ -74,13 +75,18 @@ impl State {
             sent: AtomicU64::new(0),
             status: AtomicU16::new(200),
             recorded: Mutex::default(),
-            released: watch::Sender::new(false),
+            released: watch::Sender::new(0),
         })
     }
 
-    async fn release(&self) {
+    /// Waits until the request with this number may be answered.
+    async fn release(&self, number: u64) {
         // The sender lives as long as the state.
-        drop(self.released.subscribe().wait_for(|released| *released).await);
+        drop(self.released.subscribe().wait_for(|released| number < *released).await);
+    }
+
+    fn release_all(&self) {
+        self.released.send_replace(u64::MAX);
     }
 }
 
@@ -141,7 +147,13 @@ impl HttpApp {
 
     /// Answers what is held, and whatever asks to be held from now on.
     pub fn release(&self) {
-        self.state.released.send_replace(true);
+        self.state.release_all();
+    }
+
+    /// Answers what is held and [`HttpApp::in_flight`] counts; what asks to be held later is held.
+    pub fn release_held(&self) {
+        let came = self.requests();
+        self.state.released.send_modify(|released| *released = came.max(*released));
     }
 }
 
@@ -179,35 +191,41 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Response<Body>
     if path == "/stats" {
         return stats(&state);
     }
-    state.requests.fetch_add(1, Ordering::SeqCst);
+    // Numbered before it is counted as in flight: whoever sees it there can release it.
+    let number = state.requests.fetch_add(1, Ordering::SeqCst);
     state.in_flight.fetch_add(1, Ordering::SeqCst);
     let _in_flight = InFlight(state.clone());
-    let mut response = route(&state, &path, request).await;
+    let mut response = route(&state, number, &path, request).await;
     let name = HeaderValue::from_str(&state.name).expect("a name fits a header");
     response.headers_mut().insert("x-served-by", name);
     response
 }
 
-async fn route(state: &Arc<State>, path: &str, request: Request<Incoming>) -> Response<Body> {
+async fn route(
+    state: &Arc<State>,
+    number: u64,
+    path: &str,
+    request: Request<Incoming>,
+) -> Response<Body> {
     let mut segments = path.trim_start_matches('/').split('/');
-    let (word, number) = (segments.next(), segments.next().and_then(|it| it.parse().ok()));
-    match (word, number) {
+    let (word, argument) = (segments.next(), segments.next().and_then(|it| it.parse().ok()));
+    match (word, argument) {
         (Some("echo"), _) => echo(&state.name, request).await,
         (Some("status"), Some(code)) => status(code as u16),
         (Some("bytes"), Some(length)) => full(vec![b'x'; length]),
         (Some("stream"), Some(length)) => chunked(state.clone(), length),
         (Some("set"), _) => status(state.status.load(Ordering::SeqCst)),
-        (Some("record"), code) => record(state, code, request).await,
+        (Some("record"), code) => record(state, number, code, request).await,
         (Some("trailers"), _) => with_trailers(),
         (Some("refuse"), _) => status(417),
         (Some("upgrade"), _) => upgrade(request),
         (Some("release"), _) => {
-            state.released.send_replace(true);
+            state.release_all();
             full("released\n")
         }
-        (Some("drip"), _) => drip(state.clone()),
+        (Some("drip"), _) => drip(state.clone(), number),
         (Some("hold"), _) => {
-            state.release().await;
+            state.release(number).await;
             full("held\n")
         }
         _ => {
@@ -256,6 +274,7 @@ async fn echo(name: &str, request: Request<Incoming>) -> Response<Body> {
 /// Keeps what came, then answers with a status; without one after the release.
 async fn record(
     state: &Arc<State>,
+    number: u64,
     code: Option<usize>,
     request: Request<Incoming>,
 ) -> Response<Body> {
@@ -264,7 +283,7 @@ async fn record(
     match code {
         Some(code) => status(code as u16),
         None => {
-            state.release().await;
+            state.release(number).await;
             full("held\n")
         }
     }
@@ -300,11 +319,11 @@ fn chunked(state: Arc<State>, length: usize) -> Response<Body> {
     Response::new(BodyExt::boxed(StreamBody::new(chunks)))
 }
 
-fn drip(state: Arc<State>) -> Response<Body> {
+fn drip(state: Arc<State>, number: u64) -> Response<Body> {
     let data = |text: &'static str| Ok(Frame::data(Bytes::from_static(text.as_bytes())));
     let first = stream::iter([data("first\n")]);
     let last = stream::once(async move {
-        state.release().await;
+        state.release(number).await;
         data("last\n")
     });
     Response::new(BodyExt::boxed(StreamBody::new(first.chain(last))))

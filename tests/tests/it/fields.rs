@@ -32,6 +32,13 @@ const NOT_YET: &[(&str, &[&str])] = &[
         ],
     ),
     ("ServiceEntry", &["spec.endpoints[].serviceAccount"]),
+    (
+        "Sidecar",
+        &[
+            "spec.inboundConnectionPool.tcp.tcpKeepalive.interval",
+            "spec.inboundConnectionPool.tcp.tcpKeepalive.probes",
+        ],
+    ),
 ];
 
 /// The fields of each kind.

@@ -10,6 +10,7 @@ mod faults;
 mod gateway_api;
 mod hashing;
 mod headers;
+mod inbound_pool;
 mod log;
 mod matches;
 mod origination;

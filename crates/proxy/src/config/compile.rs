@@ -16,8 +16,8 @@ use rustls_pki_types::{DnsName, ServerName};
 use super::cluster::Words;
 use super::rules::{Rules, UnusableRules};
 use super::{
-    Address, Authorization, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Own, Presence,
-    Resolution, Service, authentication,
+    Address, AppPools, Authorization, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Own,
+    Presence, Resolution, Service, authentication,
 };
 
 /// The next endpoint's id.
@@ -269,7 +269,24 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
     let hosts = ports.iter().map(|port| &port.host);
     let authorization = Authorization::read(&message.authorization_policies, hosts);
     let normalization = normalization(message.path_normalization);
-    Ok((Inbound { ports, authentication, authorization, normalization }, own))
+    let pools = pools(message.sidecar.as_ref(), &ports)?;
+    Ok((Inbound { ports, authentication, authorization, normalization, pools }, own))
+}
+
+/// The limits of what comes in, as the Sidecar resource has them.
+fn pools(sidecar: Option<&v1::Sidecar>, ports: &[InboundPort]) -> Result<AppPools, Unusable> {
+    match sidecar.map(|it| &*it.inbound_connection_pool).filter(|it| !it.is_empty()) {
+        Some(pool) => {
+            let unreadable = |error: serde_json::Error| UnusableRules::Unreadable {
+                kind: "Sidecar",
+                index: 0,
+                error: error.to_string(),
+            };
+            let pool = serde_json::from_slice(pool).map_err(unreadable)?;
+            Ok(AppPools::new(&pool, ports.iter().map(|port| port.target_port)))
+        }
+        None => Ok(AppPools::default()),
+    }
 }
 
 /// How paths are normalised; what this proxy does not know yet is taken for the strictest that it knows.

@@ -6,7 +6,7 @@ use meltemi_names::Protocol;
 use meltemi_policy::jwt::Authentication;
 use meltemi_policy::path::Normalization;
 
-use super::Authorization;
+use super::{AppPools, Authorization};
 
 /// The services that our workload stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Inbound {
     pub authorization: Authorization,
     /// How paths of requests are brought into one form.
     pub normalization: Normalization,
+    /// How much there may be towards the application.
+    pub pools: AppPools,
 }
 
 /// A service port that leads to our workload.

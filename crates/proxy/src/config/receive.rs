@@ -292,7 +292,8 @@ impl Receiver {
     }
 
     fn put_workload(&mut self, added: Added, change: &mut Change) -> Result<(), String> {
-        let (inbound, caller) = compile::workload(&added.body).map_err(reason)?;
+        let (mut inbound, caller) = compile::workload(&added.body).map_err(reason)?;
+        inbound.pools.after(&self.inbound.pools);
         if caller != *self.caller {
             self.caller = Arc::new(caller);
             change.is_visible = true;

@@ -58,7 +58,7 @@ fn upstream_address(worker: &Worker, route: &Route) -> Option<Arc<str>> {
             let port = tls.map_or(endpoint.port, |tls| tls.port);
             format!("{}:{port}", endpoint.address).into()
         }
-        Place::App(port) => format!("127.0.0.1:{port}").into(),
+        Place::App(port, _) => format!("127.0.0.1:{port}").into(),
         Place::Outside(host, port) => format!("{host}:{port}").into(),
     })
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use meltemi_policy::circuit::Resource;
 use meltemi_policy::retry::is_idempotent;
 use meltemi_telemetry::{Reporter, ResponseFlags};
 
@@ -84,14 +85,24 @@ async fn admit(
     };
     let to = (inbound, port);
     match authorize_request(worker, &caller.authorizer, to, call.head, bearer.as_ref()) {
-        Ok(()) => to_app(worker, port, call).await,
+        Ok(()) => to_app(worker, to, call).await,
         Err(denied) => authorize::refuse(call, denied).await,
     }
 }
 
-async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) -> Outcome {
+/// Passes a request on, as far as the application's limits allow.
+async fn to_app(
+    worker: &Rc<Worker>,
+    (inbound, port): (&Inbound, &InboundPort),
+    call: &mut Call<'_>,
+) -> Outcome {
+    let pool = inbound.pools.find(port.target_port);
+    let permit = pool.map(|pool| pool.circuit.try_acquire(Resource::Requests));
+    if let Some(None) = permit {
+        return full(call, "too many requests are under way to the application").await;
+    }
     let spoken = inner(port.protocol, call.head.version);
-    let route = Route { place: Place::App(port.target_port), inner: spoken };
+    let route = Route { place: Place::App(port.target_port, pool.cloned()), inner: spoken };
     let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     let mut made = 0;
     let answer = loop {
@@ -101,10 +112,7 @@ async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) ->
                 Ok(answer) => break answer,
                 Err(Missed::CallerGone) => return gone(&replay),
                 Err(Missed::Malformed(why)) => return malformed(call, why, &replay).await,
-                Err(Missed::Overflow(text)) => {
-                    // The application has no limit of the kind.
-                    return respond(call, 503, ResponseFlags::UO, &text, &[NOT_DELIVERED]).await;
-                }
+                Err(Missed::Overflow(text)) => return full(call, &text).await,
                 Err(Missed::Endpoint(failure)) => failure,
             };
         made += 1;
@@ -124,4 +132,10 @@ async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) ->
         call.reply.close_after();
     }
     pass_back(worker, &route, call, answer, response, replay).await
+}
+
+/// The answer where the application has as much as it may, marked as Envoy's is. Another instance may have room.
+async fn full(call: &mut Call<'_>, text: &str) -> Outcome {
+    let extra: &[(&[u8], &[u8])] = &[NOT_DELIVERED, (b"x-envoy-overloaded", b"true")];
+    respond(call, 503, ResponseFlags::UO, text, extra).await
 }

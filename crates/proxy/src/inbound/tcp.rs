@@ -3,14 +3,15 @@
 use std::rc::Rc;
 
 use meltemi_telemetry::{Reporter, RequestProtocol, ResponseFlags, TcpLabels};
+use tokio::time::Instant;
 
 use super::authorize::authorize_connection;
 use super::caller::Caller;
 use crate::http::h1::{Reader, Writer};
 use crate::io::Io;
 use crate::listen::alpn::Inner;
-use crate::outbound::tcp::{Far, between};
-use crate::upstream::connect::connect;
+use crate::outbound::tcp::{Ended, Far, Lease, Limits, between, within};
+use crate::upstream::connect::{Connected, connect};
 use crate::upstream::route::{Place, Route};
 use crate::worker::Worker;
 
@@ -26,25 +27,68 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, calle
         // Envoy has no flag of its own for it.
         Some(Err(_)) => Err(ResponseFlags::NONE),
         Some(Ok(port)) => {
-            let route = Route { place: Place::App(port.target_port), inner: Inner::Tcp };
-            connect(worker, &route).await.map_err(|error| {
-                tracing::debug!(%error, "the application could not be connected");
-                ResponseFlags::UF
-            })
+            let pool = inbound.pools.find(port.target_port).cloned();
+            let place = Place::App(port.target_port, pool);
+            let route = Route { place, inner: Inner::Tcp };
+            let limits = route.origination().map(|it| Limits::from(&it.limits));
+            let connected = to_app(worker, &route).await;
+            connected.map(|(connected, lease)| (connected, limits, lease))
         }
         None => Err(ResponseFlags::NR),
     };
+    let find_series = |flags| {
+        let base = caller.labels(&worker.shared, port, RequestProtocol::Tcp);
+        worker.shared.metrics.tcp(&TcpLabels { base, reporter: Reporter::Destination, flags })
+    };
     let flags = *connected.as_ref().err().unwrap_or(&ResponseFlags::NONE);
-    let base = caller.labels(&worker.shared, port, RequestProtocol::Tcp);
-    let series =
-        worker.shared.metrics.tcp(&TcpLabels { base, reporter: Reporter::Destination, flags });
+    let mut series = find_series(flags);
     series.opened(worker.index);
-    if let Ok(connected) = connected {
+    if let Ok((connected, limits, _lease)) = connected {
         let mut writer = Writer::new(io);
         let mut far = Far::new(connected.io, connected.preface);
-        between(&mut reader, &mut writer, &mut far).await;
+        if carry(limits, &mut reader, &mut writer, &mut far).await {
+            series = find_series(ResponseFlags::DT);
+        }
         series.received(worker.index, far.carried());
         series.sent(worker.index, writer.total());
     }
     series.closed(worker.index);
+}
+
+/// Carries bytes both ways. Whether it was ended because it had lived as long as it may.
+async fn carry(
+    limits: Option<Limits>,
+    reader: &mut Reader,
+    writer: &mut Writer,
+    far: &mut Far,
+) -> bool {
+    let Some(limits) = limits else {
+        between(reader, writer, far).await;
+        return false;
+    };
+    let ended = within(limits, Instant::now(), reader, writer, far).await;
+    tracing::trace!(?ended, "a connection ended");
+    ended == Ended::TooOld
+}
+
+/// A connection to the application, and leave to have it.
+async fn to_app<'w>(
+    worker: &'w Worker,
+    route: &Route,
+) -> Result<(Connected<'w>, Option<Lease>), ResponseFlags> {
+    let lease = match route.bounds().map(Lease::take) {
+        None => None,
+        Some(Some(lease)) => Some(lease),
+        Some(None) => {
+            tracing::debug!("a connection was closed: the application has as many as it may");
+            return Err(ResponseFlags::UO);
+        }
+    };
+    match connect(worker, route).await {
+        Ok(connected) => Ok((connected, lease)),
+        Err(error) => {
+            tracing::debug!(%error, "the application could not be connected");
+            Err(ResponseFlags::UF)
+        }
+    }
 }

@@ -23,15 +23,14 @@ use crate::io::Io;
 use crate::listen::alpn::Inner;
 use crate::upstream::connect::{ConnectError, connect};
 use crate::upstream::proxy_protocol;
-use crate::upstream::route::{Place, Route};
+use crate::upstream::route::{Bounds, Place, Route};
 use crate::worker::Worker;
-use carry::{Ended, Limits, within};
 use tunnel::TunnelError;
 
 mod carry;
 pub(crate) mod tunnel;
 
-pub(crate) use carry::{Far, between};
+pub(crate) use carry::{Ended, Far, Limits, between, within};
 
 /// Serves the connection until both directions have ended. `asked` is the cluster that the caller meant.
 pub(crate) async fn serve(
@@ -101,17 +100,22 @@ impl Way {
     }
 }
 
-/// Leave to have a connection to a cluster. When it is given back, a request that waits for one may have it.
-struct Lease {
+/// Leave to have a connection. When it is given back, a request that waits for one may have it.
+pub(crate) struct Lease {
     permit: Option<Permit>,
     freed: Arc<Notify>,
 }
 
 impl Lease {
-    fn take(cluster: &Cluster) -> Result<Lease, Missed> {
-        let permit = cluster.circuit.try_acquire(Resource::Connections);
-        let permit = permit.ok_or_else(|| Missed::Overflow(cluster.name.clone()))?;
-        Ok(Lease { permit: Some(permit), freed: cluster.freed.clone() })
+    /// Leave within these bounds; `None` where there are as many connections as there may be.
+    pub(crate) fn take(bounds: Bounds<'_>) -> Option<Lease> {
+        let permit = bounds.circuit.try_acquire(Resource::Connections)?;
+        Some(Lease { permit: Some(permit), freed: bounds.freed.clone() })
+    }
+
+    fn of(cluster: &Cluster) -> Result<Lease, Missed> {
+        let Cluster { name, circuit, freed, .. } = cluster;
+        Lease::take(Bounds { name, circuit, freed }).ok_or_else(|| Missed::Overflow(name.clone()))
     }
 }
 
@@ -168,7 +172,7 @@ async fn find(
             // What a rule says of connections holds for a host too of which only the name is known.
             let service = worker.shared.mesh.find(host);
             let cluster = service.as_ref().and_then(|service| service.cluster(*port));
-            let lease = cluster.map(|cluster| Lease::take(cluster)).transpose()?;
+            let lease = cluster.map(|cluster| Lease::of(cluster)).transpose()?;
             let origination = cluster.map(|it| it.origination.clone()).unwrap_or_default();
             let place = Place::Outside(host.clone(), *port);
             let route = Route { place, inner: Inner::Tcp };
@@ -185,7 +189,7 @@ async fn find_endpoint(
     io: &Io,
     served: &mut Served,
 ) -> Result<Way, Missed> {
-    let lease = Lease::take(&named.cluster)?;
+    let lease = Lease::of(&named.cluster)?;
     let policy = RetryPolicy::default();
     let mut tried = Vec::new();
     let mut last = Missed::NoEndpoint;

@@ -11,8 +11,7 @@ use meltemi_policy::circuit::{Permit, Resource};
 use tokio::sync::{Notify, oneshot};
 
 use super::h1::Connection;
-use super::route::Route;
-use crate::config::Cluster;
+use super::route::{Bounds, Route};
 use crate::worker::Worker;
 
 /// There are as many connections, and as many requests that wait for one, as there may be.
@@ -55,13 +54,13 @@ impl Queue {
 
     /// Leave for one more connection. As with Envoy a worker that has none to the endpoint always gets it, whatever the
     /// limit says: others' connections are of no use to it.
-    fn try_lease(self: &Rc<Self>, cluster: &Cluster) -> Option<Lease> {
-        let permit = cluster.circuit.try_acquire(Resource::Connections);
+    fn try_lease(self: &Rc<Self>, bounds: Bounds<'_>) -> Option<Lease> {
+        let permit = bounds.circuit.try_acquire(Resource::Connections);
         if permit.is_none() && self.open.get() > 0 {
             return None;
         }
         self.open.set(self.open.get() + 1);
-        Some(Lease { permit, queue: self.clone(), freed: cluster.freed.clone() })
+        Some(Lease { permit, queue: self.clone(), freed: bounds.freed.clone() })
     }
 }
 
@@ -92,7 +91,7 @@ pub(crate) enum Entry<'r> {
 
 /// The limit is reached.
 pub(crate) struct Full<'r> {
-    cluster: &'r Cluster,
+    bounds: Bounds<'r>,
     queue: Rc<Queue>,
 }
 
@@ -106,15 +105,15 @@ pub(crate) enum Waited {
 
 /// Asks for leave to open a connection for requests.
 pub(crate) fn enter<'r>(worker: &Worker, route: &'r Route) -> Entry<'r> {
-    let (Some(cluster), Some(key)) = (limited(route), route.key()) else {
+    let (Some(bounds), Some(key)) = (limited(route), route.key()) else {
         return Entry::Open(None);
     };
     let queue = worker.pool.queue(key, route);
     // Who comes later waits behind those who wait already.
-    let lease = if queue.is_waited_for() { None } else { queue.try_lease(cluster) };
+    let lease = if queue.is_waited_for() { None } else { queue.try_lease(bounds) };
     match lease {
         Some(lease) => Entry::Open(Some(lease)),
-        None => Entry::Full(Full { cluster, queue }),
+        None => Entry::Full(Full { bounds, queue }),
     }
 }
 
@@ -123,17 +122,17 @@ pub(crate) fn is_limited(route: &Route) -> bool {
     limited(route).is_some()
 }
 
-/// The route's cluster, if its connections are limited.
-fn limited(route: &Route) -> Option<&Cluster> {
-    let cluster = route.cluster()?;
-    (cluster.circuit.limit(Resource::Connections) != u32::MAX).then_some(cluster)
+/// The route's limits, if its connections are limited.
+fn limited(route: &Route) -> Option<Bounds<'_>> {
+    let bounds = route.bounds()?;
+    (bounds.circuit.limit(Resource::Connections) != u32::MAX).then_some(bounds)
 }
 
 impl Full<'_> {
     /// Leave to wait, to be held meanwhile.
     pub(crate) fn pend(&self) -> Result<Permit, Overflow> {
-        let pending = self.cluster.circuit.try_acquire(Resource::PendingRequests);
-        pending.ok_or_else(|| Overflow(self.cluster.name.clone()))
+        let pending = self.bounds.circuit.try_acquire(Resource::PendingRequests);
+        pending.ok_or_else(|| Overflow(self.bounds.name.clone()))
     }
 
     /// Waits for a connection of HTTP/1.1, or for leave to open one.
@@ -144,9 +143,9 @@ impl Full<'_> {
             self.queue.waiting.borrow_mut().push_back(sender);
             loop {
                 // Listens before it looks, so that nothing is missed between the two.
-                let mut told = pin!(self.cluster.freed.notified());
+                let mut told = pin!(self.bounds.freed.notified());
                 told.as_mut().enable();
-                if let Some(lease) = self.queue.try_lease(self.cluster) {
+                if let Some(lease) = self.queue.try_lease(self.bounds) {
                     return Ok(Waited::Lease(lease));
                 }
                 tokio::select! {
@@ -166,7 +165,7 @@ impl Full<'_> {
     pub(crate) async fn changed(&self) {
         tokio::select! {
             () = self.queue.room.notified() => {}
-            () = self.cluster.freed.notified() => {}
+            () = self.bounds.freed.notified() => {}
         }
     }
 }

@@ -72,25 +72,32 @@ pub(crate) async fn connect<'a>(
             Place::Endpoint(cluster, endpoint) => {
                 to_endpoint(worker, cluster, endpoint, route.inner).await
             }
-            Place::App(port) => to_app(worker, *port).await,
+            Place::App(port, _) => to_app(worker, *port, route).await,
             Place::Outside(host, port) => to_host(worker, host, *port, route.inner).await,
         }
     };
     tokio::time::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
 }
 
-async fn to_app(worker: &Worker, port: u16) -> Result<Connected<'_>, ConnectError> {
-    let connected = to_address(app_address(port)).await;
+async fn to_app<'w>(
+    worker: &'w Worker,
+    port: u16,
+    route: &Route,
+) -> Result<Connected<'w>, ConnectError> {
+    let mut connected = to_address(app_address(port)).await;
     if let Err(ConnectError::Tcp(..)) = &connected {
         // Applications that listen on IPv6 only are reached there.
-        if let Ok(stream) =
-            to_address(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port))).await
-        {
-            return Ok(Connected::new(Stream::Tcp(stream)));
+        match to_address(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port))).await {
+            Ok(stream) => connected = Ok(stream),
+            Err(_) => worker.shared.app.report_refused(port),
         }
-        worker.shared.app.report_refused(port);
     }
-    Ok(Connected::new(Stream::Tcp(connected?)))
+    let stream = connected?;
+    if let Some(rule) = route.origination().and_then(|it| it.limits.keepalive.as_ref()) {
+        // Without it a connection works too.
+        drop(SockRef::from(&stream).set_tcp_keepalive(rule));
+    }
+    Ok(Connected::new(Stream::Tcp(stream)))
 }
 
 async fn to_endpoint<'a>(

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::{Cluster, Endpoint, Origination};
+use meltemi_policy::circuit::Circuit;
+use tokio::sync::Notify;
+
+use crate::config::{AppPool, Cluster, Endpoint, Origination};
 use crate::http::head::{RequestHead, Version};
 use crate::listen::alpn::Inner;
 
@@ -20,10 +23,18 @@ pub(crate) struct Route {
 pub(crate) enum Place {
     /// An endpoint of a service.
     Endpoint(Arc<Cluster>, Arc<Endpoint>),
-    /// The application beside this proxy, by its port.
-    App(u16),
+    /// The application beside this proxy, by its port; with its limits, where there are any.
+    App(u16, Option<Arc<AppPool>>),
     /// A host that is no service of the mesh (Istio's PassthroughCluster).
     Outside(Arc<str>, u16),
+}
+
+/// How much there may be, and who is told when there is less again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds<'r> {
+    pub(crate) name: &'r Arc<str>,
+    pub(crate) circuit: &'r Circuit,
+    pub(crate) freed: &'r Arc<Notify>,
 }
 
 /// The key of a pool's group: connections of equal keys are exchangeable.
@@ -32,8 +43,8 @@ pub(crate) enum Key {
     /// An endpoint, by its presence: a workload that comes back at the same address has another one; and by the
     /// origination under which it is reached.
     Endpoint(u64, u64),
-    /// A port of the application.
-    App(u16),
+    /// A port of the application, and the origination under which it is reached.
+    App(u16, u64),
 }
 
 impl Route {
@@ -43,7 +54,9 @@ impl Route {
             Place::Endpoint(cluster, endpoint) => {
                 Some(Key::Endpoint(endpoint.presence.id, cluster.origination.id))
             }
-            Place::App(port) => Some(Key::App(*port)),
+            Place::App(port, pool) => {
+                Some(Key::App(*port, pool.as_ref().map_or(0, |it| it.origination.id)))
+            }
             Place::Outside(..) => None,
         }
     }
@@ -52,21 +65,31 @@ impl Route {
     pub(crate) fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match &self.place {
             Place::Endpoint(_, endpoint) => Some(endpoint),
-            Place::App(_) | Place::Outside(..) => None,
+            Place::App(..) | Place::Outside(..) => None,
         }
     }
 
-    /// The endpoint's cluster.
-    pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
+    /// How much there may be of it.
+    pub(crate) fn bounds(&self) -> Option<Bounds<'_>> {
         match &self.place {
-            Place::Endpoint(cluster, _) => Some(cluster),
-            Place::App(_) | Place::Outside(..) => None,
+            Place::Endpoint(it, _) => {
+                Some(Bounds { name: &it.name, circuit: &it.circuit, freed: &it.freed })
+            }
+            Place::App(_, pool) => {
+                let it = pool.as_ref()?;
+                Some(Bounds { name: &it.name, circuit: &it.circuit, freed: &it.freed })
+            }
+            Place::Outside(..) => None,
         }
     }
 
     /// How its connections are opened, where a rule says it.
     pub(crate) fn origination(&self) -> Option<&Arc<Origination>> {
-        let origination = &self.cluster()?.origination;
+        let origination = match &self.place {
+            Place::Endpoint(cluster, _) => &cluster.origination,
+            Place::App(_, pool) => &pool.as_ref()?.origination,
+            Place::Outside(..) => return None,
+        };
         (origination.id != 0).then_some(origination)
     }
 

@@ -295,7 +295,7 @@ async fn a_budget_is_a_share_of_what_is_under_way() {
 
 /// The timers of the connections to a local port: of which kind, and in how many hundredths of a second (Linux,
 /// `proc_net_tcp`).
-fn timers(port: u16) -> Vec<(String, u64)> {
+pub(super) fn timers(port: u16) -> Vec<(String, u64)> {
     let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc can be read");
     let peer = format!(":{port:04X}");
     let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());

@@ -40,7 +40,7 @@ impl Far {
 
 /// How long a connection may live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     /// Without bytes in either direction.
     idle: Option<Duration>,
     /// At all.
@@ -55,7 +55,7 @@ impl From<&ConnectionLimits> for Limits {
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// By one of its ends.
     By(End),
     /// No byte came for too long.
@@ -70,7 +70,7 @@ pub(crate) async fn between(reader: &mut Reader, writer: &mut Writer, far: &mut 
 }
 
 /// The same, within limits. `since` is when the connection was made.
-pub(super) async fn within(
+pub(crate) async fn within(
     limits: Limits,
     since: Instant,
     reader: &mut Reader,
