@@ -15,9 +15,6 @@ type Field = &'static str;
 const VIRTUAL_SERVICE: &[Field] =
     &["spec.http[].match[].statPrefix", "spec.tcp[].match[].sourceSubnet"];
 
-/// Sidecars read no Secrets: connections by such a rule are refused, and the reason is told.
-const TRAFFIC_POLICY: &[Field] = &["tls.credentialName"];
-
 /// Where a destination rule has a traffic policy.
 const POLICIES: &[Field] = &[
     "spec.trafficPolicy",
@@ -81,10 +78,6 @@ fn without_effect(kind: Kind) -> impl Iterator<Item = String> {
         Kind::HttpRoute | Kind::GrpcRoute => ROUTE,
         _ => &[],
     };
-    let policies = if kind == Kind::DestinationRule { POLICIES } else { &[] };
-    let of_policies = policies
-        .iter()
-        .flat_map(|at| TRAFFIC_POLICY.iter().map(move |field| format!("{at}.{field}")));
     let filters = match kind {
         Kind::HttpRoute | Kind::GrpcRoute => {
             &[("filters", FILTERS), ("backendRefs[].filters", BACKEND_FILTERS)][..]
@@ -94,7 +87,7 @@ fn without_effect(kind: Kind) -> impl Iterator<Item = String> {
     let of_filters = filters.iter().flat_map(|(at, fields)| {
         fields.iter().map(move |field| format!("spec.rules[].{at}[].{field}"))
     });
-    own.iter().map(|field| (*field).to_owned()).chain(of_policies).chain(of_filters)
+    own.iter().map(|field| (*field).to_owned()).chain(of_filters)
 }
 
 /// The fields of an object that are there and have no effect.
@@ -102,6 +95,12 @@ pub fn fields_without_effect(kind: Kind, object: &Value) -> Vec<Path> {
     let mut found = Vec::new();
     for field in without_effect(kind) {
         find(object, &field, Path::root(), &mut found);
+    }
+    if kind == Kind::DestinationRule && object["spec"]["workloadSelector"].is_null() {
+        // Without a selector Secrets are for gateways, as in Istio.
+        for at in POLICIES {
+            find(object, &format!("{at}.tls.credentialName"), Path::root(), &mut found);
+        }
     }
     if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
         find_parents(object, &mut found);
@@ -173,6 +172,9 @@ mod tests {
         ];
         assert_eq!(found(Kind::DestinationRule, &rule), expected);
         assert_eq!(found(Kind::ServiceEntry, &rule), [""; 0]);
+        let mut selective = rule.clone();
+        selective["spec"]["workloadSelector"] = json!({"matchLabels": {"app": "web"}});
+        assert_eq!(found(Kind::DestinationRule, &selective), [""; 0]);
     }
 
     #[test]
@@ -196,7 +198,7 @@ mod tests {
             (Kind::VirtualService, "spec.http[].name", true),
             (Kind::ServiceEntry, "spec.location", false),
             (Kind::ServiceEntry, "spec.locations", true),
-            (Kind::DestinationRule, "spec.subsets[].trafficPolicy.tls.credentialName", false),
+            (Kind::DestinationRule, "spec.subsets[].trafficPolicy.tls.credentialName", true),
             (Kind::Sidecar, "spec.ingress[].port.number", false),
             (Kind::Sidecar, "spec.egress[].hosts[]", true),
             (Kind::ProxyConfig, "spec.concurrency", false),

@@ -124,7 +124,8 @@ pub fn references(resource: &Resource) -> Vec<Reference> {
     match resource {
         Resource::VirtualService(it) => collected.virtual_service(&it.spec),
         Resource::DestinationRule(it) => {
-            collected.host(&it.spec.host, "", Path::of("spec").field("host"))
+            collected.host(&it.spec.host, "", Path::of("spec").field("host"));
+            collected.credentials(&it.spec);
         }
         Resource::Gateway(it) => collected.istio_gateway(&it.spec),
         Resource::Sidecar(it) => collected.sidecar(&it.spec),

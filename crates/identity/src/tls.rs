@@ -25,7 +25,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 
 pub use client::bootstrap_client_config;
-pub use origination::{OriginationError, OriginationSettings};
+pub use origination::{OriginationError, OriginationSettings, Pem};
 
 use crate::bundle::TrustBundle;
 use crate::deny::{self, DenyList};

@@ -2,6 +2,7 @@
 
 mod authentications;
 mod authorizations;
+mod credentials;
 mod rules;
 mod services;
 mod workloads;
@@ -15,6 +16,7 @@ use crate::addresses::Addresses;
 use crate::affected::Affected;
 use crate::authentication::{Authentications, FetchedKeys, KeySource};
 use crate::authorization::Authorizations;
+use crate::credentials::Credentials;
 use crate::destinations::Destinations;
 use crate::hosts::Hosts;
 use crate::record::{Object, ObjectKind, Record, ServiceRecord, WorkloadRecord};
@@ -54,6 +56,7 @@ pub struct Model {
     destinations: Destinations,
     authentications: Authentications,
     authorizations: Authorizations,
+    credentials: Credentials,
     refusals: Refusals,
     current: Snapshot,
 }
@@ -97,6 +100,7 @@ impl Model {
             destinations: Destinations::default(),
             authentications: Authentications::new(&root),
             authorizations: Authorizations::new(&root),
+            credentials: Credentials::default(),
             refusals: Refusals::default(),
             current,
         }
@@ -114,7 +118,8 @@ impl Model {
         let rules = self.routes.objects().chain(self.destinations.objects());
         let policies = self.authentications.objects().chain(self.authorizations.objects());
         let named = self.services.keys().chain(rules).chain(self.current.sidecars.objects());
-        named.chain(policies).cloned().chain(workloads).collect()
+        let secrets = self.credentials.objects();
+        named.chain(policies).chain(secrets).cloned().chain(workloads).collect()
     }
 
     /// Takes changes in, which brought the store to `version`; answers with the mesh after all of them, and with what
@@ -177,6 +182,7 @@ impl Model {
             (_, Some(Record::RequestAuthentication(record))) => {
                 self.put_request_authentication(&object, Some(record), dirty);
             }
+            (_, Some(Record::Secret(record))) => self.put_secret(&object, Some(record), dirty),
             (ObjectKind::Service | ObjectKind::ServiceEntry, None) => {
                 self.put_service(&object, None, dirty);
             }
@@ -194,6 +200,7 @@ impl Model {
             (ObjectKind::RequestAuthentication, None) => {
                 self.put_request_authentication(&object, None, dirty);
             }
+            (ObjectKind::Secret, None) => self.put_secret(&object, None, dirty),
         }
     }
 }

@@ -4,6 +4,7 @@ mod authorization_policy;
 mod destination_rule;
 mod gateway_api;
 mod request_authentication;
+mod secret;
 mod service;
 mod service_entry;
 mod sidecar;
@@ -28,6 +29,7 @@ use crate::settings::Settings;
 pub fn kind(group: &str, plural: &str) -> Option<ObjectKind> {
     match (group, plural) {
         ("", "services") => Some(ObjectKind::Service),
+        ("", "secrets") => Some(ObjectKind::Secret),
         ("networking.istio.io", "serviceentries") => Some(ObjectKind::ServiceEntry),
         ("networking.istio.io", "workloadentries") => Some(ObjectKind::WorkloadEntry),
         ("networking.istio.io", "virtualservices") => Some(ObjectKind::VirtualService),
@@ -79,6 +81,7 @@ fn read(object: &Object, resource: &Value, settings: &Settings) -> Result<Record
         ObjectKind::RequestAuthentication => {
             Record::RequestAuthentication(request_authentication::read(resource)?)
         }
+        ObjectKind::Secret => Record::Secret(secret::read(resource)?),
     })
 }
 

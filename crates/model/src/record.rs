@@ -8,6 +8,7 @@ use meltemi_names::{Host, Protocol};
 
 use crate::authentication::RequestAuthenticationRecord;
 use crate::authorization::AuthorizationPolicyRecord;
+use crate::credentials::Credential;
 use crate::destinations::DestinationRuleRecord;
 use crate::export::ExportTo;
 use crate::routes::{ReferenceGrantRecord, RouteRecord, VirtualServiceRecord};
@@ -39,6 +40,8 @@ pub enum ObjectKind {
     GrpcRoute,
     /// A `ReferenceGrant`.
     ReferenceGrant,
+    /// A `Secret`.
+    Secret,
 }
 
 impl ObjectKind {
@@ -56,6 +59,7 @@ impl ObjectKind {
             ObjectKind::HttpRoute => "HTTPRoute",
             ObjectKind::GrpcRoute => "GRPCRoute",
             ObjectKind::ReferenceGrant => "ReferenceGrant",
+            ObjectKind::Secret => "Secret",
         }
     }
 }
@@ -106,6 +110,8 @@ pub enum Record {
     RequestAuthentication(RequestAuthenticationRecord),
     /// Who may do what with workloads.
     AuthorizationPolicy(AuthorizationPolicyRecord),
+    /// Keys and certificates for TLS.
+    Secret(Credential),
 }
 
 /// Hosts, their ports, and where their endpoints come from.

@@ -8,6 +8,7 @@ use meltemi_policy::authz::rule::AuthorizationPolicy;
 use meltemi_policy::jwt::rule::RequestAuthentication;
 use meltemi_policy::path::Normalization;
 
+use crate::credentials::Credential;
 use crate::sidecar::Sidecar;
 
 /// The services that a workload stands for, whether it is ready or not.
@@ -33,6 +34,8 @@ pub struct Workload {
     pub request_authentications: Vec<Arc<RequestAuthentication>>,
     /// Who may do what with it.
     pub authorization_policies: Vec<Arc<AuthorizationPolicy>>,
+    /// The secrets that it needs to follow the rules of its namespace, by name.
+    pub credentials: BTreeMap<String, Credential>,
     /// How paths of requests are brought into one form.
     pub path_normalization: Normalization,
 }

@@ -10,6 +10,7 @@ mod authentication;
 mod authorization;
 mod cluster;
 mod compile;
+mod credential;
 mod endpoint;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -29,6 +30,7 @@ mod sweep;
 pub use app_pool::{AppPool, AppPools};
 pub use authorization::Authorization;
 pub use cluster::{Active, Cluster};
+pub use credential::Credential;
 pub use endpoint::{Address, Endpoint, MutualTls};
 pub use inbound::{Inbound, InboundPort};
 pub use mesh::{Lookup, Mesh, MeshOptions, TrustSink};

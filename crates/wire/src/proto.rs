@@ -6,6 +6,12 @@ pub mod meltemi {
     #[allow(missing_docs, clippy::all)]
     pub mod v1 {
         tonic::include_proto!("meltemi.v1");
+
+        impl std::fmt::Debug for Credential {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("Credential(..)")
+            }
+        }
     }
 }
 

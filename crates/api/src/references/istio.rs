@@ -4,6 +4,7 @@ use super::Collected;
 use crate::Kind;
 use crate::gateway_api::GROUP;
 use crate::istio::PolicyTargetReference;
+use crate::istio::destination_rule::DestinationRuleSpec;
 use crate::istio::gateway::GatewaySpec;
 use crate::istio::sidecar::SidecarSpec;
 use crate::istio::virtual_service::{Destination, HttpRoute, RouteDestination, VirtualServiceSpec};
@@ -95,6 +96,34 @@ impl Collected {
             for (index, name) in tls.credential_names.iter().enumerate() {
                 self.secret(name, at.field("credentialNames").item(index));
             }
+        }
+    }
+
+    /// The Secrets of a rule's workloads, which are of its own namespace. Those of a rule without a selector are for
+    /// gateways and lie where these run.
+    pub(super) fn credentials(&mut self, spec: &DestinationRuleSpec) {
+        if spec.workload_selector.is_none() {
+            return;
+        }
+        let at = Path::of("spec");
+        let whole = spec.traffic_policy.iter().map(|it| (at.clone(), it));
+        let parts = spec.subsets.iter().enumerate().filter_map(|(index, subset)| {
+            Some((at.field("subsets").item(index), subset.traffic_policy.as_ref()?))
+        });
+        let policies = whole.chain(parts).map(|(at, policy)| (at.field("trafficPolicy"), policy));
+        let mut named = Vec::new();
+        for (at, policy) in policies {
+            named.extend(policy.tls.iter().map(|tls| (at.clone(), tls)));
+            named.extend(policy.port_level_settings.iter().enumerate().filter_map(
+                |(index, port)| {
+                    Some((at.field("portLevelSettings").item(index), port.tls.as_ref()?))
+                },
+            ));
+        }
+        let namespace = self.namespace.clone();
+        for (at, tls) in named.into_iter().filter(|(_, tls)| !tls.credential_name.is_empty()) {
+            let at = at.field("tls").field("credentialName");
+            self.object(Kind::Secret, Some(&namespace), &tls.credential_name, at);
         }
     }
 

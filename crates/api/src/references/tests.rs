@@ -113,3 +113,29 @@ metadata: {name: cert, namespace: istio-system}
     );
     assert_eq!(dangling(&applied, |_| true), []);
 }
+
+#[test]
+fn secrets_of_a_rule_lie_in_its_own_namespace_if_it_is_for_workloads() {
+    let rule = |selector: &str| {
+        let text = format!(
+            "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: partner, namespace: shop}}
+spec:
+  host: partner.example.com
+  {selector}
+  trafficPolicy: {{tls: {{mode: SIMPLE, credentialName: one}}}}
+  subsets:
+  - name: v1
+    trafficPolicy:
+      portLevelSettings:
+      - {{port: {{number: 443}}, tls: {{mode: SIMPLE, credentialName: two}}}}
+"
+        );
+        let secrets = dangling(&objects(&text), |it| !it.target.to_string().contains("Secret"));
+        secrets.iter().map(|finding| finding.message.clone()).collect::<Vec<_>>()
+    };
+    let in_shop = |name| format!("there is no Secret `{name}` in namespace `shop`");
+    assert_eq!(rule("workloadSelector: {matchLabels: {app: web}}"), ["one", "two"].map(in_shop));
+    assert_eq!(rule(""), [""; 0]);
+}

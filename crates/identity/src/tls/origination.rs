@@ -1,21 +1,21 @@
 //! The calling end towards servers that are no members of the mesh: what a DestinationRule's TLS modes `SIMPLE` and `MUTUAL`
-//! ask for, made of files.
+//! ask for, made of files or of texts that were sent.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use thiserror::Error;
 
 use super::provider;
-use crate::private_file::{self, FileError};
+use crate::private_file::FileError;
 
+mod pem;
 mod verify;
 
+pub use pem::Pem;
 use verify::{NameVerifier, Unchecked};
 
 /// How many servers' sessions one configuration remembers.
@@ -27,11 +27,11 @@ pub enum OriginationError {
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A file does not hold what it should.
-    #[error("{path} holds no {what}: {reason}")]
+    /// A file or text does not hold what it should.
+    #[error("{holder} holds no {what}: {reason}")]
     Content {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the text's name.
+        holder: String,
         /// What it should hold.
         what: &'static str,
         /// Why that is not so.
@@ -40,10 +40,10 @@ pub enum OriginationError {
     /// Certificate and key are not of one pair.
     #[error("the key in {key} does not belong to the certificate in {certificate}: {reason}")]
     Mismatch {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
+        /// Where the certificate is.
+        certificate: String,
+        /// Where the key is.
+        key: String,
         /// What rustls said.
         reason: String,
     },
@@ -56,10 +56,10 @@ pub enum OriginationError {
     #[error("no TLS configuration can be made: {0}")]
     Tls(#[from] rustls::Error),
     /// The revocation lists are of no use.
-    #[error("{path} cannot be used as a revocation list: {reason}")]
+    #[error("{holder} cannot be used as a revocation list: {reason}")]
     Revocation {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the text's name.
+        holder: String,
         /// What rustls said.
         reason: String,
     },
@@ -68,12 +68,12 @@ pub enum OriginationError {
 /// The TLS that is spoken with servers outside of the mesh.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OriginationSettings {
-    /// The files of our certificate (leaf first) and its key; no certificate is shown without them.
-    pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// The file of the authorities that servers are checked by; the system's roots where it is left out.
-    pub ca_certificates: Option<PathBuf>,
-    /// The file of the authorities' revocation lists.
-    pub ca_crl: Option<PathBuf>,
+    /// Our certificate (leaf first) and its key; no certificate is shown without them.
+    pub client_certificate: Option<(Pem, Pem)>,
+    /// The authorities that servers are checked by; the system's roots where it is left out.
+    pub ca_certificates: Option<Pem>,
+    /// The authorities' revocation lists.
+    pub ca_crl: Option<Pem>,
     /// Names (DNS, IP or URI) of which a server's certificate must bear one; the name that is asked for where there are
     /// none.
     pub subject_alt_names: Vec<String>,
@@ -86,10 +86,10 @@ impl OriginationSettings {
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         let pair = self.client_certificate.iter().flat_map(|(certificate, key)| [certificate, key]);
         let all = pair.chain(&self.ca_certificates).chain(&self.ca_crl);
-        all.map(PathBuf::as_path)
+        all.filter_map(Pem::file)
     }
 
-    /// Reads the files and makes one configuration for each list of application protocols.
+    /// Reads what there is and makes one configuration for each list of application protocols.
     pub fn client_configs(
         &self,
         alpn: &[Vec<Vec<u8>>],
@@ -112,13 +112,10 @@ impl OriginationSettings {
         let Some((certificate, key)) = &self.client_certificate else {
             return Ok(builder.with_no_client_auth());
         };
-        let chain = certificates(certificate)?;
-        let text = private_file::read(key)?;
-        let parsed = PrivateKeyDer::from_pem_slice(text.as_bytes());
-        let parsed = parsed.map_err(|error| content(key, "private key", error))?;
-        builder.with_client_auth_cert(chain, parsed).map_err(|error| OriginationError::Mismatch {
-            certificate: certificate.clone(),
-            key: key.clone(),
+        let built = builder.with_client_auth_cert(certificate.certificates()?, key.key()?);
+        built.map_err(|error| OriginationError::Mismatch {
+            certificate: certificate.to_string(),
+            key: key.to_string(),
             reason: error.to_string(),
         })
     }
@@ -128,56 +125,23 @@ impl OriginationSettings {
             return Ok(Arc::new(Unchecked));
         }
         let roots = match &self.ca_certificates {
-            Some(path) => Arc::new(roots(path)?),
+            Some(authorities) => Arc::new(authorities.roots()?),
             None => system_roots()?,
         };
         let mut builder = WebPkiServerVerifier::builder_with_provider(roots, provider().clone());
-        if let Some(path) = &self.ca_crl {
-            builder = builder.with_crls(revocations(path)?).enforce_revocation_expiration();
+        if let Some(lists) = &self.ca_crl {
+            builder = builder.with_crls(lists.revocations()?).enforce_revocation_expiration();
         }
         let chain = builder.build().map_err(|error| {
             // The roots are not empty, so it can only be about the lists.
-            let path = self.ca_crl.clone().unwrap_or_default();
-            OriginationError::Revocation { path, reason: error.to_string() }
+            let holder = self.ca_crl.as_ref().map(Pem::to_string).unwrap_or_default();
+            OriginationError::Revocation { holder, reason: error.to_string() }
         })?;
         match self.subject_alt_names.is_empty() {
             true => Ok(chain),
             false => Ok(Arc::new(NameVerifier::new(chain, self.subject_alt_names.clone()))),
         }
     }
-}
-
-fn content(path: &Path, what: &'static str, reason: impl ToString) -> OriginationError {
-    OriginationError::Content { path: path.into(), what, reason: reason.to_string() }
-}
-
-/// All of one kind in a PEM file: at least one.
-fn read_all<T: PemObject>(path: &Path, what: &'static str) -> Result<Vec<T>, OriginationError> {
-    let text = private_file::read(path)?;
-    let read: Result<Vec<T>, _> = T::pem_slice_iter(text.as_bytes()).collect();
-    let read = read.map_err(|error| content(path, what, error))?;
-    match read.is_empty() {
-        true => Err(content(path, what, "no such PEM block in it")),
-        false => Ok(read),
-    }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OriginationError> {
-    read_all(path, "certificate")
-}
-
-fn revocations(
-    path: &Path,
-) -> Result<Vec<CertificateRevocationListDer<'static>>, OriginationError> {
-    read_all(path, "certificate revocation list")
-}
-
-fn roots(path: &Path) -> Result<RootCertStore, OriginationError> {
-    let mut store = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        store.add(certificate).map_err(|error| content(path, "usable root certificate", error))?;
-    }
-    Ok(store)
 }
 
 /// The system's roots, read once.

@@ -87,7 +87,9 @@ impl Model {
         dirty: &mut Dirty,
     ) {
         let mut touched = BTreeSet::new();
-        self.destinations.put(object, record, &mut touched);
+        if self.destinations.put(object, record, &mut touched) {
+            self.note_namespace(&object.namespace, dirty);
+        }
         self.note_covered(touched, dirty);
     }
 

@@ -93,7 +93,9 @@ impl Model {
             }
         }
         let authorization_policies = self.authorizations.find(namespace, &record.labels, &inbound);
+        let credentials = self.destinations.credentials(namespace, &record.labels);
         Some(Workload {
+            credentials: self.credentials.find(namespace, credentials),
             name: name.clone(),
             namespace: namespace.clone(),
             service_account: record.service_account.clone(),

@@ -3,6 +3,8 @@
 mod load_balancer;
 mod pool;
 
+use std::collections::BTreeSet;
+
 use meltemi_api::Resource;
 use meltemi_api::istio::destination_rule as api;
 use meltemi_api::istio::tls as api_tls;
@@ -35,7 +37,7 @@ pub(super) fn read(
     let host = expand_host(&host, &object.namespace, &settings.suffix);
     let host: Host = host.parse().map_err(|error| format!("spec.host: {error}"))?;
     let default_export_to = || settings.export_to.destination_rules.clone();
-    let rule = DestinationRule {
+    let mut rule = DestinationRule {
         name: object.name.to_string(),
         namespace: object.namespace.to_string(),
         created: resource.metadata.creation_timestamp,
@@ -45,7 +47,15 @@ pub(super) fn read(
         traffic_policy: traffic_policy.map(read_policy),
         subsets: subsets.into_iter().map(read_subset).collect(),
     };
-    Ok(DestinationRuleRecord { host, rule })
+    let is_selective = rule.workload_selector.is_some();
+    let mut credentials = BTreeSet::new();
+    for tls in rule.tls_mut().filter(|tls| !tls.credential_name.is_empty()) {
+        tls.is_credential_of_gateways = !is_selective;
+        if is_selective {
+            credentials.insert(tls.credential_name.clone());
+        }
+    }
+    Ok(DestinationRuleRecord { host, rule, credentials })
 }
 
 fn read_subset(subset: api::Subset) -> Subset {
@@ -115,6 +125,7 @@ fn client_tls(given: api_tls::ClientTls) -> ClientTls {
         private_key: given.private_key,
         ca_certificates: given.ca_certificates,
         credential_name: given.credential_name,
+        is_credential_of_gateways: false,
         subject_alt_names: given.subject_alt_names,
         sni: given.sni,
         insecure_skip_verify: given.insecure_skip_verify.unwrap_or_default(),

@@ -48,6 +48,22 @@ pub struct DestinationRule {
     pub subsets: Vec<Subset>,
 }
 
+impl DestinationRule {
+    /// Every policy of it, that of the whole service first.
+    fn policies_mut(&mut self) -> impl Iterator<Item = &mut TrafficPolicy> {
+        let subsets = self.subsets.iter_mut().filter_map(|it| it.traffic_policy.as_mut());
+        self.traffic_policy.iter_mut().chain(subsets)
+    }
+
+    /// What it says of TLS, for the service, its subsets and single ports of both.
+    pub fn tls_mut(&mut self) -> impl Iterator<Item = &mut ClientTls> {
+        self.policies_mut().flat_map(|policy| {
+            let ports = policy.port_level_settings.iter_mut();
+            policy.tls.iter_mut().chain(ports.filter_map(|port| port.tls.as_mut()))
+        })
+    }
+}
+
 /// A part of a service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

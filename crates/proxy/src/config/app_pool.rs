@@ -8,7 +8,7 @@ use meltemi_policy::destination::TrafficPolicy;
 use meltemi_policy::destination::rule::{ConnectionPool, H2UpgradePolicy, HttpPool, TcpPool};
 use tokio::sync::Notify;
 
-use super::Origination;
+use super::{Origination, Own};
 
 /// The limits of one port of the application, over all workers.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl AppPool {
         AppPool {
             name: format!("inbound|{port}||").into(),
             circuit: Circuit::new(Limits::from(&policy), counts.clone()),
-            origination: Origination::of(&policy, &[], "", origination),
+            origination: Origination::of(&policy, &[], "", &Own::default(), origination),
             freed: before.map(|it| it.freed.clone()).unwrap_or_default(),
             counts,
             limits,

@@ -164,7 +164,7 @@ impl Cluster {
         let simple = policy.load_balancer.as_ref().and_then(|it| it.simple);
         let names = &words.subject_alt_names;
         let before = lasting.origination.take();
-        let origination = Origination::of(&policy, names, &words.host, before.as_ref());
+        let origination = Origination::of(&policy, names, &words.host, own, before.as_ref());
         lasting.origination = Some(origination.clone());
         Cluster {
             origination,

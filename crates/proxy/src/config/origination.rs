@@ -14,6 +14,8 @@ use meltemi_policy::destination::rule::{
 use rustls_pki_types::ServerName;
 use socket2::TcpKeepalive;
 
+use super::{Credential, Own};
+
 mod outside;
 
 pub(crate) use outside::Outside;
@@ -53,7 +55,7 @@ pub(crate) enum Tls {
     /// TLS of the mesh; the name to ask for, if it is not the usual one.
     Mesh(Option<ServerName<'static>>),
     /// TLS with a server outside of the mesh.
-    Outside(Outside),
+    Outside(Box<Outside>),
     /// The rule cannot be followed, for this reason: no connection may be made.
     Refused(String),
 }
@@ -88,10 +90,12 @@ struct Words {
     tunnel: Option<TunnelSettings>,
     proxy_protocol: Option<ProxyProtocolVersion>,
     names: Vec<String>,
+    /// What the rule's secret says, or why it may not be used.
+    credential: Option<Result<Credential, String>>,
 }
 
 impl Words {
-    fn of(policy: &TrafficPolicy, names: &[String]) -> Words {
+    fn of(policy: &TrafficPolicy, names: &[String], own: &Own) -> Words {
         let mut pool = policy.connection_pool.clone();
         // What only limits how many there are makes no other connections.
         if let Some(pool) = &mut pool {
@@ -114,6 +118,7 @@ impl Words {
             tunnel: policy.tunnel.clone(),
             proxy_protocol: policy.proxy_protocol,
             names: names.to_vec(),
+            credential: policy.tls.as_ref().and_then(|tls| Credential::of(tls, own)),
         }
     }
 }
@@ -131,10 +136,11 @@ impl Origination {
         policy: &TrafficPolicy,
         names: &[String],
         host: &str,
+        own: &Own,
         before: Option<&Arc<Origination>>,
     ) -> Arc<Origination> {
         static PLAIN: LazyLock<Arc<Origination>> = LazyLock::new(Arc::default);
-        let words = Words::of(policy, names);
+        let words = Words::of(policy, names, own);
         if words == Words::default() {
             return PLAIN.clone();
         }
@@ -148,9 +154,10 @@ impl Origination {
     fn build(id: u64, words: Words, host: &str) -> Origination {
         let own_names = words.tls.as_ref().map(|tls| &tls.subject_alt_names);
         let names = own_names.filter(|names| !names.is_empty()).unwrap_or(&words.names).clone();
+        let credential = words.credential.as_ref();
         Origination {
             id,
-            tls: words.tls.as_ref().map_or(Tls::Auto, |tls| Tls::of(tls, &names, host)),
+            tls: words.tls.as_ref().map_or(Tls::Auto, |tls| Tls::of(tls, credential, &names, host)),
             names,
             limits: ConnectionLimits::of(words.pool.as_ref()),
             proxy_protocol: words.proxy_protocol,
@@ -166,7 +173,12 @@ impl Origination {
 }
 
 impl Tls {
-    fn of(rule: &ClientTls, names: &[String], host: &str) -> Tls {
+    fn of(
+        rule: &ClientTls,
+        credential: Option<&Result<Credential, String>>,
+        names: &[String],
+        host: &str,
+    ) -> Tls {
         let sni = match rule.sni.is_empty() {
             true => None,
             false => match ServerName::try_from(rule.sni.clone()) {
@@ -177,20 +189,19 @@ impl Tls {
         match rule.mode {
             ClientTlsMode::Disable => Tls::Disable,
             ClientTlsMode::IstioMutual => Tls::Mesh(sni),
-            ClientTlsMode::Simple | ClientTlsMode::Mutual if !rule.credential_name.is_empty() => {
-                Tls::Refused(format!(
-                    "credentialName `{}` names a Secret, which sidecars do not read; name files in caCertificates, clientCertificate and privateKey",
-                    rule.credential_name
-                ))
-            }
-            ClientTlsMode::Mutual
-                if rule.client_certificate.is_empty() || rule.private_key.is_empty() =>
-            {
-                Tls::Refused("mode MUTUAL needs both clientCertificate and privateKey".into())
-            }
             ClientTlsMode::Simple | ClientTlsMode::Mutual => {
-                let name = sni.or_else(|| server_name(host));
-                Tls::Outside(Outside::new(outside::settings(rule, names), name))
+                let settings = match credential {
+                    Some(Ok(credential)) => credential.settings(rule, names),
+                    Some(Err(reason)) => Err(reason.clone()),
+                    None => outside::settings(rule, names),
+                };
+                match settings {
+                    Ok(settings) => Tls::Outside(Box::new(Outside::new(
+                        settings,
+                        sni.or_else(|| server_name(host)),
+                    ))),
+                    Err(reason) => Tls::Refused(reason),
+                }
             }
         }
     }

@@ -7,6 +7,8 @@ use meltemi_policy::route::rule::Destination;
 use meltemi_policy::{balance, destination, route};
 use meltemi_wire::proto::meltemi::v1;
 
+use super::Credential;
+
 /// Our own workload, as rules see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Own {
@@ -22,6 +24,8 @@ pub struct Own {
     pub registry_only: bool,
     /// The service that they go to instead of their own destination (Istio's `egressProxy`).
     pub egress_proxy: Option<Destination>,
+    /// The secrets that rules for it name.
+    pub credentials: BTreeMap<String, Credential>,
     /// The hosts that it may call, `NAMESPACE/HOST` with `*` for all of either; all if there is none.
     pub egress: Vec<String>,
 }
@@ -41,6 +45,7 @@ impl Own {
             egress_proxy: sidecar.and_then(|it| it.egress_proxy.as_ref()).map(egress_proxy),
             egress: sidecar.map(|it| it.egress.clone()).unwrap_or_default(),
             namespace: message.namespace.clone(),
+            credentials: message.credentials.iter().map(|(k, it)| (k.clone(), it.into())).collect(),
             labels: message.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             locality: message.locality.clone(),
             network: message.network.clone(),

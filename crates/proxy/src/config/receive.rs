@@ -8,7 +8,9 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use meltemi_wire::delta::client::{Added, Refused, Update};
+use meltemi_wire::proto::meltemi::v1;
 use meltemi_wire::type_url;
+use prost::Message as _;
 
 use super::compile::{self, EndpointPlan, ServicePlan, Unusable};
 use super::hosted::{Hosted, Left};
@@ -303,8 +305,7 @@ impl Receiver {
             self.inbound = Arc::new(inbound);
             change.is_visible = true;
         }
-        let Added { name, version, body } = added;
-        self.own = Some(Resource { name, version, body: body.into() });
+        self.own = Some(without_secrets(added).map_err(reason)?);
         Ok(())
     }
 
@@ -409,6 +410,18 @@ impl Answer {
             _ => false,
         }
     }
+}
+
+/// A workload's resource as it is kept: without secrets, which must not come to lie on a disk. With another version then,
+/// so that it is sent again where it is asked for anew.
+fn without_secrets(added: Added) -> Result<Resource, Unusable> {
+    let Added { name, version, body } = added;
+    let mut message = v1::Workload::decode(&*body)?;
+    if message.credentials.is_empty() {
+        return Ok(Resource { name, version, body: body.into() });
+    }
+    message.credentials.clear();
+    Ok(Resource { name, version: String::new(), body: message.encode_to_vec().into() })
 }
 
 fn glob(host: &str) -> String {

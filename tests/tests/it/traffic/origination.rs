@@ -15,6 +15,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use super::shop::Shop;
+use meltemi_tests::Response;
 
 const SERIAL: u64 = 4711;
 
@@ -189,6 +190,88 @@ async fn the_certificate_of_a_rule_is_shown_to_the_server() {
         file("client.key")
     );
     check(&shop, &[(rule, Some("shop.example.com true"))]).await;
+}
+
+/// A Secret of the namespace, with these texts by key.
+fn secret(name: &str, namespace: &str, texts: &[(&str, String)]) -> String {
+    let data: serde_json::Map<_, _> =
+        texts.iter().map(|(key, text)| ((*key).to_owned(), text.as_str().into())).collect();
+    let metadata = serde_json::json!({"name": name, "namespace": namespace});
+    let kind = serde_json::json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata,
+        "stringData": data});
+    kind.to_string()
+}
+
+/// Every file below a directory that holds a text.
+fn holding(directory: &Path, text: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![directory.to_owned()];
+    while let Some(directory) = waiting.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+            } else if std::fs::read(&path)
+                .is_ok_and(|it| it.windows(text.len()).any(|part| part == text.as_bytes()))
+            {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// The Secret is of the caller's namespace, the rule says for whom it is, and a change of either is followed.
+///
+/// Fields: DestinationRule spec.trafficPolicy.tls.credentialName
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_of_a_rule_come_from_a_secret() {
+    let shop = Shop::start(&["app=client"]).await;
+    let own = Authority::new(shop.mesh.directory(), "own");
+    let other = Authority::new(shop.mesh.directory(), "other");
+    let port = server(&own).await;
+    shop.entry(&format!("endpoints: [{{address: 127.0.0.1, ports: {{http: {port}}}}}]")).await;
+    let rule = async |selector: &str| {
+        let rule = format!(
+            "{{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {{name: shop}},
+              spec: {{host: shop.example.com, {selector}
+                trafficPolicy: {{tls: {{mode: MUTUAL, credentialName: partner}}}}}}}}"
+        );
+        shop.mesh.apply(&rule).await;
+    };
+    let answered = async |status: u16, text: &str| {
+        let is_right = |it: &Response| it.status == status && it.text().contains(text);
+        shop.client.until(text, "http://shop.example.com/", is_right).await;
+    };
+    let (certificate, key) = own.leaf("client.example.com", 1);
+    let texts = |authority: &Authority| {
+        let ca = std::fs::read_to_string(authority.file("ca.pem")).unwrap();
+        [("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem()), ("ca.crt", ca)]
+    };
+
+    rule("").await;
+    answered(503, "for gateways alone").await;
+    rule("workloadSelector: {matchLabels: {app: client}},").await;
+    answered(503, "has sent no such Secret of the namespace default").await;
+    shop.mesh.apply("{apiVersion: v1, kind: Namespace, metadata: {name: other}}").await;
+    shop.mesh.apply(&secret("partner", "other", &texts(&own))).await;
+    shop.mesh.apply(&secret("partner", "default", &texts(&other))).await;
+    answered(503, "UnknownIssuer").await;
+    shop.mesh.apply(&secret("partner", "default", &texts(&own))).await;
+    answered(200, "shop.example.com true").await;
+    shop.mesh.apply(&secret("partner", "default", &[("tls.key", "junk".into())])).await;
+    answered(503, "tls.key of the Secret `partner` holds no private key").await;
+
+    // The key is in the store, and nowhere else.
+    let line = key.serialize_pem().lines().nth(1).unwrap().to_owned();
+    let holders = holding(shop.mesh.directory(), &line);
+    assert!(holders.iter().all(|it| it.starts_with(shop.mesh.state())), "{holders:?}");
+
+    shop.mesh.apply(&secret("partner", "default", &texts(&own))).await;
+    answered(200, "shop.example.com true").await;
+    rule("workloadSelector: {matchLabels: {app: other}},").await;
+    // The rule is for somebody else now: plaintext, which this server does not speak.
+    answered(503, "").await;
 }
 
 /// Fields: ServiceEntry spec.subjectAltNames[]

@@ -1,6 +1,8 @@
 //! A workload, as its own sidecar gets it.
 
-use meltemi_model::Workload;
+use std::sync::Arc;
+
+use meltemi_model::{Credential, Workload};
 use meltemi_policy::path::Normalization;
 use meltemi_wire::proto::meltemi::v1;
 
@@ -27,6 +29,21 @@ pub(crate) fn message(workload: &Workload, rules: &mut rules::Rules) -> v1::Work
         request_authentications: rules.request_authentications(&workload.request_authentications),
         authorization_policies: rules.authorization_policies(&workload.authorization_policies),
         path_normalization: path_normalization(workload.path_normalization).into(),
+        credentials: workload
+            .credentials
+            .iter()
+            .map(|(name, it)| (name.clone(), credential(it)))
+            .collect(),
+    }
+}
+
+fn credential(credential: &Credential) -> v1::Credential {
+    let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
+    v1::Credential {
+        certificate: text(&credential.certificate),
+        private_key: text(&credential.private_key),
+        ca_certificates: text(&credential.ca_certificates),
+        ca_crl: text(&credential.ca_crl),
     }
 }
 

@@ -1,11 +1,12 @@
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
     KeyIdMethod, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
-use rustls_pki_types::{ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tempfile::TempDir;
 
 use super::*;
@@ -65,7 +66,7 @@ impl Authority {
     }
 
     fn settings(&self) -> OriginationSettings {
-        let ca_certificates = Some(self.path("ca.pem"));
+        let ca_certificates = Some(self.path("ca.pem").into());
         OriginationSettings { ca_certificates, ..OriginationSettings::default() }
     }
 }
@@ -119,7 +120,7 @@ fn a_server_of_another_authority_is_refused_unless_nothing_is_checked() {
 #[test]
 fn a_certificate_that_was_taken_back_is_refused() {
     let authority = Authority::new();
-    let ca_crl = Some(authority.revoke(7));
+    let ca_crl = Some(authority.revoke(7).into());
     let settings = OriginationSettings { ca_crl, ..authority.settings() };
     check(&settings, &authority.leaf(8).0, "example.com").unwrap();
     let error = check(&settings, &authority.leaf(7).0, "example.com").unwrap_err();
@@ -135,8 +136,9 @@ fn wrong_files_are_named() {
         fs::write(authority.path(name), text).unwrap();
     }
     fs::write(authority.path("junk"), "junk").unwrap();
-    let path = |name: &str| Some(authority.path(name));
-    let pair = |certificate, key| Some((authority.path(certificate), authority.path(key)));
+    let pem = |name: &str| Pem::from(authority.path(name));
+    let path = |name: &str| Some(pem(name));
+    let pair = |certificate, key| Some((pem(certificate), pem(key)));
     let mut fine = authority.settings();
     fine.client_certificate = pair("cert.pem", "key.pem");
     assert_eq!(fine.files().count(), 3);
@@ -163,4 +165,27 @@ fn wrong_files_are_named() {
         let error = settings.client_configs(&[vec![]]).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}: {expected}");
     }
+}
+
+#[test]
+fn texts_serve_as_files_do_and_are_never_shown() {
+    let authority = Authority::new();
+    let (leaf, certificate, key) = authority.leaf(1);
+    let text = |name: &str, text: &str| Pem::Text { name: name.into(), text: text.into() };
+    let ca = fs::read_to_string(authority.path("ca.pem")).unwrap();
+    let settings = OriginationSettings {
+        client_certificate: Some((text("tls.crt", &certificate), text("tls.key", &key))),
+        ca_certificates: Some(text("ca.crt", &ca)),
+        ..OriginationSettings::default()
+    };
+    check(&settings, &leaf, "example.com").unwrap();
+    assert_eq!(settings.client_configs(&[vec![]]).unwrap().len(), 1);
+    assert_eq!(settings.files().count(), 0);
+    let shown = format!("{settings:?}");
+    assert!(shown.contains("tls.key") && !shown.contains("BEGIN"), "{shown}");
+
+    let wrong = Some((text("tls.crt", &certificate), text("tls.key", "junk")));
+    let settings = OriginationSettings { client_certificate: wrong, ..settings };
+    let error = settings.client_configs(&[vec![]]).unwrap_err().to_string();
+    assert!(error.contains("tls.key holds no private key"), "{error}");
 }

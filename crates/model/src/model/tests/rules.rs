@@ -63,7 +63,8 @@ fn destination_rule(namespace: &str, name: &str, host: &str, created: &str) -> C
         host: host.into(),
         ..DestinationRule::default()
     };
-    let record = DestinationRuleRecord { host: host.parse().unwrap(), rule };
+    let record =
+        DestinationRuleRecord { host: host.parse().unwrap(), rule, credentials: BTreeSet::new() };
     Change::Put(
         object(ObjectKind::DestinationRule, namespace, name),
         Record::DestinationRule(record),

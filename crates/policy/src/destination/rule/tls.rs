@@ -19,9 +19,12 @@ pub struct ClientTls {
     /// The file of the authorities that the server is checked by; those of the system where it is left out.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub ca_certificates: String,
-    /// The secret with all of these.
+    /// The secret with all of these, in the caller's namespace.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub credential_name: String,
+    /// Whether the secret is for gateways alone. Istio has it so in rules without a workload selector.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub is_credential_of_gateways: bool,
     /// Names of which the server's certificate must bear one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subject_alt_names: Vec<String>,

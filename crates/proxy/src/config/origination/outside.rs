@@ -2,11 +2,11 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meltemi_identity::tls::OriginationSettings;
+use meltemi_identity::tls::{OriginationSettings, Pem};
 use meltemi_policy::destination::rule::{ClientTls, ClientTlsMode};
 use parking_lot::Mutex;
 use rustls::ClientConfig;
@@ -54,17 +54,20 @@ impl Stamp {
     }
 }
 
-/// What a rule says.
-pub(super) fn settings(rule: &ClientTls, names: &[String]) -> OriginationSettings {
-    let file = |path: &str| (!path.is_empty()).then(|| PathBuf::from(path));
-    let pair = || Some((file(&rule.client_certificate)?, file(&rule.private_key)?));
-    OriginationSettings {
-        client_certificate: (rule.mode == ClientTlsMode::Mutual).then(pair).flatten(),
+/// What a rule that names files says, or why it cannot be followed.
+pub(super) fn settings(rule: &ClientTls, names: &[String]) -> Result<OriginationSettings, String> {
+    let file = |path: &str| (!path.is_empty()).then(|| Pem::File(path.into()));
+    let pair = file(&rule.client_certificate).zip(file(&rule.private_key));
+    if rule.mode == ClientTlsMode::Mutual && pair.is_none() {
+        return Err("mode MUTUAL needs both clientCertificate and privateKey".into());
+    }
+    Ok(OriginationSettings {
+        client_certificate: pair.filter(|_| rule.mode == ClientTlsMode::Mutual),
         ca_certificates: file(&rule.ca_certificates),
         ca_crl: file(&rule.ca_crl),
         subject_alt_names: names.to_vec(),
         insecure_skip_verify: rule.insecure_skip_verify,
-    }
+    })
 }
 
 impl Made {

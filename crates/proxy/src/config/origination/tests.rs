@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use meltemi_policy::destination::rule::{TcpKeepalive as KeepaliveRule, TcpPool};
+use meltemi_wire::proto::meltemi::v1;
 
 use super::*;
 use crate::clock;
@@ -15,7 +16,7 @@ fn policy(tls: ClientTls) -> TrafficPolicy {
 }
 
 fn of(policy: &TrafficPolicy, before: Option<&Arc<Origination>>) -> Arc<Origination> {
-    Origination::of(policy, &[], "example.com", before)
+    Origination::of(policy, &[], "example.com", &Own::default(), before)
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn rules_that_cannot_be_followed_are_refused_not_weakened() {
 fn the_name_asked_for_is_the_rules_else_the_hosts() {
     let name = |sni: &str, host: &str| {
         let rule = policy(ClientTls { sni: sni.into(), ..tls(ClientTlsMode::Simple) });
-        match &Origination::of(&rule, &[], host, None).tls {
+        match &Origination::of(&rule, &[], host, &Own::default(), None).tls {
             Tls::Outside(outside) => outside.name.clone().map(|it| it.to_str().into_owned()),
             other => panic!("{other:?}"),
         }
@@ -78,7 +79,7 @@ fn a_services_names_count_where_the_rule_has_none() {
     let names = |own: &[&str]| {
         let subject_alt_names = own.iter().map(ToString::to_string).collect();
         let rule = policy(ClientTls { subject_alt_names, ..tls(ClientTlsMode::IstioMutual) });
-        Origination::of(&rule, &service, "example.com", None).names.clone()
+        Origination::of(&rule, &service, "example.com", &Own::default(), None).names.clone()
     };
     assert_eq!(names(&[]), ["a.example.com"]);
     assert_eq!(names(&["b.example.com"]), ["b.example.com"]);
@@ -144,6 +145,56 @@ fn files_are_read_again_when_they_change() {
     let same = outside.config(Inner::Http1, clock::now() + 3 * TRUSTED_AND_MORE).unwrap();
     assert!(Arc::ptr_eq(&later, &same), "unchanged files are not read again");
     assert_eq!(outside.config(Inner::Http2, now).unwrap().alpn_protocols, [b"h2".to_vec()]);
+}
+
+#[test]
+fn a_secret_serves_rules_that_choose_their_workloads() {
+    let own = |secret: Option<[&str; 3]>| {
+        let mut own = Own::of("shop");
+        if let Some([certificate, private_key, ca_certificates]) = secret {
+            let message = v1::Credential {
+                certificate: certificate.into(),
+                private_key: private_key.into(),
+                ca_certificates: ca_certificates.into(),
+                ..v1::Credential::default()
+            };
+            own.credentials.insert("partner".into(), Credential::from(&message));
+        }
+        own
+    };
+    let rule = |mode, is_credential_of_gateways| {
+        let credential_name = "partner".into();
+        policy(ClientTls { credential_name, is_credential_of_gateways, ..tls(mode) })
+    };
+    let of = |rule: &TrafficPolicy, own: &Own, before: Option<&Arc<Origination>>| {
+        Origination::of(rule, &[], "example.com", own, before)
+    };
+    let signed = rcgen::generate_simple_self_signed(vec!["example.com".to_owned()]).unwrap();
+    let (pem, key) = (signed.cert.pem(), signed.signing_key.serialize_pem());
+    let (simple, mutual) = (rule(ClientTlsMode::Simple, false), rule(ClientTlsMode::Mutual, false));
+    for (rule, own, expected) in [
+        (&simple, own(None), "credentialName `partner`: the control plane has sent no"),
+        (&rule(ClientTlsMode::Simple, true), own(Some([&pem, &key, &pem])), "for gateways alone"),
+        (&mutual, own(Some(["", &key, &pem])), "needs both tls.crt and tls.key in the Secret"),
+    ] {
+        match &of(rule, &own, None).tls {
+            Tls::Refused(why) => assert!(why.contains(expected), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    let full = own(Some([&pem, &key, &pem]));
+    let config = |origination: &Origination| match &origination.tls {
+        Tls::Outside(outside) => outside.config(Inner::Http1, clock::now()),
+        other => panic!("{other:?}"),
+    };
+    let first = of(&mutual, &full, None);
+    assert!(config(&first).unwrap().client_auth_cert_resolver.has_certs());
+    assert!(!config(&of(&simple, &full, None)).unwrap().client_auth_cert_resolver.has_certs());
+    assert!(Arc::ptr_eq(&first, &of(&mutual, &full, Some(&first))));
+    assert!(!format!("{full:?} {first:?}").contains("BEGIN"));
+    let broken = of(&mutual, &own(Some([&pem, "junk", &pem])), Some(&first));
+    let error = config(&broken).unwrap_err();
+    assert!(error.contains("tls.key of the Secret `partner` holds no private key"), "{error}");
 }
 
 /// Longer than files are taken for unchanged.
