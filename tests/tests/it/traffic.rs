@@ -1,6 +1,7 @@
 //! Istio's traffic rules: what VirtualService, DestinationRule and ServiceEntry do to calls over real sockets.
 
 mod answers;
+mod asking;
 mod balancing;
 mod change;
 mod copies;
@@ -26,6 +27,7 @@ mod split;
 mod streams;
 mod timeouts;
 mod trouble;
+mod warmup;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -247,12 +247,14 @@ impl Cluster {
     pub(crate) fn sweep(&self, now: Duration) -> Option<Duration> {
         let watched = self.detector.as_ref()?;
         let due = Duration::from_millis(watched.due.load(Ordering::Relaxed));
-        if now < due {
+        let next = now + watched.detector.interval();
+        if now < due && due <= next {
             return Some(due);
         }
-        let next = now + watched.detector.interval();
         watched.due.store(next.as_millis() as u64, Ordering::Relaxed);
-        if !due.is_zero() {
+        // Due later than a whole interval from now: the rule had a longer one, and the new one begins now.
+        let is_over = !due.is_zero() && due <= now;
+        if is_over {
             watched.detector.sweep(now).iter().for_each(|change| self.tell(change));
             // Not the changes alone: a request that an earlier version of this cluster had sent may have ejected its
             // endpoint.

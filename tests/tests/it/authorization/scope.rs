@@ -61,8 +61,8 @@ impl World {
     }
 }
 
-/// Fields: AuthorizationPolicy spec.selector.matchLabels.*, spec.targetRef.kind, spec.targetRef.name,
-/// spec.targetRefs[].kind, spec.targetRefs[].name
+/// Fields: AuthorizationPolicy spec.selector.matchLabels.*, spec.targetRef.group, spec.targetRef.kind,
+/// spec.targetRef.name, spec.targetRefs[].group, spec.targetRefs[].kind, spec.targetRefs[].name
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_for_its_namespace_its_selection_or_from_the_root_for_all() {
     let world = World::start().await;
@@ -88,4 +88,27 @@ async fn a_policy_is_for_its_namespace_its_selection_or_from_the_root_for_all() 
     world.denies("one", old("a"), [true, false, false]).await;
     world.denies("two", service("b"), [false, false, false]).await;
     world.denies("one", gateway, [false, false, false]).await;
+    let strange = json!({"group": "example.com", "kind": "Service", "name": "a"});
+    world.denies("one", json!({"targetRefs": [strange]}), [false, false, false]).await;
+    world.denies("one", json!({"targetRef": strange}), [false, false, false]).await;
+}
+
+/// Fields: AuthorizationPolicy spec.targetRef.namespace, spec.targetRefs[].namespace
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_attached_within_its_namespace_alone() {
+    let mesh = Mesh::start().await;
+    let path = "/apis/security.istio.io/v1/namespaces/default/authorizationpolicies";
+    let target = json!({"kind": "Service", "name": "a", "namespace": "two"});
+    for (attached, field) in [
+        (json!({"targetRef": target}), "spec.targetRef.namespace"),
+        (json!({"targetRefs": [target]}), "spec.targetRefs[0].namespace"),
+    ] {
+        let object = json!({
+            "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+            "metadata": {"name": "deny"}, "spec": attached,
+        });
+        let (status, answer) = mesh.api().post(path, &object).await;
+        assert_eq!(status, 422, "{answer}");
+        assert!(answer.to_string().contains(field), "{answer}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Fields: RequestAuthentication spec.selector.matchLabels.*, spec.targetRefs[].kind, spec.targetRefs[].name
+/// Fields: RequestAuthentication spec.selector.matchLabels.*
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_is_for_what_it_selects() {
     let world = World::start(&[]).await;

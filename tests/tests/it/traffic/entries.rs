@@ -97,6 +97,44 @@ async fn workload_entries_of_the_callers_network_go_before() {
     .await;
 }
 
+/// Fields: ServiceEntry spec.endpoints[].serviceAccount
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_within_an_entry_must_prove_its_service_account() {
+    let mesh = Mesh::start().await;
+    let app = HttpApp::start("shop").await;
+    // An endpoint in an entry cannot say where its sidecar listens: it is the usual port. Each process that runs this
+    // has an address of its own.
+    let id = std::process::id();
+    let address = format!("127.{}.{}.{}", 64 + (id >> 16 & 63), id >> 8 & 255, id & 255);
+    let sidecar = mesh
+        .workload("shop")
+        .port(app.port(), "http")
+        .flag("--service-account", "shop")
+        .flag("--inbound", &format!("{address}:15006"))
+        .proxy()
+        .await;
+    assert_eq!(sidecar.inbound.to_string(), format!("{address}:15006"));
+    let client = mesh.client().await;
+    for (account, expected) in [("somebody-else", 503), ("shop", 200)] {
+        // Of a wildcard TLS names no host that the called sidecar would have to know.
+        mesh.apply(&format!(
+            "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: shop}},
+              spec: {{hosts: ['*.shop.example'], location: MESH_INTERNAL, resolution: STATIC,
+                ports: [{{number: 80, name: http, protocol: HTTP}}],
+                endpoints: [{{address: {address}, ports: {{http: {}}}, serviceAccount: {account},
+                  labels: {{security.istio.io/tlsMode: istio}}}}]}}}}",
+            app.port()
+        ))
+        .await;
+        let target = "http://a.shop.example/echo";
+        let response =
+            client.until("the entry has arrived", target, |it| it.status == expected).await;
+        let text = response.text();
+        let said = if expected == 200 { "x-forwarded-client-cert" } else { "sa/shop" };
+        assert!(text.contains(said), "{text}");
+    }
+}
+
 /// Fields: WorkloadEntry spec.serviceAccount
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_must_prove_the_service_account_of_its_entry() {

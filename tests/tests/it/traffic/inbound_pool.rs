@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::pool::timers;
+use super::asking::asks_after_an_hour;
 
 /// A mesh in which the workloads of `busy` have this pool. It is there before they are, so that nothing comes to them
 /// without it.
@@ -335,20 +335,14 @@ async fn a_connection_of_bytes_to_the_application_ends_when_it_is_old() {
     counted(&busy, "istio_tcp_connections_closed_total", "DT").await;
 }
 
-/// Fields: Sidecar spec.inboundConnectionPool.tcp.tcpKeepalive.time
+/// Fields: Sidecar spec.inboundConnectionPool.tcp.tcpKeepalive.time,
+/// spec.inboundConnectionPool.tcp.tcpKeepalive.interval, spec.inboundConnectionPool.tcp.tcpKeepalive.probes
 #[tokio::test(flavor = "multi_thread")]
 async fn the_kernel_asks_after_idle_connections_to_the_application_as_the_pool_says() {
-    let mesh = mesh("{tcp: {tcpKeepalive: {time: 3600s, interval: 60s, probes: 3}}}").await;
+    let mesh = mesh("{tcp: {tcpKeepalive: {time: 3600s, interval: 61s, probes: 3}}}").await;
     let app = TcpApp::echo().await;
-    let _busy = busy(&mesh, app.port(), "tcp").await;
+    let busy = busy(&mesh, app.port(), "tcp").await;
     let caller = mesh.client().await;
     let _stream = connect(&caller, app.port()).await;
-    // 02 is the timer of keep-alive; before it there is one for what is not acknowledged yet.
-    eventually("the kernel waits to ask", async || {
-        let timers = timers(app.port());
-        let is_right =
-            |(kind, left): &(String, u64)| kind == "02" && (300_000..=360_000).contains(left);
-        timers.iter().any(is_right).then_some(()).ok_or(format!("{timers:?}"))
-    })
-    .await;
+    asks_after_an_hour(&busy, app.port()).await;
 }

@@ -1,6 +1,7 @@
 //! Which failures have an endpoint left out, and how many endpoints may be.
 
-use meltemi_tests::{HttpApp, free_port};
+use meltemi_tests::{HttpApp, eventually};
+use tokio::net::TcpSocket;
 
 use super::World;
 use super::shop::{Shop, apps};
@@ -96,7 +97,11 @@ async fn failures_to_connect_are_counted_apart_where_the_rule_says_so() {
     for (split, failures) in [(true, 3), (false, 1)] {
         let shop = Shop::start(&[]).await;
         let [app] = apps(["good"]).await;
-        shop.endpoints(&[(free_port(), ""), (app.port(), "")]).await;
+        // Nobody listens on it, and nobody else can while this has it.
+        let closed = TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = closed.local_addr().unwrap().port();
+        shop.endpoints(&[(port, ""), (app.port(), "")]).await;
         shop.policy(&format!(
             "{{outlierDetection: {{splitExternalLocalOriginErrors: {split}, consecutiveLocalOriginFailures: 3,
                consecutive5xxErrors: 1, baseEjectionTime: 300s, maxEjectionPercent: 100}}}}"
@@ -108,4 +113,33 @@ async fn failures_to_connect_are_counted_apart_where_the_rule_says_so() {
         }
         assert_eq!(failed, failures, "{split}");
     }
+}
+
+/// Fields: DestinationRule spec.trafficPolicy.outlierDetection.interval
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_is_let_back_at_the_end_of_an_interval() {
+    let shop = Shop::start(&[]).await;
+    let apps = apps(["bad", "good"]).await;
+    shop.endpoints(&[(apps[0].port(), ""), (apps[1].port(), "")]).await;
+    let interval = |time: &str| {
+        format!(
+            "{{outlierDetection: {{consecutive5xxErrors: 1, interval: {time}, baseEjectionTime: 1ms,
+               maxEjectionPercent: 100}}}}"
+        )
+    };
+    shop.policy(&interval("3600s")).await;
+    apps[0].set_status(500);
+    eventually("one fails", async || {
+        let status = shop.get("/set").await.status;
+        (status == 500).then_some(()).ok_or(status.to_string())
+    })
+    .await;
+    // The time of its ejection is over long ago; nobody looks.
+    assert_eq!(shop.turns(50).await, ["good"; 50]);
+    shop.policy(&interval("0.1s")).await;
+    eventually("it is let back", async || {
+        let turns = shop.turns(2).await;
+        turns.contains(&"bad".to_owned()).then_some(()).ok_or(format!("{turns:?}"))
+    })
+    .await;
 }

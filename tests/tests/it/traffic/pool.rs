@@ -128,7 +128,7 @@ async fn the_time_to_connect_is_the_rules() {
 }
 
 /// A service of bytes outside of the mesh, called by a policy.
-async fn stream(policy: &str, app: u16) -> (Mesh, Sidecar) {
+pub(super) async fn stream(policy: &str, app: u16) -> (Mesh, Sidecar) {
     let mesh = Mesh::start().await;
     mesh.apply(&format!(
         "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: db}},
@@ -144,7 +144,7 @@ async fn stream(policy: &str, app: u16) -> (Mesh, Sidecar) {
 }
 
 /// A connection to it, on which this was said already and came back.
-async fn connect(client: &Sidecar) -> tokio::io::BufReader<tokio::net::TcpStream> {
+pub(super) async fn connect(client: &Sidecar) -> tokio::io::BufReader<tokio::net::TcpStream> {
     let (mut calls, target) = (client.http().await, "db.example.com:9000");
     let response = calls.call("CONNECT", target, &[("host", target)], b"").await;
     assert_eq!(response.status, 200, "{}", response.text());
@@ -291,36 +291,4 @@ async fn a_budget_leaves_some_retries_in_any_case() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_budget_is_a_share_of_what_is_under_way() {
     retries_under_way("retryBudget: {percent: 100, minRetryConcurrency: 1}", 5, false).await;
-}
-
-/// The timers of the connections to a local port: of which kind, and in how many hundredths of a second (Linux,
-/// `proc_net_tcp`).
-pub(super) fn timers(port: u16) -> Vec<(String, u64)> {
-    let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc can be read");
-    let peer = format!(":{port:04X}");
-    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
-    let rows = rows.filter(|row| row.len() > 5 && row[2].ends_with(&peer) && row[3] == "01");
-    let timer = |row: Vec<&str>| {
-        let (kind, left) = row[5].split_once(':').expect("a timer");
-        (kind.to_owned(), u64::from_str_radix(left, 16).expect("a number"))
-    };
-    rows.map(timer).collect()
-}
-
-/// Fields: DestinationRule spec.trafficPolicy.connectionPool.tcp.tcpKeepalive.time
-#[tokio::test(flavor = "multi_thread")]
-async fn the_kernel_asks_after_idle_connections_as_the_rule_says() {
-    let app = TcpApp::echo().await;
-    let keepalive = "tcpKeepalive: {time: 3600s, interval: 60s, probes: 3}";
-    let policy = format!("{{connectionPool: {{tcp: {{{keepalive}}}}}}}");
-    let (_mesh, client) = stream(&policy, app.port()).await;
-    let _stream = connect(&client).await;
-    // 02 is the timer of keep-alive; before it there is one for what is not acknowledged yet.
-    eventually("the kernel waits to ask", async || {
-        let timers = timers(app.port());
-        let is_right =
-            |(kind, left): &(String, u64)| kind == "02" && (300_000..=360_000).contains(left);
-        (timers.len() == 1 && is_right(&timers[0])).then_some(()).ok_or(format!("{timers:?}"))
-    })
-    .await;
 }
