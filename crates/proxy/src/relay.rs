@@ -123,8 +123,11 @@ async fn both_ways(
             sent = pump(body, sink, replay) => match sent {
                 // A request that its caller breaks off has no use for an answer.
                 Err(Broken::Source(_)) => return Err(Broken::Sink),
-                // Over, or nobody reads it: the answer goes on.
-                Ok(()) | Err(Broken::Sink) => is_sent = true,
+                // Over, or nobody reads it, so that its end is not seen: the answer goes on.
+                Ok(()) | Err(Broken::Sink) => {
+                    replay.is_whole();
+                    is_sent = true;
+                }
             },
         }
     }

@@ -66,6 +66,15 @@ impl Source<'_> {
         }
     }
 
+    /// Whether all of it has come, what waits included, as far as that is known.
+    pub(crate) fn is_here(&mut self) -> bool {
+        match self {
+            Source::H1(reader) => reader.is_body_here(),
+            Source::H2(receiver) => receiver.is_here(),
+            Source::Over(_) => true,
+        }
+    }
+
     /// So many bytes of the piece were taken.
     pub(crate) fn consume(&mut self, count: usize) {
         match self {
@@ -171,6 +180,12 @@ pub(crate) trait Watch {
     fn data(&mut self, bytes: &[u8]);
     /// The body is over.
     fn end(&mut self, trailers: &Fields);
+    /// Whether [`Watch::is_whole`] has to be told.
+    fn waits_for_whole(&self) -> bool {
+        false
+    }
+    /// All of the body has come, though not all was passed on.
+    fn is_whole(&mut self) {}
     /// How long nothing may come; for ever if `None`.
     fn patience(&self) -> Option<Duration> {
         None
@@ -200,6 +215,9 @@ pub(crate) async fn pump(
                 continue;
             }
         };
+        if watch.waits_for_whole() && source.is_here() {
+            watch.is_whole();
+        }
         pass(source, sink, waiting, watch).await.map_err(|_| Broken::Sink)?;
     }
 }

@@ -1,6 +1,5 @@
 //! Tries endpoints of a cluster in turn, as the retry policy, the time and the circuit breaker allow.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -33,7 +32,7 @@ use crate::http::h1::parse::Malformed;
 use crate::http::head::ResponseHead;
 use crate::http::known::Known;
 use crate::upstream::attempt::{Answer, Failure, Missed, attempt};
-use crate::upstream::replay::Replay;
+use crate::upstream::replay::{Replay, Whole};
 use crate::upstream::route::{Place, Route};
 use crate::worker::Worker;
 
@@ -79,41 +78,26 @@ pub(super) struct Run<'r> {
     pub(super) flags: ResponseFlags,
 }
 
-/// How long one attempt may take.
-struct Limits {
-    /// Whether all of the request has been sent.
-    is_sent: Rc<Cell<bool>>,
-    /// From then on.
-    per_try: Option<Duration>,
-    /// In any case.
-    deadline: Option<Instant>,
-}
-
-impl Limits {
-    async fn hold(
-        self,
-        attempt: impl Future<Output = Result<Answer, Missed>>,
-    ) -> Result<Answer, Missed> {
-        let mut attempt = pin!(attempt);
-        let mut whole = pin!(self.deadline.map(|at| tokio::time::sleep_until(at.into())));
-        let mut one = pin!(None);
-        poll_fn(|cx| {
-            if let Poll::Ready(attempted) = attempt.as_mut().poll(cx) {
-                return Poll::Ready(attempted);
-            }
-            if let (None, Some(limit), true) = (&*one, self.per_try, self.is_sent.get()) {
-                one.set(Some(tokio::time::sleep(limit)));
-            }
-            if whole.as_mut().as_pin_mut().is_some_and(|it| it.poll(cx).is_ready()) {
-                return Poll::Ready(Err(late(true)));
-            }
-            match one.as_mut().as_pin_mut().is_some_and(|it| it.poll(cx).is_ready()) {
-                true => Poll::Ready(Err(late(false))),
-                false => Poll::Pending,
-            }
-        })
-        .await
-    }
+/// Has an attempt take no longer than this from when it is made, or, if all of the request comes later, from then on.
+async fn in_time(
+    limit: Duration,
+    whole: Whole,
+    attempt: impl Future<Output = Result<Answer, Missed>>,
+) -> Result<Answer, Missed> {
+    let (mut attempt, mut clock) = (pin!(attempt), pin!(None));
+    poll_fn(|cx| {
+        if let Poll::Ready(attempted) = attempt.as_mut().poll(cx) {
+            return Poll::Ready(attempted);
+        }
+        if let (None, true) = (&*clock, whole.get().is_some()) {
+            clock.set(Some(tokio::time::sleep(limit)));
+        }
+        match clock.as_mut().as_pin_mut().is_some_and(|it| it.poll(cx).is_ready()) {
+            true => Poll::Ready(Err(late(false))),
+            false => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// Serves a request.
@@ -136,8 +120,8 @@ pub(crate) async fn run(
         true => sticky::find(cluster, call.head, &worker.shared.local.workload, || worker.random()),
         false => sticky::Sticky::default(),
     };
-    let mut run = Run::new(worker, way, sticky.hash, call, started);
     let (mut replay, mut response) = (Replay::default(), worker.lend_head());
+    let mut run = Run::new(worker, way, sticky.hash, call, &mut replay, started);
     loop {
         run.made += 1;
         // The configuration may have changed since the last attempt.
@@ -180,16 +164,16 @@ pub(crate) async fn run(
                 response.fields.push(b"set-cookie", cookie.as_bytes());
             }
         }
-        if let (Err(Missed::Endpoint(failure)), Some(deadline)) = (&attempted, run.deadline)
+        if let (Err(Missed::Endpoint(failure)), Some(deadline)) = (&attempted, &run.deadline)
             && failure.failed == Failed::TimedOut
-            && deadline.is_callers
+            && deadline.is_callers()
         {
             return too_late(call, &replay).await;
         }
         // The resource is for getting an answer, not for how long that is.
         run.retrying = None;
         // A connection that has left HTTP lasts as long as its ends like.
-        let deadline = run.deadline.filter(|_| attempted.is_ok() && !response.upgrade);
+        let deadline = run.deadline.take().filter(|_| attempted.is_ok() && !response.upgrade);
         let made = run.made;
         let mut outcome =
             pass_on(worker, &route, call, attempted, response, replay, made, deadline).await;
@@ -212,13 +196,16 @@ impl<'r> Run<'r> {
         worker: &'r Rc<Worker>,
         way: &'r Way<'r>,
         hash: Option<u64>,
-        call: &Call<'_>,
+        call: &mut Call<'_>,
+        replay: &mut Replay,
         started: Instant,
     ) -> Run<'r> {
+        // What went before, an injected delay say, is not the endpoint's.
+        let timeout = way.timeout.map(|it| (it, replay.tell_whole(&mut call.body)));
         Run {
             worker,
             way,
-            deadline: Deadline::of(call.head, way.timeout, started),
+            deadline: Deadline::of(call.head, timeout, started),
             hash,
             started,
             made: 0,
@@ -261,7 +248,7 @@ impl<'r> Run<'r> {
 
     /// What is left of the time for the whole answer.
     fn left(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.left(Instant::now()))
+        self.deadline.as_ref()?.left(Instant::now())
     }
 
     pub(super) async fn attempt(
@@ -279,12 +266,19 @@ impl<'r> Run<'r> {
             return attempt(worker, route, is_fresh, call, replay, response).await;
         };
         deadline::tell(call.head, limit);
-        // The time for one attempt begins once the endpoint has all of the request, as with Envoy.
-        let is_sent = replay.tell_end(call.body.is_over());
-        let (per_try, deadline) = (self.way.retry.per_try_timeout, self.deadline);
+        let per_try = self.way.retry.per_try_timeout;
+        let one = per_try.map(|limit| (limit, replay.tell_whole(&mut call.body)));
         let attempt = attempt(worker, route, is_fresh, call, replay, response);
-        let limits = Limits { is_sent, per_try, deadline: deadline.map(|it| it.at) };
-        Box::pin(limits.hold(attempt)).await
+        let attempt = async {
+            match one {
+                Some((limit, whole)) => in_time(limit, whole, attempt).await,
+                None => attempt.await,
+            }
+        };
+        match &self.deadline {
+            Some(deadline) => Box::pin(deadline.hold(attempt)).await.unwrap_or(Err(late(true))),
+            None => Box::pin(attempt).await,
+        }
     }
 
     /// What the retry policy has to know of an attempt; `None` where nothing can be made better. `is_proxy`: another proxy of
@@ -351,8 +345,8 @@ pub(crate) async fn pass_on(
     let status = response.status;
     let concluding = conclude(worker, route, call, attempted, response, replay, made);
     // Boxed, so that requests without a deadline do not carry its room.
-    let concluded = Box::pin(tokio::time::timeout_at(deadline.at.into(), concluding)).await;
-    concluded.unwrap_or_else(|_| {
+    let concluded = Box::pin(deadline.hold(concluding)).await;
+    concluded.unwrap_or_else(|| {
         call.reply.break_off(Reason::CANCEL);
         Outcome { may_continue: false, ..Outcome::of(status, ResponseFlags::UT) }
     })

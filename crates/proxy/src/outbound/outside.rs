@@ -33,11 +33,10 @@ pub(crate) async fn pass(
     let deadline = Deadline::of(call.head, None, started);
     let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     let attempt = attempt(worker, &route, true, call, &mut replay, &mut response);
-    let attempted = match deadline {
+    let attempted = match &deadline {
         None => attempt.await,
         Some(deadline) => {
-            let in_time = tokio::time::timeout_at(deadline.at.into(), attempt);
-            Box::pin(in_time).await.unwrap_or_else(|_| Err(attempts::late(true)))
+            Box::pin(deadline.hold(attempt)).await.unwrap_or_else(|| Err(attempts::late(true)))
         }
     };
     let deadline = deadline.filter(|_| attempted.is_ok() && !response.upgrade);
@@ -60,8 +59,8 @@ pub(crate) async fn by_rule(
     let cluster = service.as_ref().and_then(|service| service.cluster(port)).cloned();
     let circuit: Option<&Circuit> = cluster.as_ref().map(|cluster| &cluster.circuit);
     let route = route(host, port, call);
-    let mut run = Run::new(worker, way, None, call, started);
     let (mut replay, mut response) = (Replay::default(), worker.lend_head());
+    let mut run = Run::new(worker, way, None, call, &mut replay, started);
     loop {
         run.made += 1;
         if run.made > 1 && !run.back_off(call).await {
@@ -80,15 +79,15 @@ pub(crate) async fn by_rule(
         if attempted.is_ok() {
             way.changes.apply(&mut response.fields, call.cors.as_deref());
         }
-        if let (Err(Missed::Endpoint(failure)), Some(deadline)) = (&attempted, run.deadline)
+        if let (Err(Missed::Endpoint(failure)), Some(deadline)) = (&attempted, &run.deadline)
             && failure.failed == Failed::TimedOut
-            && deadline.is_callers
+            && deadline.is_callers()
         {
             return attempts::too_late(call, &replay).await;
         }
         // The resource is for getting an answer, not for how long that is.
         run.retrying = None;
-        let deadline = run.deadline.filter(|_| attempted.is_ok() && !response.upgrade);
+        let deadline = run.deadline.take().filter(|_| attempted.is_ok() && !response.upgrade);
         let passing = attempts::pass_on(
             worker, &route, call, attempted, response, replay, run.made, deadline,
         );

@@ -123,7 +123,7 @@ async fn over_http1(
     let pooled = key.and_then(|key| worker.pool.take(key, Instant::now(), is_careful));
     let mut connection = match pooled {
         Some(connection) => connection,
-        None => open(worker, route, call).await?,
+        None => open(worker, route, call, replay).await?,
     };
     let before = connection.writer.total();
     let framing = encode::request(connection.writer.out(), call.head);
@@ -150,6 +150,7 @@ async fn open(
     worker: &Rc<Worker>,
     route: &Route,
     call: &mut Call<'_>,
+    replay: &mut Replay,
 ) -> Result<Box<Connection>, Missed> {
     let lease = match admit::enter(worker, route) {
         Entry::Open(lease) => lease,
@@ -166,7 +167,8 @@ async fn open(
             }
         }
     };
-    let connected = connect(worker, route).await.map_err(Failure::not_connected)?;
+    let connected = receiving(call, replay, connect(worker, route)).await;
+    let connected = connected.map_err(Failure::not_connected)?;
     let origination = route.origination();
     let mut connection =
         Box::new(Connection::new(connected.io, Instant::now(), origination, lease));
@@ -270,6 +272,23 @@ async fn unless_gone<T>(
     .await
 }
 
+/// Waits for a connection, while what comes of the request is taken in where its end has to be known.
+async fn receiving<T>(
+    call: &mut Call<'_>,
+    replay: &mut Replay,
+    waiting: impl Future<Output = T>,
+) -> T {
+    let mut waiting = pin!(waiting);
+    poll_fn(|cx| {
+        if let std::task::Poll::Ready(done) = waiting.as_mut().poll(cx) {
+            return std::task::Poll::Ready(done);
+        }
+        replay.look(&mut call.body, cx);
+        std::task::Poll::Pending
+    })
+    .await
+}
+
 /// How many connections that have just been closed by the peer are passed over.
 const STALE: usize = 3;
 
@@ -284,7 +303,7 @@ async fn over_http2(
         return Err(Missed::Malformed(Malformed::Syntax("the request cannot be said in HTTP/2")));
     };
     let (shared, mut send) = match admit::is_limited(route) {
-        false => ready(worker, route).await?,
+        false => receiving(call, replay, ready(worker, route)).await?,
         // It may have to wait for room.
         true => {
             let waiting = Box::pin(ready(worker, route));

@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use crate::http::body::Watch;
+use crate::http::body::{Piece, Source, Watch};
 use crate::http::head::Fields;
 
 /// The longest body that is kept for another attempt, bytes (Envoy keeps up to 1 MiB; bodies of calls between services
@@ -22,9 +23,13 @@ pub(crate) struct Replay {
     overflowed: bool,
     /// Bytes that passed, all attempts' together counted once.
     passed: u64,
-    /// Told when the body has passed to its end.
-    end: Option<Rc<Cell<bool>>>,
+    /// Told when all of the body is here; only where somebody has to know.
+    end: Option<Whole>,
 }
+
+/// When all of a request had come, once it has: whatever has to be answered in a certain time is by then (Envoy's route
+/// timeout and its timeout of one try).
+pub(crate) type Whole = Rc<Cell<Option<Instant>>>;
 
 impl Replay {
     /// A body that has passed already.
@@ -32,11 +37,33 @@ impl Replay {
         Replay { kept, ..Replay::default() }
     }
 
-    /// Says from now on whether the body has passed to its end; `is_over` if it has already.
-    pub(crate) fn tell_end(&mut self, is_over: bool) -> Rc<Cell<bool>> {
-        let end = self.end.get_or_insert_default();
-        end.set(end.get() || is_over);
-        end.clone()
+    /// Says from now on when all of this body was here.
+    pub(crate) fn tell_whole(&mut self, body: &mut Source<'_>) -> Whole {
+        let end = self.end.get_or_insert_default().clone();
+        if body.is_here() {
+            self.is_whole();
+        }
+        end
+    }
+
+    /// Takes in what comes of the body while nobody reads it, where it has to be known when all of it is here.
+    pub(crate) fn look(&mut self, body: &mut Source<'_>, cx: &mut Context<'_>) {
+        if !self.waits_for_whole() {
+            return;
+        }
+        match body {
+            // If the caller is gone, whoever reads next will see it.
+            Source::H1(reader) => drop(reader.poll_gone(cx)),
+            Source::H2(receiver) => {
+                while matches!(receiver.piece(), Piece::Nothing)
+                    && matches!(receiver.poll_more(cx), Poll::Ready(Ok(())))
+                {}
+            }
+            Source::Over(_) => {}
+        }
+        if body.is_here() {
+            self.is_whole();
+        }
     }
 
     /// What has to be sent first in another attempt; `None` if it cannot be made.
@@ -70,8 +97,16 @@ impl Watch for Replay {
     }
 
     fn end(&mut self, _trailers: &Fields) {
-        if let Some(end) = &self.end {
-            end.set(true);
+        self.is_whole();
+    }
+
+    fn waits_for_whole(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.get().is_none())
+    }
+
+    fn is_whole(&mut self) {
+        if let Some(end) = self.end.as_ref().filter(|end| end.get().is_none()) {
+            end.set(Some(Instant::now()));
         }
     }
 

@@ -3,7 +3,12 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use meltemi_tests::within;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
 use super::World;
+use super::shop::Shop;
 
 /// Fields: VirtualService spec.http[].timeout
 #[tokio::test(flavor = "multi_thread")]
@@ -48,4 +53,58 @@ async fn a_timeout_is_for_the_whole_answer() {
     let broken = calls.try_call("GET", "http://hello/drip", &[], b"").await;
     assert_eq!(broken.map_err(|error| error.kind()), Err(ErrorKind::UnexpectedEof));
     world.counted("200", "UT", 1).await;
+}
+
+/// Posts a body to a path, of which the second half goes when `rest` is over; the status line, and how long after the
+/// end of the request it came.
+async fn upload(world: &World, path: &str, is_chunked: bool, rest: Duration) -> (String, Duration) {
+    let mut stream = world.client.http().await.into_stream();
+    let (framing, first, second) = match is_chunked {
+        true => ("transfer-encoding: chunked", "5\r\nfirst\r\n", "6\r\nsecond\r\n0\r\n\r\n"),
+        false => ("content-length: 11", "first", "second"),
+    };
+    let head = format!("POST http://hello{path} HTTP/1.1\r\nhost: hello\r\n{framing}\r\n\r\n");
+    stream.get_mut().write_all(format!("{head}{first}").as_bytes()).await.unwrap();
+    let mut line = String::new();
+    // An answer that comes while the request is still going on shows by being there.
+    let early = tokio::time::timeout(rest, stream.read_line(&mut line)).await;
+    assert!(early.is_err(), "{line:?} before the end of the request");
+    let sent = Instant::now();
+    stream.get_mut().write_all(second.as_bytes()).await.unwrap();
+    within("an answer", stream.read_line(&mut line)).await.unwrap();
+    (line, sent.elapsed())
+}
+
+/// Fields: VirtualService spec.http[].timeout
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeout_begins_with_the_end_of_the_request() {
+    let world = World::start(&["v1"]).await;
+    let timeout = Duration::from_secs(1);
+    world.route("{timeout: 1s, route: [{destination: {host: hello}}]}").await;
+    for is_chunked in [false, true] {
+        let (line, _) = upload(&world, "/record/200", is_chunked, 2 * timeout).await;
+        assert!(line.starts_with("HTTP/1.1 200 "), "{line}");
+        let (line, after) = upload(&world, "/record/hold", is_chunked, timeout / 4).await;
+        assert!(line.starts_with("HTTP/1.1 504 "), "{line}");
+        assert!(after >= timeout, "{after:?} after the end of the request");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waits_for_a_connection_is_over_when_it_has_come() {
+    let shop = Shop::start(&[]).await;
+    // It takes connections and says nothing, so that TLS is never there.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    shop.endpoints(&[(silent.local_addr().unwrap().port(), "")]).await;
+    let policy = "{connectionPool: {tcp: {connectTimeout: 3600s}}, tls: {mode: SIMPLE, insecureSkipVerify: true}}";
+    shop.ruled(policy, "timeout: 0.3s, retries: {attempts: 0},").await;
+    let mut calls = shop.client.http().await;
+    calls
+        .send("POST http://shop.example.com/ HTTP/1.1\r\nhost: shop.example.com\r\ncontent-length: 4\r\n\r\n")
+        .await;
+    let connection = within("a connection", silent.accept()).await.unwrap();
+    calls.send("body").await;
+    let response = within("an answer", calls.response()).await;
+    assert_eq!((response.status, response.text().as_str()), (504, "upstream request timeout"));
+    drop(connection);
 }

@@ -250,6 +250,14 @@ impl Reader {
         matches!(self.piece(), Ok(Piece::End(_)))
     }
 
+    /// Whether all of the current message's body has come. Of one in chunks that is known only where they are read.
+    pub(crate) fn is_body_here(&mut self) -> bool {
+        match self.body {
+            Body::Exact(left) => self.buffer.filled().len() as u64 >= left,
+            _ => self.is_body_over(),
+        }
+    }
+
     /// Takes what waits of a body that nobody wants; whether it is over then.
     pub(crate) fn discard(&mut self) -> bool {
         loop {

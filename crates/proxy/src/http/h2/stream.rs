@@ -102,6 +102,11 @@ impl Receiver {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether all of it has come, what waits included.
+    pub(crate) fn is_here(&self) -> bool {
+        self.over
+    }
+
     /// Whether it was received to its end.
     pub(crate) fn is_over(&self) -> bool {
         self.over && self.piece.is_empty()
