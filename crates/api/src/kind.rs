@@ -91,6 +91,7 @@ impl Kind {
             | Kind::Sidecar
             | Kind::RequestAuthentication
             | Kind::AuthorizationPolicy
+            | Kind::PeerAuthentication
             | Kind::ReferenceGrant
             | Kind::HttpRoute
             | Kind::GrpcRoute => true,
@@ -101,7 +102,6 @@ impl Kind {
             | Kind::KubernetesGateway
             | Kind::TcpRoute
             | Kind::TlsRoute
-            | Kind::PeerAuthentication
             | Kind::Telemetry
             | Kind::WasmPlugin => false,
         }

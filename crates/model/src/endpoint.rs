@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use meltemi_names::{SpiffeId, TrustDomain};
 
+use crate::peers::Peers;
 use crate::record::{PortRecord, WorkloadRecord};
 
 /// Where and how a service's workload is reached.
@@ -20,6 +21,8 @@ pub struct Endpoint {
     pub ports: Vec<(u16, u16)>,
     /// The inbound port of its sidecar, if mutual TLS is spoken with it.
     pub mutual_tls: Option<u16>,
+    /// Those of the workload's ports on which its sidecar takes no mutual TLS (`PeerAuthentication`'s `DISABLE`).
+    pub plaintext: Vec<u16>,
     /// Who has to answer; `None` without an identity of the mesh.
     pub identity: Option<SpiffeId>,
     /// The workload's labels.
@@ -39,18 +42,30 @@ impl Endpoint {
         workload: &WorkloadRecord,
         ports: &[PortRecord],
         trust_domain: &TrustDomain,
+        peers: &Peers,
     ) -> Self {
         let identity = workload.service_account.as_deref().and_then(|account| {
             // Checked when the record was read.
             SpiffeId::new(trust_domain.clone(), namespace, account).ok()
         });
+        let ports: Vec<(u16, u16)> =
+            ports.iter().map(|port| (port.number, port.on(workload))).collect();
+        let has_sidecar = workload.mutual_tls && identity.is_some();
+        let plaintext = match has_sidecar {
+            true => {
+                let modes = peers.modes(namespace, &workload.labels);
+                let targets = ports.iter().map(|(_, target)| *target);
+                targets.filter(|port| !modes.on(*port).takes_mutual_tls()).collect()
+            }
+            false => Vec::new(),
+        };
         Endpoint {
             workload: name.clone(),
             namespace: namespace.clone(),
             address: workload.address.clone(),
-            ports: ports.iter().map(|port| (port.number, port.on(workload))).collect(),
-            mutual_tls: (workload.mutual_tls && identity.is_some())
-                .then_some(workload.inbound_port),
+            ports,
+            mutual_tls: has_sidecar.then_some(workload.inbound_port),
+            plaintext,
             identity,
             labels: workload.labels.clone(),
             locality: workload.locality.clone(),

@@ -14,6 +14,7 @@ mod endpoint;
 mod export;
 mod hosts;
 mod model;
+mod peers;
 pub mod read;
 pub mod record;
 mod refusals;

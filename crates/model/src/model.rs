@@ -3,6 +3,7 @@
 mod authentications;
 mod authorizations;
 mod credentials;
+mod peers;
 mod rules;
 mod services;
 mod workloads;
@@ -19,6 +20,7 @@ use crate::authorization::Authorizations;
 use crate::credentials::Credentials;
 use crate::destinations::Destinations;
 use crate::hosts::Hosts;
+use crate::peers::Peers;
 use crate::record::{Object, ObjectKind, Record, ServiceRecord, WorkloadRecord};
 use crate::refusals::Refusals;
 use crate::routes::Routes;
@@ -57,6 +59,7 @@ pub struct Model {
     authentications: Authentications,
     authorizations: Authorizations,
     credentials: Credentials,
+    peers: Peers,
     refusals: Refusals,
     current: Snapshot,
 }
@@ -101,6 +104,7 @@ impl Model {
             authentications: Authentications::new(&root),
             authorizations: Authorizations::new(&root),
             credentials: Credentials::default(),
+            peers: Peers::new(&root),
             refusals: Refusals::default(),
             current,
         }
@@ -117,6 +121,7 @@ impl Model {
         });
         let rules = self.routes.objects().chain(self.destinations.objects());
         let policies = self.authentications.objects().chain(self.authorizations.objects());
+        let policies = policies.chain(self.peers.objects());
         let named = self.services.keys().chain(rules).chain(self.current.sidecars.objects());
         let secrets = self.credentials.objects();
         named.chain(policies).chain(secrets).cloned().chain(workloads).collect()
@@ -179,6 +184,9 @@ impl Model {
             (_, Some(Record::AuthorizationPolicy(record))) => {
                 self.put_authorization_policy(&object, Some(record), dirty);
             }
+            (_, Some(Record::PeerAuthentication(record))) => {
+                self.put_peer_authentication(&object, Some(record), dirty);
+            }
             (_, Some(Record::RequestAuthentication(record))) => {
                 self.put_request_authentication(&object, Some(record), dirty);
             }
@@ -197,6 +205,9 @@ impl Model {
                 self.put_route(&object, None, dirty);
             }
             (ObjectKind::ReferenceGrant, None) => self.put_reference_grant(&object, None, dirty),
+            (ObjectKind::PeerAuthentication, None) => {
+                self.put_peer_authentication(&object, None, dirty);
+            }
             (ObjectKind::RequestAuthentication, None) => {
                 self.put_request_authentication(&object, None, dirty);
             }

@@ -3,6 +3,7 @@
 mod authorization_policy;
 mod destination_rule;
 mod gateway_api;
+mod peer_authentication;
 mod request_authentication;
 mod secret;
 mod service;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 use meltemi_api::values::Duration;
 use meltemi_api::{ENDPOINT_SUBSET, Resource};
+pub use peer_authentication::peer_authentication;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -39,6 +41,7 @@ pub fn kind(group: &str, plural: &str) -> Option<ObjectKind> {
         (gateway_api::GROUP, "grpcroutes") => Some(ObjectKind::GrpcRoute),
         (gateway_api::GROUP, "referencegrants") => Some(ObjectKind::ReferenceGrant),
         ("security.istio.io", "requestauthentications") => Some(ObjectKind::RequestAuthentication),
+        ("security.istio.io", "peerauthentications") => Some(ObjectKind::PeerAuthentication),
         ("security.istio.io", "authorizationpolicies") => Some(ObjectKind::AuthorizationPolicy),
         _ => None,
     }
@@ -77,6 +80,9 @@ fn read(object: &Object, resource: &Value, settings: &Settings) -> Result<Record
         }
         ObjectKind::ReferenceGrant => {
             Record::ReferenceGrant(gateway_api::reference_grant::read(resource)?)
+        }
+        ObjectKind::PeerAuthentication => {
+            Record::PeerAuthentication(peer_authentication::read(resource)?)
         }
         ObjectKind::RequestAuthentication => {
             Record::RequestAuthentication(request_authentication::read(resource)?)

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use meltemi_names::{Host, Protocol};
+use meltemi_policy::peer::PeerAuthentication;
 
 use crate::authentication::RequestAuthenticationRecord;
 use crate::authorization::AuthorizationPolicyRecord;
@@ -32,6 +33,8 @@ pub enum ObjectKind {
     Sidecar,
     /// A `RequestAuthentication`.
     RequestAuthentication,
+    /// A `PeerAuthentication`.
+    PeerAuthentication,
     /// An `AuthorizationPolicy`.
     AuthorizationPolicy,
     /// An `HTTPRoute`.
@@ -55,6 +58,7 @@ impl ObjectKind {
             ObjectKind::DestinationRule => "DestinationRule",
             ObjectKind::Sidecar => "Sidecar",
             ObjectKind::RequestAuthentication => "RequestAuthentication",
+            ObjectKind::PeerAuthentication => "PeerAuthentication",
             ObjectKind::AuthorizationPolicy => "AuthorizationPolicy",
             ObjectKind::HttpRoute => "HTTPRoute",
             ObjectKind::GrpcRoute => "GRPCRoute",
@@ -108,6 +112,8 @@ pub enum Record {
     Sidecar(SidecarRecord),
     /// Whose tokens workloads take.
     RequestAuthentication(RequestAuthenticationRecord),
+    /// Whether workloads ask their callers for mutual TLS.
+    PeerAuthentication(PeerAuthentication),
     /// Who may do what with workloads.
     AuthorizationPolicy(AuthorizationPolicyRecord),
     /// Keys and certificates for TLS.

@@ -7,6 +7,7 @@ use meltemi_names::{Host, Protocol};
 use meltemi_policy::authz::rule::AuthorizationPolicy;
 use meltemi_policy::jwt::rule::RequestAuthentication;
 use meltemi_policy::path::Normalization;
+use meltemi_policy::peer::Mode;
 
 use crate::credentials::Credential;
 use crate::sidecar::Sidecar;
@@ -55,4 +56,6 @@ pub struct InboundPort {
     pub target_port: u16,
     /// What is spoken on it.
     pub protocol: Protocol,
+    /// Whether callers are asked for mutual TLS.
+    pub mode: Mode,
 }

@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 
 /// What is asked of callers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Plaintext alone.
     Disable,
     /// Plaintext or mutual TLS.
     Permissive,
     /// Mutual TLS alone.
+    #[default]
     Strict,
 }
 
@@ -19,6 +20,25 @@ impl Mode {
     /// What holds where nothing is said. Istio's is `PERMISSIVE`, so that workloads without a sidecar can join a mesh step
     /// by step; here plaintext has to be allowed by somebody.
     pub const DEFAULT: Mode = Mode::Strict;
+
+    /// Whether callers may come without mutual TLS.
+    pub fn takes_plaintext(self) -> bool {
+        self != Mode::Strict
+    }
+
+    /// Whether callers may come by mutual TLS.
+    pub fn takes_mutual_tls(self) -> bool {
+        self != Mode::Disable
+    }
+
+    /// The mode's word in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Disable => "DISABLE",
+            Mode::Permissive => "PERMISSIVE",
+            Mode::Strict => "STRICT",
+        }
+    }
 }
 
 /// A `PeerAuthentication`, as far as it decides.
@@ -49,9 +69,21 @@ impl PeerAuthentication {
         }
     }
 
-    fn is_for(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
-        self.namespace == namespace
-            && self.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    /// Whether it is for a workload of these labels in this namespace, if no other one of its level goes before it.
+    pub fn is_for(
+        &self,
+        root_namespace: &str,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> bool {
+        let is_of = || self.namespace == namespace;
+        let selects = || self.selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+        match self.level(root_namespace) {
+            Some(Level::Mesh) => true,
+            Some(Level::Namespace) => is_of(),
+            Some(Level::Workload) => is_of() && selects(),
+            None => false,
+        }
     }
 
     fn age(&self) -> (&str, &str, &str) {
@@ -89,7 +121,7 @@ impl<'a> Governing<'a> {
         let mut found = Governing::default();
         for policy in policies {
             let Some(level) = policy.level(root_namespace) else { continue };
-            if level != Level::Mesh && !policy.is_for(namespace, labels) {
+            if !policy.is_for(root_namespace, namespace, labels) {
                 continue;
             }
             let place = match level {

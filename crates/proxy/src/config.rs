@@ -32,7 +32,7 @@ pub use authorization::Authorization;
 pub use cluster::{Active, Cluster};
 pub use credential::Credential;
 pub use endpoint::{Address, Endpoint, MutualTls};
-pub use inbound::{Inbound, InboundPort};
+pub use inbound::{Gate, Inbound, InboundPort};
 pub use mesh::{Lookup, Mesh, MeshOptions, TrustSink};
 pub use origination::Origination;
 pub(crate) use origination::{ConnectionLimits, Tls};

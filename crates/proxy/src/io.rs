@@ -126,6 +126,14 @@ impl Io {
         }
     }
 
+    /// The socket of a connection in plaintext that nobody else holds.
+    pub(crate) fn into_tcp(self) -> Option<TcpStream> {
+        match Rc::try_unwrap(self.0).ok()?.into_inner() {
+            Stream::Tcp(stream) => Some(stream),
+            Stream::Tls(_) => None,
+        }
+    }
+
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, bytes)
     }

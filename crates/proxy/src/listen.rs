@@ -2,7 +2,10 @@
 
 pub(crate) mod accept;
 pub mod alpn;
+pub(crate) mod announced;
 pub(crate) mod detect;
+pub(crate) mod either;
+pub(crate) mod hello;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod tls;

@@ -19,6 +19,7 @@ const KINDS: &[&str] = &[
     "RequestAuthentication",
     "HTTPRoute",
     "GRPCRoute",
+    "PeerAuthentication",
 ];
 
 /// The fields of each kind.

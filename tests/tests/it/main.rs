@@ -26,6 +26,7 @@ mod keep_alive;
 mod language;
 mod large;
 mod metrics;
+mod peer_authentication;
 mod request_authentication;
 mod tcp;
 mod traffic;

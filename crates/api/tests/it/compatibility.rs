@@ -8,7 +8,7 @@ use serde_json::Value;
 
 const DOC: &str = include_str!("../../../../docs/compatibility.md");
 
-const KINDS: [Kind; 12] = [
+const KINDS: [Kind; 13] = [
     Kind::VirtualService,
     Kind::DestinationRule,
     Kind::ServiceEntry,
@@ -16,6 +16,7 @@ const KINDS: [Kind; 12] = [
     Kind::WorkloadGroup,
     Kind::Sidecar,
     Kind::ProxyConfig,
+    Kind::PeerAuthentication,
     Kind::RequestAuthentication,
     Kind::AuthorizationPolicy,
     Kind::HttpRoute,

@@ -8,6 +8,7 @@ const HOST: &str = "big.shop.svc.cluster.local";
 
 fn endpoint(name: &str) -> Arc<Endpoint> {
     Arc::new(Endpoint {
+        plaintext: Vec::new(),
         workload: name.into(),
         namespace: "shop".into(),
         address: "10.0.0.1".into(),

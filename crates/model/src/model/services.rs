@@ -178,7 +178,7 @@ impl Model {
         workload: &WorkloadRecord,
     ) -> Endpoint {
         let trust_domain = &self.settings.trust_domain;
-        Endpoint::new(name, &object.namespace, workload, &record.ports, trust_domain)
+        Endpoint::new(name, &object.namespace, workload, &record.ports, trust_domain, &self.peers)
     }
 
     /// Recomputes one endpoint of a service, in place.

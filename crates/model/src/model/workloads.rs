@@ -76,19 +76,24 @@ impl Model {
         let around = self.namespaces.get(namespace)?;
         let record = around.workloads.get(name)?;
         let services: BTreeSet<&Object> = around.selectors.candidates(&record.labels).collect();
+        let modes = self.peers.modes(namespace, &record.labels);
         let mut inbound = Vec::new();
         for object in services {
             let Some(service) = self.services.get(object) else { continue };
             let is_selected =
                 service.selector.as_ref().is_some_and(|selector| selects(selector, &record.labels));
             for host in service.hosts.iter().filter(|_| is_selected) {
-                inbound.extend(service.ports.iter().map(|port| InboundPort {
-                    host: host.clone(),
-                    service_name: service.name.clone().unwrap_or_else(|| host.as_str().into()),
-                    service_namespace: object.namespace.clone(),
-                    service_port: port.number,
-                    target_port: port.on(record),
-                    protocol: port.protocol,
+                inbound.extend(service.ports.iter().map(|port| {
+                    let target_port = port.on(record);
+                    InboundPort {
+                        host: host.clone(),
+                        service_name: service.name.clone().unwrap_or_else(|| host.as_str().into()),
+                        service_namespace: object.namespace.clone(),
+                        service_port: port.number,
+                        target_port,
+                        protocol: port.protocol,
+                        mode: modes.on(target_port),
+                    }
                 }));
             }
         }

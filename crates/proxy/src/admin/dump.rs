@@ -3,6 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use meltemi_policy::jwt::Authentication;
+use meltemi_policy::peer::Mode;
 use meltemi_wire::delta::Connection;
 use serde_json::{Value, json};
 
@@ -93,6 +94,9 @@ fn endpoint(endpoint: &Endpoint) -> Value {
     }
     if let Some(tls) = &endpoint.tls {
         dump["mutual_tls"] = json!({"port": tls.port, "id": tls.identity.to_string()});
+        if endpoint.is_plaintext {
+            dump["peer_authentication"] = json!(Mode::Disable.as_str());
+        }
     }
     dump
 }
@@ -107,6 +111,7 @@ fn inbound(own: &Inbound, port: &InboundPort) -> Value {
         "service_port": port.service_port,
         "target_port": port.target_port,
         "protocol": port.protocol.as_str(),
+        "peer_authentication": port.mode.as_str(),
         "authorization_policies": names,
     });
     if let Some(reason) = unreadable {

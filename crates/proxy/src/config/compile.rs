@@ -1,13 +1,14 @@
 //! From a message of the control plane to what requests read: everything is checked here, once, so that nothing is
 //! parsed or doubted later.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use meltemi_names::{Host, HostError, Protocol, SpiffeId, SpiffeIdError};
 use meltemi_policy::path::Normalization;
+use meltemi_policy::peer::Mode;
 use meltemi_telemetry::{Party, Word};
 use meltemi_wire::proto::meltemi::v1;
 use prost::Message;
@@ -16,8 +17,8 @@ use rustls_pki_types::{DnsName, ServerName};
 use super::cluster::Words;
 use super::rules::{Rules, UnusableRules};
 use super::{
-    Address, AppPools, Authorization, Cluster, Endpoint, Inbound, InboundPort, MutualTls, Own,
-    Presence, Resolution, Service, authentication,
+    Address, AppPools, Authorization, Cluster, Endpoint, Gate, Inbound, InboundPort, MutualTls,
+    Own, Presence, Resolution, Service, authentication,
 };
 
 /// The next endpoint's id.
@@ -81,6 +82,8 @@ pub(super) struct EndpointPlan {
     address: Address,
     /// Service port to the workload's port.
     pub(super) ports: BTreeMap<u16, u16>,
+    /// The service ports on which the workload takes no mutual TLS.
+    plaintext: BTreeSet<u16>,
     tls: Option<MutualTls>,
     labels: BTreeMap<String, String>,
     locality: String,
@@ -202,15 +205,20 @@ impl EndpointPlan {
         }
         let tls = mutual_tls(&message)?;
         let mut ports = BTreeMap::new();
+        let mut plaintext = BTreeSet::new();
         for it in &message.ports {
             let number = port("a service port", it.service_port)?;
             if ports.insert(number, port("a target port", it.target_port)?).is_some() {
                 return Err(Unusable::DuplicatePort(number));
             }
+            if it.plaintext {
+                plaintext.insert(number);
+            }
         }
         Ok(EndpointPlan {
             address: address(&message.address)?,
             ports,
+            plaintext,
             party: party(&message, tls.as_ref()),
             tls,
             workload: message.workload.into(),
@@ -237,6 +245,7 @@ impl EndpointPlan {
             address: self.address.clone(),
             port: *self.ports.get(&service_port)?,
             tls: self.tls.clone(),
+            is_plaintext: self.plaintext.contains(&service_port),
             labels: self.labels.clone(),
             locality: self.locality.clone(),
             network: self.network.clone(),
@@ -262,6 +271,7 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
             service_port: port("a service port", it.service_port)?,
             target_port: port("a target port", it.target_port)?,
             protocol: protocol(it.protocol)?,
+            mode: mode(it.mode),
         })
     });
     let ports = ports.collect::<Result<Vec<_>, Unusable>>()?;
@@ -270,7 +280,8 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
     let authorization = Authorization::read(&message.authorization_policies, hosts);
     let normalization = normalization(message.path_normalization);
     let pools = pools(message.sidecar.as_ref(), &ports)?;
-    Ok((Inbound { ports, authentication, authorization, normalization, pools }, own))
+    let gate = Gate::of(&ports);
+    Ok((Inbound { ports, authentication, authorization, normalization, pools, gate }, own))
 }
 
 /// The limits of what comes in, as the Sidecar resource has them.
@@ -286,6 +297,15 @@ fn pools(sidecar: Option<&v1::Sidecar>, ports: &[InboundPort]) -> Result<AppPool
             Ok(AppPools::new(&pool, ports.iter().map(|port| port.target_port)))
         }
         None => Ok(AppPools::default()),
+    }
+}
+
+/// Whether callers are asked for mutual TLS; what this proxy does not know yet is taken for the strictest.
+fn mode(value: i32) -> Mode {
+    match v1::PeerAuthenticationMode::try_from(value) {
+        Ok(v1::PeerAuthenticationMode::StrictMode) | Err(_) => Mode::Strict,
+        Ok(v1::PeerAuthenticationMode::PermissiveMode) => Mode::Permissive,
+        Ok(v1::PeerAuthenticationMode::DisableMode) => Mode::Disable,
     }
 }
 

@@ -24,10 +24,12 @@ pub struct Endpoint {
     pub namespace: Arc<str>,
     /// Where it is.
     pub address: Address,
-    /// The port to connect to in plaintext.
+    /// The workload's own port, to connect to where there is no sidecar.
     pub port: u16,
-    /// How to reach it over mutual TLS; `None` in plaintext.
+    /// How to reach its sidecar; `None` without one.
     pub tls: Option<MutualTls>,
+    /// Whether its sidecar takes no mutual TLS on this port (`PeerAuthentication`'s `DISABLE`).
+    pub is_plaintext: bool,
     /// The workload's labels.
     pub labels: BTreeMap<String, String>,
     /// `region/zone/subzone`, empty where unknown.
@@ -52,8 +54,14 @@ impl Endpoint {
 
     /// Whether it is reached as another one is.
     pub(super) fn is_reached_as(&self, other: &Endpoint) -> bool {
-        (&self.address, self.port, &self.tls, &self.network)
-            == (&other.address, other.port, &other.tls, &other.network)
+        (&self.address, self.port, &self.tls, self.is_plaintext, &self.network)
+            == (&other.address, other.port, &other.tls, other.is_plaintext, &other.network)
+    }
+
+    /// The port to connect to. A sidecar stands before all ports of its workload, whatever is spoken: what passed it by
+    /// would pass by the workload's policies.
+    pub(crate) fn entry(&self) -> u16 {
+        self.tls.as_ref().map_or(self.port, |tls| tls.port)
     }
 
     /// `ADDRESS:PORT` of the workload, which stays the same for as long as it is there.

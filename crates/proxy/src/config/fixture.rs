@@ -34,7 +34,7 @@ pub(crate) fn endpoint(workload: &str) -> v1::Endpoint {
         workload: workload.into(),
         namespace: "default".into(),
         address: "127.0.0.1".into(),
-        ports: vec![v1::PortMapping { service_port: 80, target_port: 8080 }],
+        ports: vec![v1::PortMapping { service_port: 80, target_port: 8080, plaintext: false }],
         inbound_port: 15006,
         tls_mode: v1::TlsMode::IstioMutual.into(),
         identity: "spiffe://cluster.local/ns/default/sa/hello".into(),
@@ -60,6 +60,7 @@ pub(crate) fn workload() -> v1::Workload {
             protocol: v1::Protocol::Http.into(),
             service_name: "hello".into(),
             service_namespace: "default".into(),
+            mode: v1::PeerAuthenticationMode::StrictMode.into(),
         }],
         ..v1::Workload::default()
     }

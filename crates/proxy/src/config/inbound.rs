@@ -5,6 +5,7 @@ use std::sync::Arc;
 use meltemi_names::Protocol;
 use meltemi_policy::jwt::Authentication;
 use meltemi_policy::path::Normalization;
+use meltemi_policy::peer::Mode;
 
 use super::{AppPools, Authorization};
 
@@ -21,6 +22,31 @@ pub struct Inbound {
     pub normalization: Normalization,
     /// How much there may be towards the application.
     pub pools: AppPools,
+    /// How connections begin.
+    pub gate: Gate,
+}
+
+/// How connections that come in may begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Gate {
+    /// With mutual TLS: no port takes anything else.
+    #[default]
+    MutualTls,
+    /// With mutual TLS or without, as the first bytes show.
+    Either,
+    /// With the caller's own bytes: no port takes mutual TLS.
+    Plaintext,
+}
+
+impl Gate {
+    /// For these ports.
+    pub(super) fn of(ports: &[InboundPort]) -> Gate {
+        match ports {
+            ports if ports.iter().all(|port| port.mode == Mode::Strict) => Gate::MutualTls,
+            ports if ports.iter().all(|port| port.mode == Mode::Disable) => Gate::Plaintext,
+            _ => Gate::Either,
+        }
+    }
 }
 
 /// A service port that leads to our workload.
@@ -38,6 +64,8 @@ pub struct InboundPort {
     pub target_port: u16,
     /// What is spoken on it.
     pub protocol: Protocol,
+    /// Whether callers are asked for mutual TLS.
+    pub mode: Mode,
 }
 
 impl Inbound {
@@ -70,6 +98,7 @@ mod tests {
             service_port,
             target_port,
             protocol: Protocol::Http,
+            mode: Mode::Strict,
         }
     }
 
@@ -84,6 +113,23 @@ mod tests {
         assert_eq!(inbound.find("b", 81), None);
         assert_eq!(inbound.by_target(9090).map(|it| &*it.host), Some("b"));
         assert_eq!(inbound.only_target(), None);
+    }
+
+    #[test]
+    fn connections_begin_as_the_ports_have_it_together() {
+        use Mode::{Disable, Permissive, Strict};
+        for (modes, expected) in [
+            (&[][..], Gate::MutualTls),
+            (&[Strict, Strict], Gate::MutualTls),
+            (&[Strict, Permissive], Gate::Either),
+            (&[Strict, Disable], Gate::Either),
+            (&[Permissive], Gate::Either),
+            (&[Disable, Disable], Gate::Plaintext),
+        ] {
+            let on = |mode: &Mode| InboundPort { mode: *mode, ..port("a", 80, 8080) };
+            let ports: Vec<InboundPort> = modes.iter().map(on).collect();
+            assert_eq!(Gate::of(&ports), expected, "{modes:?}");
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use meltemi_policy::destination::rule::{
 use rustls_pki_types::ServerName;
 use socket2::TcpKeepalive;
 
-use super::{Credential, Own};
+use super::{Credential, Endpoint, Own};
 
 mod outside;
 
@@ -48,7 +48,7 @@ pub struct Origination {
 /// What is spoken beneath.
 #[derive(Debug)]
 pub(crate) enum Tls {
-    /// TLS of the mesh where the endpoint offers it, else none.
+    /// TLS of the mesh where the endpoint takes it, else none.
     Auto,
     /// None.
     Disable,
@@ -166,9 +166,14 @@ impl Origination {
         }
     }
 
-    /// Whether the TLS of the mesh is spoken where an endpoint offers it.
-    pub(crate) fn is_of_mesh(&self) -> bool {
-        matches!(self.tls, Tls::Auto | Tls::Mesh(_))
+    /// Whether the TLS of the mesh is spoken with the sidecar of an endpoint.
+    pub(crate) fn is_mutual_with(&self, endpoint: &Endpoint) -> bool {
+        endpoint.tls.is_some()
+            && match self.tls {
+                Tls::Auto => !endpoint.is_plaintext,
+                Tls::Mesh(_) => true,
+                Tls::Disable | Tls::Outside(_) | Tls::Refused(_) => false,
+            }
     }
 }
 

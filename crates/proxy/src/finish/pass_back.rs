@@ -53,11 +53,7 @@ pub(crate) async fn pass_back(
 fn upstream_address(worker: &Worker, route: &Route) -> Option<Arc<str>> {
     worker.shared.access_log?;
     Some(match &route.place {
-        Place::Endpoint(cluster, endpoint) => {
-            let tls = endpoint.tls.as_ref().filter(|_| cluster.origination.is_of_mesh());
-            let port = tls.map_or(endpoint.port, |tls| tls.port);
-            format!("{}:{port}", endpoint.address).into()
-        }
+        Place::Endpoint(_, endpoint) => format!("{}:{}", endpoint.address, endpoint.entry()).into(),
         Place::App(port, _) => format!("127.0.0.1:{port}").into(),
         Place::Outside(host, port) => format!("{host}:{port}").into(),
     })

@@ -36,10 +36,10 @@ pub(crate) fn set_attempt(head: &mut RequestHead, attempt: u32) {
 }
 
 /// Prepares a request that came from the mesh for the application. `client_cert`: the element that describes the caller's
-/// certificate (Envoy's APPEND_FORWARD).
+/// certificate (Envoy's APPEND_FORWARD); of a caller without one no such field is believed.
 pub(crate) fn inbound_request(
     head: &mut RequestHead,
-    client_cert: &[u8],
+    client_cert: Option<&[u8]>,
     random: impl FnOnce() -> [u8; 16],
 ) {
     drop_hop_by_hop(&mut head.fields, head.upgrade);
@@ -48,6 +48,10 @@ pub(crate) fn inbound_request(
     if head.fields.find(Known::ForwardedProto).is_none() {
         head.fields.push(b"x-forwarded-proto", b"http");
     }
+    let Some(client_cert) = client_cert else {
+        head.fields.remove(Known::ForwardedClientCert);
+        return;
+    };
     let name: &[u8] = b"x-forwarded-client-cert";
     if head.fields.find(Known::ForwardedClientCert).is_none() {
         head.fields.push(name, client_cert);

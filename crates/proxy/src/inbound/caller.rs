@@ -9,20 +9,21 @@ use rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use super::authorize::Authorizer;
 use crate::config::{Inbound, InboundPort};
 use crate::finish::series::SeriesCache;
-use crate::listen::tls::Opened;
+use crate::listen::announced::Meant;
+use crate::listen::tls::{Opened, Proof};
 use crate::outbound::decide::split_authority;
 use crate::shared::Shared;
 
 /// What holds for all requests of one inbound connection.
 pub(crate) struct Caller {
     source: Party,
-    meant: Option<(String, u16)>,
-    /// The element of `x-forwarded-client-cert` that describes the caller.
-    pub(crate) client_cert: Vec<u8>,
+    meant: Option<Meant>,
+    /// The element of `x-forwarded-client-cert` that describes the caller; `None` for one in plaintext.
+    pub(crate) client_cert: Option<Vec<u8>>,
     /// What its requests are judged by.
     pub(crate) authorizer: Authorizer,
-    /// The caller's certificate, DER, and the generation of our trust in which it was found good.
-    certificate: Vec<u8>,
+    /// The caller's certificate, DER, and the generation of our trust in which it was found good; `None` in plaintext.
+    certificate: Option<Vec<u8>>,
     believed: Cell<u64>,
     /// The series that this connection counts in.
     pub(crate) series: RefCell<SeriesCache>,
@@ -33,9 +34,9 @@ impl Caller {
         Caller {
             source: opened.source.clone(),
             meant: opened.meant.clone(),
-            client_cert: client_cert(shared, opened),
+            client_cert: opened.proof.as_ref().map(|proof| client_cert(shared, proof)),
             authorizer,
-            certificate: opened.certificate.clone(),
+            certificate: opened.proof.as_ref().map(|proof| proof.certificate.clone()),
             // Whatever was said since the handshake is looked at with the first request.
             believed: Cell::new(u64::MAX),
             series: RefCell::default(),
@@ -48,11 +49,26 @@ impl Caller {
         if self.believed.get() == generation {
             return false;
         }
-        let is_denied = shared.identity.is_denied(&self.certificate);
+        let Some(certificate) = &self.certificate else { return false };
+        let is_denied = shared.identity.is_denied(certificate);
         if !is_denied {
             self.believed.set(generation);
         }
         is_denied
+    }
+
+    /// Whether a port takes callers that come as this one did.
+    pub(crate) fn is_taken_by(&self, port: &InboundPort) -> bool {
+        match &self.certificate {
+            Some(_) => port.mode.takes_mutual_tls(),
+            None => port.mode.takes_plaintext(),
+        }
+    }
+
+    /// Whether a port takes the requests of this caller. Those of connections that were opened by mutual TLS it goes on
+    /// taking, whatever it asks of new ones.
+    pub(crate) fn may_call(&self, port: &InboundPort) -> bool {
+        self.certificate.is_some() || port.mode.takes_plaintext()
     }
 
     /// What tells the port's labels apart within this connection; `None` where its requests may mean several services.
@@ -96,7 +112,10 @@ impl Caller {
             service: word(port.map(|port| &port.host)),
             service_name: word(port.map(|port| &port.service_name)),
             service_namespace: word(port.map(|port| &port.service_namespace)),
-            security: SecurityPolicy::MutualTls,
+            security: match &self.certificate {
+                Some(_) => SecurityPolicy::MutualTls,
+                None => SecurityPolicy::None,
+            },
             protocol,
         })
     }
@@ -104,10 +123,10 @@ impl Caller {
 
 /// `By=OUR_ID;Hash=SHA256;Subject="";URI=CALLER`, as Istio's sidecars write it (Envoy's
 /// `set_current_client_cert_details`: hash, subject, URI; an SVID of the mesh has an empty subject).
-fn client_cert(shared: &Shared, opened: &Opened) -> Vec<u8> {
+fn client_cert(shared: &Shared, proof: &Proof) -> Vec<u8> {
     let hash_of = TLS13_AES_128_GCM_SHA256.tls13().map(|suite| suite.common.hash_provider);
-    let hash = hash_of.map(|provider| hex(provider.hash(&opened.certificate).as_ref()));
-    let (by, hash, uri) = (shared.identity.id(), hash.unwrap_or_default(), &opened.identity);
+    let hash = hash_of.map(|provider| hex(provider.hash(&proof.certificate).as_ref()));
+    let (by, hash, uri) = (shared.identity.id(), hash.unwrap_or_default(), &proof.identity);
     format!("By={by};Hash={hash};Subject=\"\";URI={uri}").into_bytes()
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use meltemi_names::Protocol;
 use tokio::net::TcpStream;
@@ -9,20 +10,36 @@ use tokio::net::TcpStream;
 use super::authorize::Authorizer;
 use super::caller::Caller;
 use super::tcp;
+use crate::config::Gate;
 use crate::http::h1::Reader;
 use crate::listen::alpn::Inner;
-use crate::listen::{Role, detect, http1, http2, tls};
+use crate::listen::either::{self, First, Silence};
+use crate::listen::tls::{self, Opened};
+use crate::listen::{Role, detect, http1, http2};
 use crate::worker::Worker;
+
+/// How long a caller may say nothing where a server may speak first: longer than a ClientHello takes that was lost once.
+const SERVER_FIRST: Duration = Duration::from_secs(1);
+/// How long it may where the port is not known before it speaks.
+const UNKNOWN_PORT: Duration = Duration::from_secs(10);
 
 /// Serves the connection.
 pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, remote: SocketAddr) {
     let destination = stream.local_addr().ok();
-    let Ok(opened) = tls::open(&worker.shared, stream, remote).await else { return };
-    let authorizer =
-        Authorizer::new(Some(&opened.identity), remote, destination, opened.sni.as_deref());
+    let gate = worker.shared.mesh.current().inbound().gate;
+    let entered = match gate {
+        Gate::MutualTls => by_tls(worker, stream, remote, &[]).await,
+        Gate::Either | Gate::Plaintext => Box::pin(by_first_bytes(worker, stream, remote)).await,
+    };
+    let Some((opened, mut reader)) = entered else { return };
+    let identity = opened.proof.as_ref().map(|proof| &proof.identity);
+    let authorizer = Authorizer::new(identity, remote, destination, opened.sni.as_deref());
     let caller = Caller::new(&worker.shared, &opened, authorizer);
+    if gate != Gate::MutualTls && is_refused(worker, &caller) {
+        tracing::debug!(%remote, "an inbound connection was refused: PeerAuthentication wants another kind");
+        return;
+    }
     let io = opened.io;
-    let mut reader = Reader::new(io.clone()).behind_proxy();
     let inner = match opened.inner {
         Some(inner) => inner,
         None => spoken(worker, &caller, &mut reader).await,
@@ -34,6 +51,42 @@ pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, remote: Socket
         }
         Inner::Tcp => tcp::serve(worker, io, reader, &caller).await,
     }
+}
+
+async fn by_tls(
+    worker: &Worker,
+    stream: TcpStream,
+    remote: SocketAddr,
+    first: &[u8],
+) -> Option<(Opened, Reader)> {
+    let opened = tls::open(&worker.shared, stream, remote, first).await.ok()?;
+    let reader = Reader::new(opened.io.clone()).behind_proxy();
+    Some((opened, reader))
+}
+
+/// By mutual TLS or in plaintext, as the first bytes show.
+async fn by_first_bytes(
+    worker: &Worker,
+    stream: TcpStream,
+    remote: SocketAddr,
+) -> Option<(Opened, Reader)> {
+    let inbound = worker.shared.mesh.current().inbound().clone();
+    let (limit, is_plaintext) = match inbound.only_target() {
+        Some(port) if port.protocol.is_http() => (detect::IDLE, false),
+        Some(_) => (SERVER_FIRST, true),
+        None => (UNKNOWN_PORT, false),
+    };
+    let silence = Silence { limit, is_plaintext };
+    match either::look(stream, inbound.gate == Gate::Either, silence).await? {
+        First::MutualTls(stream, first) => by_tls(worker, stream, remote, &first).await,
+        First::Plaintext(io, reader, meant) => Some((Opened::plaintext(io, meant), reader)),
+    }
+}
+
+/// Whether the port that is meant, where that is known already, takes no callers of this kind.
+fn is_refused(worker: &Worker, caller: &Caller) -> bool {
+    let inbound = worker.shared.mesh.current().inbound().clone();
+    caller.find(&inbound, b"").is_some_and(|port| !caller.is_taken_by(port))
 }
 
 /// What a caller speaks that negotiated nothing: as the port declares, else as the first bytes show.

@@ -29,6 +29,8 @@ use crate::worker::Worker;
 const NOT_DELIVERED: (&[u8], &[u8]) = (b"x-meltemi-not-delivered", b"1");
 /// What callers hear whose certificate is good no more.
 const REVOKED: &str = "the caller's certificate was revoked";
+/// What callers in plaintext hear where there is none.
+const PLAINTEXT: &str = "this port takes mutual TLS alone (PeerAuthentication)";
 /// How often a request is sent anew because the application closed an idle connection just then.
 const ANEW: u32 = 2;
 
@@ -36,7 +38,7 @@ const ANEW: u32 = 2;
 pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<'_>) -> bool {
     let started = Instant::now();
     let _carried = worker.carry();
-    forward::inbound_request(call.head, &caller.client_cert, rand::random);
+    forward::inbound_request(call.head, caller.client_cert.as_deref(), rand::random);
     if worker.is_draining() {
         call.reply.close_after();
     }
@@ -46,6 +48,10 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
         _ if caller.is_revoked(&worker.shared) => {
             call.reply.close_after();
             respond(call, 403, ResponseFlags::default(), REVOKED, &[NOT_DELIVERED]).await
+        }
+        Some(port) if !caller.may_call(port) => {
+            call.reply.close_after();
+            respond(call, 403, ResponseFlags::default(), PLAINTEXT, &[NOT_DELIVERED]).await
         }
         Some(port) => admit(worker, caller, (&inbound, port), call).await,
         None => {

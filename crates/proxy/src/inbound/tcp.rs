@@ -19,7 +19,7 @@ use crate::worker::Worker;
 pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, caller: &Caller) {
     let _carried = worker.carry();
     let inbound = worker.shared.mesh.current().inbound().clone();
-    let port = caller.find(&inbound, b"");
+    let port = caller.find(&inbound, b"").filter(|port| caller.may_call(port));
     let admitted = port.map(|port| {
         authorize_connection(worker, &caller.authorizer, (&inbound, port)).map(|()| port)
     });

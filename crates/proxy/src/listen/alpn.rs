@@ -43,6 +43,11 @@ impl Inner {
         })
     }
 
+    /// Whether a proxy of a mesh asks for it, ours or Istio's (`istio-peer-exchange` stands before others in its lists).
+    pub(crate) fn is_of_mesh(alpn: &[u8]) -> bool {
+        Inner::has_metadata(alpn) || alpn == b"istio" || alpn.starts_with(b"istio-")
+    }
+
     /// Whether the caller begins with its metadata.
     pub(crate) fn has_metadata(alpn: &[u8]) -> bool {
         matches!(alpn, HTTP1 | HTTP2 | TCP)

@@ -17,7 +17,7 @@ const SERVER_FIRST: Duration = Duration::from_millis(100);
 /// How long a caller may take over bytes that may still become either version's.
 const PREFACE_TIME: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its first byte, as for its next request.
-const IDLE: Duration = Duration::from_secs(3600);
+pub(crate) const IDLE: Duration = Duration::from_secs(3600);
 
 /// Looks at the first bytes; they stay in the reader. A caller that says nothing waits for its server to speak: bytes.
 pub(crate) async fn detect(reader: &mut Reader) -> Inner {

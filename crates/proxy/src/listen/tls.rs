@@ -1,4 +1,4 @@
-//! The called end of TLS between proxies: who calls, what they mean, and what they speak.
+//! The called end of a connection between proxies: who calls, what they mean, and what they speak, as its TLS tells it.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,10 +10,12 @@ use meltemi_names::SpiffeId;
 use meltemi_telemetry::{Party, Word};
 use meltemi_wire::proto::meltemi::v1::PeerMetadata;
 use prost::Message;
+use rustls::ServerConnection;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use super::alpn::Inner;
+use super::announced::Meant;
 use crate::io::{Io, Stream, keep_alive};
 use crate::shared::{Local, Shared};
 
@@ -25,19 +27,31 @@ const MAX_METADATA: usize = 4096;
 /// Everything that is known of an inbound connection once it stands.
 pub(crate) struct Opened {
     pub(crate) io: Io,
-    /// Who calls, proved by certificate.
-    pub(crate) identity: SpiffeId,
+    /// Who calls; `None` in plaintext, where nobody proves anything.
+    pub(crate) proof: Option<Proof>,
     /// The caller's labels for metrics.
     pub(crate) source: Party,
     /// What was negotiated; `None` if nothing was.
     pub(crate) inner: Option<Inner>,
     /// Host and port of the service that is meant, where the server name says so (Istio's
     /// `outbound_.PORT_.SUBSET_.HOST`).
-    pub(crate) meant: Option<(String, u16)>,
+    pub(crate) meant: Option<Meant>,
     /// The server name of the caller's hello.
     pub(crate) sni: Option<Box<str>>,
+}
+
+/// Who calls, proved by certificate.
+pub(crate) struct Proof {
+    pub(crate) identity: SpiffeId,
     /// The caller's certificate, DER.
     pub(crate) certificate: Vec<u8>,
+}
+
+impl Opened {
+    /// A connection without TLS.
+    pub(crate) fn plaintext(io: Io, meant: Option<Meant>) -> Opened {
+        Opened { io, proof: None, source: Party::default(), inner: None, meant, sni: None }
+    }
 }
 
 /// Why a connection was refused.
@@ -57,16 +71,18 @@ pub(crate) enum OpenError {
     TimedOut,
 }
 
-/// Makes the handshake.
+/// Makes the handshake. `first` are bytes of it that were read already.
 pub(crate) async fn open(
     shared: &Shared,
     stream: TcpStream,
     remote: SocketAddr,
+    first: &[u8],
 ) -> Result<Opened, OpenError> {
     let opening = async {
         keep_alive(&stream);
         let config = shared.identity.tls().server.clone();
-        let stream = TlsAcceptor::from(config).accept(stream).await?;
+        let begin = |session: &mut ServerConnection| feed(session, first);
+        let stream = TlsAcceptor::from(config).accept_with(stream, begin).await?;
         greet(stream).await
     };
     let opened = tokio::time::timeout(LIMIT, opening).await.unwrap_or(Err(OpenError::TimedOut));
@@ -74,6 +90,16 @@ pub(crate) async fn open(
         tracing::debug!(%remote, %error, "an inbound connection was refused");
     }
     opened
+}
+
+/// Gives a session what its peer has sent.
+fn feed(session: &mut ServerConnection, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        // What is wrong with them the session says again when the handshake goes on.
+        if session.read_tls(&mut bytes).is_err() || session.process_new_packets().is_err() {
+            return;
+        }
+    }
 }
 
 async fn greet(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Result<Opened, OpenError> {
@@ -92,11 +118,11 @@ async fn greet(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Result<Ope
         source = party(&read_metadata(&io).await?);
     }
     source.principal = Word::new(&identity.to_string());
-    Ok(Opened { io, identity, source, inner, meant, sni, certificate })
+    Ok(Opened { io, proof: Some(Proof { identity, certificate }), source, inner, meant, sni })
 }
 
 /// Reads `outbound_.PORT_.SUBSET_.HOST`.
-fn parse_server_name(name: &str) -> Option<(String, u16)> {
+pub(super) fn parse_server_name(name: &str) -> Option<Meant> {
     let rest = name.strip_prefix("outbound_.")?;
     let (port, rest) = rest.split_once("_.")?;
     let (_subset, host) = rest.split_once("_.")?;

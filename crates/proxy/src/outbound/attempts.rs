@@ -140,7 +140,7 @@ pub(crate) async fn run(
         let place = Place::Endpoint(current.clone(), endpoint.clone());
         let route = Route { place, inner: inner(current.protocol, call.head.version) };
         let attempted = run.attempt(&route, call, &mut replay, &mut response).await;
-        let is_proxy = endpoint.tls.is_some() && current.origination.is_of_mesh();
+        let is_proxy = current.origination.is_mutual_with(&endpoint);
         let failed = run.judge(is_proxy, &attempted, &response);
         record(current, index, &attempted, failed, response.status);
         if let Some(failed) = failed

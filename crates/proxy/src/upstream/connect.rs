@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meltemi_identity::tls::PeerError;
+use rustls_pki_types::ServerName;
 use socket2::SockRef;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use super::proxy_protocol;
@@ -15,6 +17,7 @@ use super::secure::Beneath;
 use crate::config::{Address, Cluster, Endpoint, Origination};
 use crate::io::{Io, Stream, keep_alive};
 use crate::listen::alpn::Inner;
+use crate::listen::announced;
 use crate::worker::Worker;
 
 /// How long a connection may take, TLS included, where no rule can say it.
@@ -107,18 +110,29 @@ async fn to_endpoint<'a>(
     inner: Inner,
 ) -> Result<Connected<'a>, ConnectError> {
     let beneath = Beneath::of(cluster, endpoint, inner)?;
-    let port = match &endpoint.tls {
-        Some(tls) if beneath.is_mesh() => tls.port,
-        _ => endpoint.port,
-    };
-    let (stream, address) = match &endpoint.address {
+    let port = endpoint.entry();
+    let (mut stream, address) = match &endpoint.address {
         Address::Ip(ip) => {
             let address = SocketAddr::new(*ip, port);
             (to_address(address).await?, address)
         }
         Address::Name(name) => to_name(worker, name, port).await?,
     };
+    if endpoint.tls.is_some() && !beneath.is_mesh() {
+        announce(&mut stream, cluster, address).await?;
+    }
     dress(worker, &cluster.origination, beneath, stream, address, inner).await
+}
+
+/// Says to a sidecar which port of which service is meant, where no TLS says it.
+async fn announce(
+    stream: &mut TcpStream,
+    cluster: &Cluster,
+    address: SocketAddr,
+) -> Result<(), ConnectError> {
+    let ServerName::DnsName(name) = &cluster.sni else { return Ok(()) };
+    let failed = |error| ConnectError::Tcp(address.to_string(), error);
+    stream.write_all(&announced::header(name.as_ref())).await.map_err(failed)
 }
 
 /// To a host whose own address is called. What a rule says of its TLS holds for it too.

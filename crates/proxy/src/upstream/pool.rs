@@ -68,8 +68,10 @@ pub(crate) struct Opening {
 
 impl Group {
     fn new(endpoint: Option<&Arc<Endpoint>>, origination: Option<&Arc<Origination>>) -> Group {
-        let is_mesh = endpoint.is_some_and(|endpoint| endpoint.tls.is_some())
-            && origination.is_none_or(|it| it.is_of_mesh());
+        let is_mesh = endpoint.is_some_and(|endpoint| match origination {
+            Some(origination) => origination.is_mutual_with(endpoint),
+            None => endpoint.tls.is_some() && !endpoint.is_plaintext,
+        });
         let usual = if is_mesh { IDLE_MESH } else { IDLE_UNKNOWN };
         let told = origination.and_then(|it| it.limits.idle);
         let usual = told.map_or(usual, |told| told.min(usual));

@@ -45,7 +45,7 @@ impl<'c> Beneath<'c> {
         let identity = endpoint.tls.as_ref().map(|tls| &tls.identity);
         let mesh = |sni| Beneath::Mesh { sni, identity, names: &origination.names };
         Ok(match &origination.tls {
-            Tls::Auto if identity.is_some() => mesh(&cluster.sni),
+            Tls::Auto if identity.is_some() && !endpoint.is_plaintext => mesh(&cluster.sni),
             Tls::Auto | Tls::Disable => Beneath::Plain,
             Tls::Mesh(sni) => mesh(sni.as_ref().unwrap_or(&cluster.sni)),
             Tls::Outside(_) | Tls::Refused(_) => {

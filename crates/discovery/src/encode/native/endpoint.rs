@@ -15,6 +15,7 @@ pub(crate) fn message(endpoint: &Endpoint) -> v1::Endpoint {
     let ports = endpoint.ports.iter().map(|(service_port, target_port)| v1::PortMapping {
         service_port: (*service_port).into(),
         target_port: (*target_port).into(),
+        plaintext: endpoint.plaintext.contains(target_port),
     });
     v1::Endpoint {
         workload: endpoint.workload.to_string(),

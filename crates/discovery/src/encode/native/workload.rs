@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use meltemi_model::{Credential, Workload};
 use meltemi_policy::path::Normalization;
+use meltemi_policy::peer::Mode;
 use meltemi_wire::proto::meltemi::v1;
 
 use super::{rules, sidecar};
@@ -17,6 +18,7 @@ pub(crate) fn message(workload: &Workload, rules: &mut rules::Rules) -> v1::Work
         protocol: v1::Protocol::from(port.protocol).into(),
         service_name: port.service_name.to_string(),
         service_namespace: port.service_namespace.to_string(),
+        mode: mode(port.mode).into(),
     });
     v1::Workload {
         name: workload.name.to_string(),
@@ -44,6 +46,14 @@ fn credential(credential: &Credential) -> v1::Credential {
         private_key: text(&credential.private_key),
         ca_certificates: text(&credential.ca_certificates),
         ca_crl: text(&credential.ca_crl),
+    }
+}
+
+fn mode(mode: Mode) -> v1::PeerAuthenticationMode {
+    match mode {
+        Mode::Strict => v1::PeerAuthenticationMode::StrictMode,
+        Mode::Permissive => v1::PeerAuthenticationMode::PermissiveMode,
+        Mode::Disable => v1::PeerAuthenticationMode::DisableMode,
     }
 }
 

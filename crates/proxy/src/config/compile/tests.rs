@@ -64,7 +64,7 @@ fn services_that_cannot_be_used_are_refused_with_the_reason() {
 #[test]
 fn an_endpoint_is_ready_made_for_each_port_that_it_serves() {
     let plan = read_endpoint(|it| {
-        it.ports.push(v1::PortMapping { service_port: 443, target_port: 8443 });
+        it.ports.push(v1::PortMapping { service_port: 443, target_port: 8443, plaintext: false });
         it.locality = "eu/a".into();
     })
     .unwrap();

@@ -22,7 +22,8 @@ fn of(policy: &TrafficPolicy, before: Option<&Arc<Origination>>) -> Arc<Originat
 #[test]
 fn without_a_rule_all_clusters_share_one() {
     let plain = of(&TrafficPolicy::default(), None);
-    assert_eq!((plain.id, plain.is_of_mesh()), (0, true));
+    assert_eq!(plain.id, 0);
+    assert!(matches!(plain.tls, Tls::Auto));
     assert_eq!(plain.limits.connect_timeout, Duration::from_secs(10));
     let tcp = Some(TcpPool { max_connections: Some(3), ..TcpPool::default() });
     let http = Some(HttpPool { http2_max_requests: Some(3), ..HttpPool::default() });

@@ -100,7 +100,7 @@ fn what_is_sent_again_unchanged_changes_nothing() {
 fn endpoints_outlive_a_change_of_their_service_and_leave_with_their_port() {
     let mut receiver = hello(&[]);
     let mut both = endpoint("a");
-    both.ports.push(v1::PortMapping { service_port: 443, target_port: 8443 });
+    both.ports.push(v1::PortMapping { service_port: 443, target_port: 8443, plaintext: false });
     receiver.update(services(&[("hello", &service("hello", &[80, 443]))]));
     receiver.update(endpoints(&[&both]));
     let before = find(&mut receiver, "hello").unwrap();

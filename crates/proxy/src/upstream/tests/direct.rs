@@ -69,6 +69,21 @@ pub(super) fn hello(
     policy: Option<serde_json::Value>,
     names: &[&str],
 ) -> Arc<Service> {
+    let mut endpoint = endpoint("a");
+    endpoint.ports[0].target_port = plain.into();
+    match secure {
+        Some(port) => endpoint.inbound_port = port.into(),
+        None => endpoint.tls_mode = v1::TlsMode::Disable.into(),
+    }
+    hello_at(endpoint, policy, names)
+}
+
+/// The same with this endpoint.
+pub(super) fn hello_at(
+    endpoint: v1::Endpoint,
+    policy: Option<serde_json::Value>,
+    names: &[&str],
+) -> Arc<Service> {
     let mut service = service("hello", &[80]);
     service.subject_alt_names = names.iter().map(ToString::to_string).collect();
     if let Some(policy) = policy {
@@ -76,12 +91,6 @@ pub(super) fn hello(
             "name": "rule", "namespace": "default", "host": service.host, "trafficPolicy": policy,
         });
         service.destination_rules.push(rule.to_string().into_bytes());
-    }
-    let mut endpoint = endpoint("a");
-    endpoint.ports[0].target_port = plain.into();
-    match secure {
-        Some(port) => endpoint.inbound_port = port.into(),
-        None => endpoint.tls_mode = v1::TlsMode::Disable.into(),
     }
     built(&service, &[endpoint])
 }

@@ -5,32 +5,57 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::direct::{hello, route, worker};
+use super::direct::{hello, hello_at, route, worker};
 use super::soon;
+use crate::config::fixture::endpoint;
 use crate::listen::alpn::Inner;
+use crate::listen::announced;
 use crate::upstream::connect::connect;
 use crate::upstream::secure::Beneath;
 
+/// The name that is asked for.
+const USUAL: &str = "outbound_.80_._.hello.default.svc.cluster.local";
 const HELLO: &str = "spiffe://cluster.local/ns/default/sa/hello";
 const OTHER: &str = "spiffe://cluster.local/ns/default/sa/other";
 
-/// How an endpoint that has a proxy and a plain port is reached: by the name asked for, or in plaintext.
+/// How an endpoint's proxy is reached: by the name asked for, or in plaintext.
 async fn reached(policy: Option<Value>, names: &[&str]) -> Result<String, String> {
+    reached_where(policy, names, false).await
+}
+
+/// The same where the endpoint may take no mutual TLS.
+async fn reached_where(
+    policy: Option<Value>,
+    names: &[&str],
+    is_plaintext: bool,
+) -> Result<String, String> {
     let (worker, peer) = worker();
-    let plain = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let secure = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
-    let service = hello(port(&plain), Some(port(&secure)), policy, names);
-    let route = route(&service, Inner::Http1);
+    let own = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = |listener: &TcpListener| u32::from(listener.local_addr().unwrap().port());
+    let mut endpoint = endpoint("a");
+    endpoint.ports[0].target_port = port(&own);
+    endpoint.ports[0].plaintext = is_plaintext;
+    endpoint.inbound_port = port(&proxy);
+    let route = route(&hello_at(endpoint, policy, names), Inner::Http1);
     let acceptor = TlsAcceptor::from(peer.tls().server.clone());
     let answering = async {
         tokio::select! {
-            accepted = plain.accept() => {
+            accepted = own.accept() => {
                 accepted.unwrap();
-                "plaintext".to_owned()
+                "past the proxy".to_owned()
             }
-            accepted = secure.accept() => {
-                let Ok(mut stream) = acceptor.accept(accepted.unwrap().0).await else {
+            accepted = proxy.accept() => {
+                let (mut stream, _) = accepted.unwrap();
+                let mut first = [0];
+                stream.peek(&mut first).await.unwrap();
+                if first == [b'\r'] {
+                    let mut said = announced::header(USUAL);
+                    stream.read_exact(&mut said).await.unwrap();
+                    assert_eq!(said, announced::header(USUAL));
+                    return "plaintext".to_owned();
+                }
+                let Ok(mut stream) = acceptor.accept(stream).await else {
                     return "no handshake".to_owned();
                 };
                 let name = stream.get_ref().1.server_name().unwrap_or_default().to_owned();
@@ -50,16 +75,19 @@ async fn reached(policy: Option<Value>, names: &[&str]) -> Result<String, String
 
 #[tokio::test]
 async fn endpoints_with_a_proxy_are_called_as_the_mode_says() {
-    let usual = "outbound_.80_._.hello.default.svc.cluster.local";
-    for (tls, expected) in [
-        (None, usual),
-        (Some(json!({"mode": "ISTIO_MUTUAL"})), usual),
-        (Some(json!({"mode": "ISTIO_MUTUAL", "sni": "custom.example"})), "custom.example"),
-        (Some(json!({"mode": "ISTIO_MUTUAL", "subjectAltNames": [OTHER, HELLO]})), usual),
-        (Some(json!({"mode": "DISABLE"})), "plaintext"),
+    for (tls, is_plaintext, expected) in [
+        (None, false, USUAL),
+        (None, true, "plaintext"),
+        (Some(json!({"mode": "ISTIO_MUTUAL"})), false, USUAL),
+        (Some(json!({"mode": "ISTIO_MUTUAL"})), true, USUAL),
+        (Some(json!({"mode": "ISTIO_MUTUAL", "sni": "custom.example"})), false, "custom.example"),
+        (Some(json!({"mode": "ISTIO_MUTUAL", "subjectAltNames": [OTHER, HELLO]})), false, USUAL),
+        (Some(json!({"mode": "DISABLE"})), false, "plaintext"),
+        (Some(json!({"mode": "DISABLE"})), true, "plaintext"),
     ] {
         let policy = tls.clone().map(|tls| json!({"tls": tls}));
-        assert_eq!(reached(policy, &[]).await.as_deref(), Ok(expected), "{tls:?}");
+        let reached = reached_where(policy, &[], is_plaintext).await;
+        assert_eq!(reached.as_deref(), Ok(expected), "{tls:?} {is_plaintext}");
     }
 }
 

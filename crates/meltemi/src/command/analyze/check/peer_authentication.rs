@@ -1,9 +1,9 @@
 //! Peer authentications that count for nobody, since another one of the same level goes before them.
 
-use meltemi_api::istio::peer_authentication::{MutualTls, MutualTlsMode};
-use meltemi_api::{Kind, Resource, Severity};
+use meltemi_api::{Kind, Severity};
+use meltemi_model::read::peer_authentication;
 use meltemi_names::ROOT_NAMESPACE;
-use meltemi_policy::peer::{Governing, Level, Mode, PeerAuthentication};
+use meltemi_policy::peer::{Governing, Level, PeerAuthentication};
 
 use super::super::finding::{Code, Finding};
 use super::super::mesh::Mesh;
@@ -11,9 +11,9 @@ use super::super::mesh::Mesh;
 /// Tells of them.
 pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
     let of = mesh.of(Kind::PeerAuthentication);
-    let policies: Vec<_> = of.iter().filter_map(|it| rule(&it.resource)).collect();
+    let policies: Vec<_> = of.iter().filter_map(|it| peer_authentication(&it.resource)).collect();
     for object in of {
-        let Some(policy) = rule(&object.resource) else { continue };
+        let Some(policy) = peer_authentication(&object.resource) else { continue };
         let Some((path, message)) = hidden(&policy, &policies) else { continue };
         let what = (Severity::Warning, Code::PeerAuthenticationIsHidden);
         findings.push(Finding::of(&object.resource, path, what, message));
@@ -43,29 +43,4 @@ fn hidden(
         first.namespace, first.name
     );
     Some((path, message))
-}
-
-/// What decides of a resource.
-fn rule(resource: &Resource) -> Option<PeerAuthentication> {
-    let Resource::PeerAuthentication(policy) = resource else { return None };
-    let (metadata, spec) = (&policy.metadata, &policy.spec);
-    // A key that is no port was refused when the resource was read.
-    let on_port = |(port, mtls): (&String, &MutualTls)| Some((port.parse().ok()?, mode(mtls)));
-    Some(PeerAuthentication {
-        namespace: metadata.namespace.clone(),
-        name: metadata.name.clone(),
-        created: metadata.creation_timestamp.clone(),
-        selector: spec.selector.clone().unwrap_or_default().match_labels,
-        mode: spec.mtls.as_ref().and_then(mode),
-        ports: spec.port_level_mtls.iter().filter_map(on_port).collect(),
-    })
-}
-
-fn mode(mtls: &MutualTls) -> Option<Mode> {
-    match mtls.mode? {
-        MutualTlsMode::Unset => None,
-        MutualTlsMode::Disable => Some(Mode::Disable),
-        MutualTlsMode::Permissive => Some(Mode::Permissive),
-        MutualTlsMode::Strict => Some(Mode::Strict),
-    }
 }

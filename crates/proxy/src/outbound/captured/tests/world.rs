@@ -60,7 +60,11 @@ impl World {
             workload: format!("{name}-1"),
             namespace: "default".into(),
             address: Ipv4Addr::LOCALHOST.to_string(),
-            ports: vec![v1::PortMapping { service_port: port, target_port: app.into() }],
+            ports: vec![v1::PortMapping {
+                service_port: port,
+                target_port: app.into(),
+                plaintext: false,
+            }],
             tls_mode: v1::TlsMode::Disable.into(),
             ..v1::Endpoint::default()
         };
