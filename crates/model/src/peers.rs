@@ -51,15 +51,6 @@ impl Peers {
         let of = root.into_iter().chain([namespace]).filter_map(|namespace| self.of.get(namespace));
         Governing::find(of.flat_map(BTreeMap::values), &self.root, namespace, labels).modes()
     }
-
-    /// Why a policy has no effect at all.
-    pub(crate) fn flaw(&self, policy: &PeerAuthentication) -> Option<String> {
-        let root = &self.root;
-        let is_for_nobody = policy.level(root).is_none();
-        is_for_nobody.then(|| {
-            format!("spec.selector: in {root} a PeerAuthentication with a selector is for nobody")
-        })
-    }
 }
 
 /// A resource that has changed.

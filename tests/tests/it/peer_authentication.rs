@@ -1,5 +1,7 @@
 //! PeerAuthentication over real sockets: each level and mode, with calls of a sidecar and of a client that is in no mesh.
 
+mod bytes;
+mod callers;
 mod levels;
 mod ports;
 

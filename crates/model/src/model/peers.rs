@@ -12,7 +12,6 @@ impl Model {
         policy: Option<PeerAuthentication>,
         dirty: &mut Dirty,
     ) {
-        self.refusals.flaw(object, policy.as_ref().and_then(|it| self.peers.flaw(it)));
         let Some(replaced) = self.peers.put(object, policy) else { return };
         for (namespace, of) in &self.namespaces {
             for (name, workload) in &of.workloads {

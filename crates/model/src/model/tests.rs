@@ -14,6 +14,7 @@ mod attached;
 mod authentications;
 mod credentials;
 mod delegates;
+mod peers;
 mod rules;
 mod sight;
 
@@ -292,6 +293,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         name().prop_map(|name| Change::Remove(Object::new(ObjectKind::ServiceEntry, "n", name))),
         rules::any_change(),
         attached::any_change(),
+        peers::any_change(),
     ]
 }
 

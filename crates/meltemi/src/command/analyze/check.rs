@@ -1,6 +1,7 @@
 //! The checks: each looks at all configuration, and knows nothing of the others.
 
 mod authorization;
+mod mutual_tls;
 mod overlap;
 mod peer_authentication;
 mod subset;
@@ -13,13 +14,14 @@ use super::mesh::Mesh;
 /// One check.
 type Check = fn(&Mesh, &mut Vec<Finding>);
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     set_aside,
     dangling,
     overlap::check,
     subset::check,
     authorization::check,
     peer_authentication::check,
+    mutual_tls::check,
     without_effect,
 ];
 

@@ -18,6 +18,8 @@ pub(super) enum Code {
     NoMatchingWorkloadsFound,
     /// A rule that asks connections of bytes for what only requests have.
     HttpFieldsOnTcpPort,
+    /// A destination rule by which calls are made that their workloads refuse (IST0113).
+    MTLSPolicyConflict,
     /// A peer authentication that an older one of its level goes before.
     PeerAuthenticationIsHidden,
     /// A subset whose labels no endpoint has.

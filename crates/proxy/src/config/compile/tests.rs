@@ -94,6 +94,36 @@ fn an_endpoint_is_ready_made_for_each_port_that_it_serves() {
 }
 
 #[test]
+fn an_endpoint_tells_on_which_ports_it_takes_no_mutual_tls() {
+    let plan = read_endpoint(|it| {
+        it.ports.push(v1::PortMapping { service_port: 443, target_port: 8443, plaintext: true });
+    })
+    .unwrap();
+    let (on_80, on_443) = (plan.build(80, None).unwrap(), plan.build(443, None).unwrap());
+    assert_eq!((on_80.is_plaintext, on_443.is_plaintext), (false, true));
+    // Its sidecar stands before both.
+    assert_eq!((on_80.entry(), on_443.entry()), (15006, 15006));
+    assert!(
+        !on_443.is_reached_as(&Endpoint { is_plaintext: false, ..plan.build(443, None).unwrap() })
+    );
+}
+
+#[test]
+fn a_mode_that_is_not_known_is_the_strictest() {
+    for (value, expected) in [
+        (v1::PeerAuthenticationMode::StrictMode.into(), Gate::MutualTls),
+        (v1::PeerAuthenticationMode::PermissiveMode.into(), Gate::Either),
+        (v1::PeerAuthenticationMode::DisableMode.into(), Gate::Plaintext),
+        (99, Gate::MutualTls),
+    ] {
+        let mut message = workload();
+        message.inbound[0].mode = value;
+        let (inbound, _) = super::workload(&message.encode_to_vec()).unwrap();
+        assert_eq!(inbound.gate, expected, "{value}");
+    }
+}
+
+#[test]
 fn without_mutual_tls_there_is_no_identity() {
     let plan = read_endpoint(|it| it.tls_mode = v1::TlsMode::Disable.into()).unwrap();
     let endpoint = plan.build(80, None).unwrap();

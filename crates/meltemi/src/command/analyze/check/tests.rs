@@ -190,3 +190,50 @@ fn a_peer_authentication_that_an_older_one_hides_is_told() {
         assert_eq!(named, hidden.into_iter().collect::<Vec<_>>(), "{one}{other}: {found:?}");
     }
 }
+
+#[test]
+fn a_destination_rule_that_has_calls_refused_is_told() {
+    let workload = "
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: shop-2}
+spec: {address: 127.0.0.1, serviceAccount: shop, labels: {app: shop, version: v2, security.istio.io/tlsMode: istio}}";
+    let asks = |mode: &str| {
+        format!(
+            "\n---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: p}}\n\
+             spec: {{mtls: {{mode: {mode}}}}}\n"
+        )
+    };
+    let whole = |mode: &str| format!("{{host: shop, trafficPolicy: {{tls: {{mode: {mode}}}}}}}");
+    let at_port = "{host: shop, trafficPolicy: {portLevelSettings: [{port: {number: 80}, tls: {mode: DISABLE}}]}}";
+    let other_port = "{host: shop, trafficPolicy: {tls: {mode: DISABLE}, portLevelSettings: [{port: {number: 80}}]}}";
+    let subset = |version: &str| {
+        format!(
+            "{{host: shop, subsets: [{{name: a, labels: {{version: {version}}}, trafficPolicy: {{tls: {{mode: DISABLE}}}}}}]}}"
+        )
+    };
+    let of_whole = "spec.trafficPolicy.tls.mode";
+    let of_port = "spec.trafficPolicy.portLevelSettings[0].tls.mode";
+    let of_subset = "spec.subsets[0].trafficPolicy.tls.mode";
+    for (asked, said, expected) in [
+        (String::new(), whole("DISABLE"), Some(of_whole)),
+        (String::new(), whole("SIMPLE"), Some(of_whole)),
+        (String::new(), whole("ISTIO_MUTUAL"), None),
+        (asks("STRICT"), at_port.to_owned(), Some(of_port)),
+        (asks("STRICT"), other_port.to_owned(), None),
+        (asks("STRICT"), subset("v2"), Some(of_subset)),
+        // What has no sidecar refuses nothing.
+        (asks("STRICT"), subset("v1"), None),
+        (asks("PERMISSIVE"), whole("DISABLE"), None),
+        (asks("PERMISSIVE"), whole("ISTIO_MUTUAL"), None),
+        (asks("DISABLE"), whole("DISABLE"), None),
+        (asks("DISABLE"), whole("ISTIO_MUTUAL"), Some(of_whole)),
+    ] {
+        let found = check(&mesh(&(workload.to_owned() + &asked + &rule(&said))));
+        let told = found.iter().filter(|it| it.code == Code::MTLSPolicyConflict);
+        let told: Vec<_> =
+            told.map(|it| (&*it.path, it.message.contains("default/shop-2"))).collect();
+        let expected: Vec<_> = expected.map(|path| (path, true)).into_iter().collect();
+        assert_eq!(told, expected, "{asked} {said}: {found:?}");
+    }
+}
