@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use grpc::GrpcApp;
-pub use http::{HttpApp, serve};
+pub use http::{HttpApp, UnixApp, serve};
 pub use idle_closer::IdleCloser;
 pub use issuer::Issuer;
 pub use record::Recorded;

@@ -18,7 +18,7 @@ pub mod peer;
 mod port;
 mod process;
 
-pub use app::{GrpcApp, HttpApp, IdleCloser, Issuer, Recorded, TcpApp};
+pub use app::{GrpcApp, HttpApp, IdleCloser, Issuer, Recorded, TcpApp, UnixApp};
 pub use binary::{meltemi, test_app};
 pub use client::{Http1, Response};
 pub use load::{Load, Report};

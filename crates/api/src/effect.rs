@@ -29,7 +29,12 @@ const SIDECAR: &[Field] = &[
     "spec.egress[].port",
     "spec.inboundConnectionPool.http.h2UpgradePolicy",
     "spec.inboundConnectionPool.http.maxRetries",
-    "spec.ingress",
+    "spec.ingress[].bind",
+    "spec.ingress[].captureMode",
+    "spec.ingress[].connectionPool.http.h2UpgradePolicy",
+    "spec.ingress[].connectionPool.http.maxRetries",
+    "spec.ingress[].port.targetPort",
+    "spec.ingress[].tls",
 ];
 
 /// There are no gateways and waypoints yet.
@@ -199,7 +204,8 @@ mod tests {
             (Kind::ServiceEntry, "spec.location", false),
             (Kind::ServiceEntry, "spec.locations", true),
             (Kind::DestinationRule, "spec.subsets[].trafficPolicy.tls.credentialName", true),
-            (Kind::Sidecar, "spec.ingress[].port.number", false),
+            (Kind::Sidecar, "spec.ingress[].port.number", true),
+            (Kind::Sidecar, "spec.ingress[].tls.mode", false),
             (Kind::Sidecar, "spec.egress[].hosts[]", true),
             (Kind::ProxyConfig, "spec.concurrency", false),
             (Kind::HttpRoute, "spec.rules[].filters[].cors.maxAge", true),

@@ -19,6 +19,8 @@ pub struct Workload {
     pub name: Arc<str>,
     /// The namespace.
     pub namespace: Arc<str>,
+    /// IP address or host name.
+    pub address: String,
     /// Who it is; `None` if it names no service account.
     pub service_account: Option<String>,
     /// What arrives for it, by service host and port.
@@ -52,6 +54,8 @@ pub struct InboundPort {
     pub service_namespace: Arc<str>,
     /// The port that callers use.
     pub service_port: u16,
+    /// The name of the service's port, possibly empty.
+    pub port_name: String,
     /// The workload's port.
     pub target_port: u16,
     /// What is spoken on it.

@@ -5,7 +5,7 @@
 //! `hosted` builds what changed of a service; the new [`Snapshot`] is swapped in before the update is acknowledged.
 //! `keep` writes the raw resources to disk (`last_good`), so that a proxy can start without its control plane.
 
-mod app_pool;
+mod app;
 mod authentication;
 mod authorization;
 mod cluster;
@@ -16,6 +16,7 @@ mod endpoint;
 pub(crate) mod fixture;
 mod hosted;
 mod inbound;
+mod ingress;
 mod keep;
 mod last_good;
 mod mesh;
@@ -27,7 +28,7 @@ mod rules;
 mod snapshot;
 mod sweep;
 
-pub use app_pool::{AppPool, AppPools};
+pub use app::{App, AppPlace, At};
 pub use authorization::Authorization;
 pub use cluster::{Active, Cluster};
 pub use credential::Credential;

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -17,7 +18,7 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
 pub(crate) use buffer::{Buffer, lend, take_back};
@@ -30,14 +31,35 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
+    /// A Unix socket of the application.
+    Unix(UnixStream),
 }
 
 impl Stream {
-    /// The socket beneath.
-    pub(crate) fn socket(&self) -> &TcpStream {
+    /// The TCP socket beneath, if there is one.
+    fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            Stream::Tcp(stream) => stream,
-            Stream::Tls(stream) => stream.get_ref().0,
+            Stream::Tcp(stream) => Some(stream),
+            Stream::Tls(stream) => Some(stream.get_ref().0),
+            Stream::Unix(_) => None,
+        }
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => stream.poll_read_ready(cx),
+            Stream::Tls(stream) => stream.get_ref().0.poll_read_ready(cx),
+            Stream::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Tls(stream) => stream.get_ref().0.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
         }
     }
 }
@@ -51,6 +73,7 @@ impl AsyncRead for Stream {
         match &mut *self {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -64,6 +87,7 @@ impl AsyncWrite for Stream {
         match &mut *self {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -71,6 +95,7 @@ impl AsyncWrite for Stream {
         match &mut *self {
             Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -78,6 +103,7 @@ impl AsyncWrite for Stream {
         match &mut *self {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -130,7 +156,7 @@ impl Io {
     pub(crate) fn into_tcp(self) -> Option<TcpStream> {
         match Rc::try_unwrap(self.0).ok()?.into_inner() {
             Stream::Tcp(stream) => Some(stream),
-            Stream::Tls(_) => None,
+            Stream::Tls(_) | Stream::Unix(_) => None,
         }
     }
 
@@ -147,17 +173,19 @@ impl Io {
         poll_fn(|cx| Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)).await
     }
 
-    /// Who is at the other end, and which of our addresses it called; `None` once the connection is gone.
+    /// Who is at the other end, and which of our addresses it called; `None` once the connection is gone, and for Unix
+    /// sockets.
     pub(crate) fn addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         let stream = self.0.borrow();
-        Some((stream.socket().peer_addr().ok()?, stream.socket().local_addr().ok()?))
+        let socket = stream.tcp()?;
+        Some((socket.peer_addr().ok()?, socket.local_addr().ok()?))
     }
 
     /// Asks the kernel whether the peer has sent anything, its end included: one system call that does not wait for the
     /// reactor's word.
     pub(crate) fn is_silent(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let peeked = rustix::net::recv(self.0.borrow().socket(), &mut [0u8; 1], flags);
+        let peeked = rustix::net::recv(&*self.0.borrow(), &mut [0u8; 1], flags);
         matches!(peeked, Err(Errno::AGAIN))
     }
 
@@ -165,12 +193,14 @@ impl Io {
     /// them (Nagle's algorithm), which would take the kernel's usual 40 ms.
     pub(crate) fn acknowledge(&self) {
         // Without it the rest comes later.
-        let _ = rustix::net::sockopt::set_tcp_quickack(self.0.borrow().socket(), true);
+        if let Some(socket) = self.0.borrow().tcp() {
+            let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
+        }
     }
 
     /// Whether something may be there to read (data or the end). Costs no system call; wakes the task of `cx` else.
     pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.borrow().socket().poll_read_ready(cx).map(drop)
+        self.0.borrow().poll_read_ready(cx).map(drop)
     }
 }
 

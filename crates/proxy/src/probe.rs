@@ -6,6 +6,7 @@ mod member;
 mod plan;
 mod tally;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,9 +14,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use meltemi_wire::registration::GroupNews;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::{Notify, watch};
 
+use crate::config::At;
 use attempt::Attempts;
 
 /// The wait after a first probe that was not answered; it doubles from there.
@@ -91,13 +93,19 @@ impl AppHealth {
 
     /// Asks a member as its group says, and otherwise as soon as its group says otherwise. Commands are run only where
     /// that is allowed on this machine. Ends only when the future is dropped.
-    pub async fn run_member(&self, news: watch::Receiver<GroupNews>, allow_exec: bool) {
-        member::run(self, news, Attempts { allow_exec }).await;
+    pub async fn run_member(
+        &self,
+        news: watch::Receiver<GroupNews>,
+        allow_exec: bool,
+        find: impl Fn(u16) -> At,
+    ) {
+        member::run(self, news, Attempts { allow_exec }, &find).await;
     }
 
-    /// Probes when there is a reason to. Ends only when the future is dropped.
-    pub async fn run(&self) {
-        self.run_with(connect).await;
+    /// Probes when there is a reason to. `find` says where the application takes what comes for a port. Ends only when the
+    /// future is dropped.
+    pub async fn run(&self, find: impl Fn(u16) -> At) {
+        self.run_with(|port| connect(find(port))).await;
     }
 
     async fn run_with<F>(&self, answers: impl Fn(u16) -> F)
@@ -167,15 +175,21 @@ fn silent(ports: &[Port]) -> impl Iterator<Item = &Port> {
     ports.iter().filter(|port| port.silent.load(Ordering::Relaxed))
 }
 
-/// Whether a port takes connections, at either loopback address.
-async fn connect(port: u16) -> bool {
-    for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
-        let attempt = TcpStream::connect((address, port));
-        if matches!(tokio::time::timeout(CONNECTING, attempt).await, Ok(Ok(_))) {
-            return true;
+/// Whether connections are taken at a place.
+async fn connect(at: At) -> bool {
+    match at {
+        At::Loopback(port) => {
+            let [four, six] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+            within(TcpStream::connect((four, port))).await
+                || within(TcpStream::connect((six, port))).await
         }
+        At::Address(address) => within(TcpStream::connect(address)).await,
+        At::Unix(path) => within(UnixStream::connect(path)).await,
     }
-    false
+}
+
+async fn within<T>(attempt: impl Future<Output = io::Result<T>>) -> bool {
+    matches!(tokio::time::timeout(CONNECTING, attempt).await, Ok(Ok(_)))
 }
 
 #[cfg(test)]

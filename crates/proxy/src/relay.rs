@@ -94,13 +94,12 @@ pub(crate) async fn relay(
         }
     };
     if let Answer::H1(mut connection) = answer
-        && let Some(key) = route.key()
         && end == End::Complete
         && response.keep_alive
         && connection.writer.is_done()
         && connection.reader.is_body_over()
     {
-        worker.pool.put(key, route.endpoint(), connection, Instant::now());
+        worker.pool.put(route, connection, Instant::now());
     }
     end
 }

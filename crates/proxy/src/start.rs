@@ -148,10 +148,12 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
     let (group, news) = watch::channel(Err(UNKNOWN_GROUP.to_owned()));
     let (app, is_member) = (shared.app.clone(), workload.group.is_some());
     let allow_exec = options.allow_exec_probes;
+    let mesh = shared.mesh.clone();
     tasks.spawn(async move {
+        let find = |port| mesh.current().inbound().place(port);
         match is_member {
-            true => app.run_member(news, allow_exec).await,
-            false => app.run().await,
+            true => app.run_member(news, allow_exec, find).await,
+            false => app.run(find).await,
         }
     });
     let data_path = DataPath::start(shared.clone(), options.workers, listeners)

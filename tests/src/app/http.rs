@@ -18,6 +18,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
@@ -33,8 +34,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::{Recorded, Server, accept_all};
 
@@ -157,13 +160,41 @@ impl HttpApp {
     }
 }
 
+/// The same application at a Unix socket, for as long as this lives.
+#[derive(Debug)]
+pub struct UnixApp {
+    _tasks: JoinSet<()>,
+}
+
+impl UnixApp {
+    /// Starts an instance.
+    ///
+    /// # Panics
+    /// If there is something at the path.
+    pub fn start(name: &str, path: &Path) -> Self {
+        let listener =
+            UnixListener::bind(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let (state, mut tasks) = (State::new(name), JoinSet::new());
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(connection(state.clone(), stream));
+            }
+        });
+        UnixApp { _tasks: tasks }
+    }
+}
+
 /// Serves a listener for as long as the process lives: the application as a program of its own.
 pub async fn serve(listener: TcpListener, name: &str) {
     let state = State::new(name);
     accept_all(listener, move |stream| connection(state.clone(), stream)).await;
 }
 
-async fn connection(state: Arc<State>, stream: TcpStream) {
+async fn connection(
+    state: Arc<State>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
     state.connections.fetch_add(1, Ordering::SeqCst);
     let service = service_fn(move |request| {
         let state = state.clone();

@@ -12,6 +12,7 @@ mod gateway_api;
 mod hashing;
 mod headers;
 mod inbound_pool;
+mod ingress;
 mod log;
 mod matches;
 mod origination;

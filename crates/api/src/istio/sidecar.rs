@@ -1,5 +1,8 @@
 //! `Sidecar`: what the proxies beside workloads listen to and see.
 
+use std::collections::HashSet;
+use std::net::IpAddr;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -119,8 +122,14 @@ impl Spec for SidecarSpec {
         if let Some(selector) = &self.workload_selector {
             selector.check(&at.field("workloadSelector"), report);
         }
+        let mut seen = HashSet::new();
         for (index, listener) in self.ingress.iter().enumerate() {
-            listener.check(&at.field("ingress").item(index), report);
+            let at = at.field("ingress").item(index);
+            listener.check(&at, report);
+            if let Some(number) = listener.port.number.filter(|number| !seen.insert(*number)) {
+                let message = format!("another listener has port {} already", number.number());
+                report.error(at.field("port").field("number"), message);
+            }
         }
         for (index, listener) in self.egress.iter().enumerate() {
             listener.check(&at.field("egress").item(index), report);
@@ -139,6 +148,10 @@ impl Spec for SidecarSpec {
 impl IngressListener {
     fn check(&self, at: &Path, report: &mut Report) {
         self.port.check(&at.field("port"), report);
+        if !self.bind.is_empty() && self.bind.parse::<IpAddr>().is_err() {
+            let message = format!("`{}` is not an IP address", self.bind);
+            report.error(at.field("bind"), message);
+        }
         if let Some(tls) = &self.tls {
             tls.check(&at.field("tls"), report);
         }

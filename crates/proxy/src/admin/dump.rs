@@ -110,6 +110,7 @@ fn inbound(own: &Inbound, port: &InboundPort) -> Value {
         "host": &*port.host,
         "service_port": port.service_port,
         "target_port": port.target_port,
+        "application": port.app.place.at.to_string(),
         "protocol": port.protocol.as_str(),
         "peer_authentication": port.mode.as_str(),
         "authorization_policies": names,

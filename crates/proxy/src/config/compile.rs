@@ -15,10 +15,11 @@ use prost::Message;
 use rustls_pki_types::{DnsName, ServerName};
 
 use super::cluster::Words;
+use super::ingress::Ingress;
 use super::rules::{Rules, UnusableRules};
 use super::{
-    Address, AppPools, Authorization, Cluster, Endpoint, Gate, Inbound, InboundPort, MutualTls,
-    Own, Presence, Resolution, Service, authentication,
+    Address, Authorization, Cluster, Endpoint, Gate, Inbound, InboundPort, MutualTls, Own,
+    Presence, Resolution, Service, authentication,
 };
 
 /// The next endpoint's id.
@@ -49,6 +50,8 @@ pub(super) enum Unusable {
     Identity(#[from] SpiffeIdError),
     #[error(transparent)]
     Rules(#[from] UnusableRules),
+    #[error("its Sidecar resource: {0}")]
+    Sidecar(String),
 }
 
 /// A service's own words, without its endpoints.
@@ -263,41 +266,30 @@ impl EndpointPlan {
 pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
     let message = v1::Workload::decode(body)?;
     let own = Own::read(&message);
-    let ports = message.inbound.into_iter().map(|it| {
-        Ok(InboundPort {
+    let mut ports = Vec::with_capacity(message.inbound.len());
+    let mut ingress =
+        Ingress::read(message.sidecar.as_ref(), &message.address).map_err(Unusable::Sidecar)?;
+    for it in message.inbound {
+        let target_port = port("a target port", it.target_port)?;
+        let Some(taken) = ingress.take(target_port, &it.port_name) else { continue };
+        ports.push(InboundPort {
             host: canonical(&it.host)?,
             service_name: it.service_name.into(),
             service_namespace: it.service_namespace.into(),
             service_port: port("a service port", it.service_port)?,
-            target_port: port("a target port", it.target_port)?,
-            protocol: protocol(it.protocol)?,
+            target_port,
+            is_declared: taken.protocol.is_some(),
+            protocol: taken.protocol.map_or_else(|| protocol(it.protocol), Ok)?,
             mode: mode(it.mode),
-        })
-    });
-    let ports = ports.collect::<Result<Vec<_>, Unusable>>()?;
+            app: taken.app,
+        });
+    }
     let authentication = authentication::read(&message.request_authentications);
     let hosts = ports.iter().map(|port| &port.host);
     let authorization = Authorization::read(&message.authorization_policies, hosts);
     let normalization = normalization(message.path_normalization);
-    let pools = pools(message.sidecar.as_ref(), &ports)?;
     let gate = Gate::of(&ports);
-    Ok((Inbound { ports, authentication, authorization, normalization, pools, gate }, own))
-}
-
-/// The limits of what comes in, as the Sidecar resource has them.
-fn pools(sidecar: Option<&v1::Sidecar>, ports: &[InboundPort]) -> Result<AppPools, Unusable> {
-    match sidecar.map(|it| &*it.inbound_connection_pool).filter(|it| !it.is_empty()) {
-        Some(pool) => {
-            let unreadable = |error: serde_json::Error| UnusableRules::Unreadable {
-                kind: "Sidecar",
-                index: 0,
-                error: error.to_string(),
-            };
-            let pool = serde_json::from_slice(pool).map_err(unreadable)?;
-            Ok(AppPools::new(&pool, ports.iter().map(|port| port.target_port)))
-        }
-        None => Ok(AppPools::default()),
-    }
+    Ok((Inbound { ports, authentication, authorization, normalization, gate }, own))
 }
 
 /// Whether callers are asked for mutual TLS; what this proxy does not know yet is taken for the strictest.

@@ -61,6 +61,7 @@ pub(crate) fn workload() -> v1::Workload {
             service_name: "hello".into(),
             service_namespace: "default".into(),
             mode: v1::PeerAuthenticationMode::StrictMode.into(),
+            ..v1::InboundPort::default()
         }],
         ..v1::Workload::default()
     }

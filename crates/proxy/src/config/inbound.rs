@@ -1,5 +1,6 @@
 //! What arrives for our own workload: which service ports lead to which of the application's ports.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meltemi_names::Protocol;
@@ -7,7 +8,7 @@ use meltemi_policy::jwt::Authentication;
 use meltemi_policy::path::Normalization;
 use meltemi_policy::peer::Mode;
 
-use super::{AppPools, Authorization};
+use super::{App, At, Authorization};
 
 /// The services that our workload stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,8 +21,6 @@ pub struct Inbound {
     pub authorization: Authorization,
     /// How paths of requests are brought into one form.
     pub normalization: Normalization,
-    /// How much there may be towards the application.
-    pub pools: AppPools,
     /// How connections begin.
     pub gate: Gate,
 }
@@ -66,12 +65,33 @@ pub struct InboundPort {
     pub protocol: Protocol,
     /// Whether callers are asked for mutual TLS.
     pub mode: Mode,
+    /// Whether that is what a listener of a Sidecar resource says, whatever callers believe.
+    pub is_declared: bool,
+    /// Who takes what comes for it.
+    pub app: Arc<App>,
 }
 
 impl Inbound {
     /// The port that a caller means who names the service and its port.
     pub fn find(&self, host: &str, service_port: u16) -> Option<&InboundPort> {
         self.ports.iter().find(|port| port.service_port == service_port && *port.host == *host)
+    }
+
+    /// Where the application takes what comes for one of its ports.
+    pub fn place(&self, port: u16) -> At {
+        self.by_target(port).map_or(At::Loopback(port), |it| it.app.place.at.clone())
+    }
+
+    /// What goes on of what was before: connections, and what counts against limits.
+    pub(super) fn follow(&mut self, before: &Inbound) {
+        let mut apps: BTreeMap<u16, Arc<App>> = BTreeMap::new();
+        for port in &mut self.ports {
+            let app = apps.entry(port.target_port).or_insert_with(|| {
+                let before = before.by_target(port.target_port);
+                before.map_or_else(|| port.app.clone(), |before| port.app.after(&before.app))
+            });
+            port.app = app.clone();
+        }
     }
 
     /// The first service port that leads to a port of the application.
@@ -99,6 +119,8 @@ mod tests {
             target_port,
             protocol: Protocol::Http,
             mode: Mode::Strict,
+            is_declared: false,
+            app: App::at(target_port),
         }
     }
 

@@ -295,7 +295,7 @@ impl Receiver {
 
     fn put_workload(&mut self, added: Added, change: &mut Change) -> Result<(), String> {
         let (mut inbound, caller) = compile::workload(&added.body).map_err(reason)?;
-        inbound.pools.after(&self.inbound.pools);
+        inbound.follow(&self.inbound);
         if caller != *self.caller {
             self.caller = Arc::new(caller);
             change.is_visible = true;

@@ -54,7 +54,7 @@ fn upstream_address(worker: &Worker, route: &Route) -> Option<Arc<str>> {
     worker.shared.access_log?;
     Some(match &route.place {
         Place::Endpoint(_, endpoint) => format!("{}:{}", endpoint.address, endpoint.entry()).into(),
-        Place::App(port, _) => format!("127.0.0.1:{port}").into(),
+        Place::App(app) => app.place.at.to_string().into(),
         Place::Outside(host, port) => format!("{host}:{port}").into(),
     })
 }

@@ -40,10 +40,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, remote: Socket
         return;
     }
     let io = opened.io;
-    let inner = match opened.inner {
-        Some(inner) => inner,
-        None => spoken(worker, &caller, &mut reader).await,
-    };
+    let inner = spoken(worker, &caller, opened.inner, &mut reader).await;
     match inner {
         Inner::Http1 => http1::serve(worker, io, reader, &Role::Inbound(Box::new(caller))).await,
         Inner::Http2 => {
@@ -89,13 +86,23 @@ fn is_refused(worker: &Worker, caller: &Caller) -> bool {
     caller.find(&inbound, b"").is_some_and(|port| !caller.is_taken_by(port))
 }
 
-/// What a caller speaks that negotiated nothing: as the port declares, else as the first bytes show.
-async fn spoken(worker: &Worker, caller: &Caller, reader: &mut Reader) -> Inner {
+/// What a caller speaks: what it has negotiated, else as the port declares, else as the first bytes show. A listener of a
+/// Sidecar resource goes before what callers believe.
+async fn spoken(
+    worker: &Worker,
+    caller: &Caller,
+    negotiated: Option<Inner>,
+    reader: &mut Reader,
+) -> Inner {
     let inbound = worker.shared.mesh.current().inbound().clone();
-    let protocol = caller.find(&inbound, b"").map(|port| port.protocol).unwrap_or_default();
-    match protocol {
-        Protocol::Auto => detect::detect(reader).await,
-        protocol if protocol.is_http() => detect::http_version(reader).await,
+    let port = caller.find(&inbound, b"");
+    let is_declared = port.is_some_and(|port| port.is_declared);
+    let protocol = port.map(|port| port.protocol).unwrap_or_default();
+    match (negotiated, protocol) {
+        (Some(inner), _) if !is_declared => inner,
+        (Some(inner @ (Inner::Http1 | Inner::Http2)), protocol) if protocol.is_http() => inner,
+        (None, Protocol::Auto) => detect::detect(reader).await,
+        (_, protocol) if protocol.is_http() => detect::http_version(reader).await,
         _ => Inner::Tcp,
     }
 }

@@ -91,24 +91,18 @@ async fn admit(
     };
     let to = (inbound, port);
     match authorize_request(worker, &caller.authorizer, to, call.head, bearer.as_ref()) {
-        Ok(()) => to_app(worker, to, call).await,
+        Ok(()) => to_app(worker, port, call).await,
         Err(denied) => authorize::refuse(call, denied).await,
     }
 }
 
 /// Passes a request on, as far as the application's limits allow.
-async fn to_app(
-    worker: &Rc<Worker>,
-    (inbound, port): (&Inbound, &InboundPort),
-    call: &mut Call<'_>,
-) -> Outcome {
-    let pool = inbound.pools.find(port.target_port);
-    let permit = pool.map(|pool| pool.circuit.try_acquire(Resource::Requests));
-    if let Some(None) = permit {
+async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) -> Outcome {
+    let Some(_permit) = port.app.circuit.try_acquire(Resource::Requests) else {
         return full(call, "too many requests are under way to the application").await;
-    }
+    };
     let spoken = inner(port.protocol, call.head.version);
-    let route = Route { place: Place::App(port.target_port, pool.cloned()), inner: spoken };
+    let route = Route { place: Place::App(port.app.clone()), inner: spoken };
     let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     let mut made = 0;
     let answer = loop {

@@ -27,9 +27,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, calle
         // Envoy has no flag of its own for it.
         Some(Err(_)) => Err(ResponseFlags::NONE),
         Some(Ok(port)) => {
-            let pool = inbound.pools.find(port.target_port).cloned();
-            let place = Place::App(port.target_port, pool);
-            let route = Route { place, inner: Inner::Tcp };
+            let route = Route { place: Place::App(port.app.clone()), inner: Inner::Tcp };
             let limits = route.origination().map(|it| Limits::from(&it.limits));
             let connected = to_app(worker, &route).await;
             connected.map(|(connected, lease)| (connected, limits, lease))

@@ -414,12 +414,11 @@ fn http_status(grpc: u16) -> u16 {
 /// An answer that is not passed on: its connection serves again if the answer has come to its end already.
 fn put_aside(worker: &Worker, route: &Route, answer: Answer, response: &ResponseHead) {
     if let Answer::H1(mut connection) = answer
-        && let Some(key) = route.key()
         && response.keep_alive
         && connection.writer.is_done()
         && connection.reader.discard()
     {
-        worker.pool.put(key, route.endpoint(), connection, Instant::now());
+        worker.pool.put(route, connection, Instant::now());
     }
 }
 

@@ -124,13 +124,8 @@ async fn swallow(worker: &Worker, route: &Route, answer: Answer, keep_alive: boo
         Answer::H1(mut connection) => {
             let mut source = Source::H1(&mut connection.reader);
             let whole = pump(&mut source, &mut Sink::Nowhere, &mut counted).await.is_ok();
-            if let Some(key) = route.key()
-                && whole
-                && keep_alive
-                && connection.writer.is_done()
-            {
-                let now = std::time::Instant::now();
-                worker.pool.put(key, route.endpoint(), connection, now);
+            if whole && keep_alive && connection.writer.is_done() {
+                worker.pool.put(route, connection, std::time::Instant::now());
             }
         }
         Answer::H2 { mut receiver, .. } => {

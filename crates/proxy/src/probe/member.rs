@@ -12,18 +12,20 @@ use super::attempt::Attempts;
 use super::plan::Plan;
 use super::tally::Tally;
 use super::{AppHealth, State};
+use crate::config::At;
 
 /// Follows the group, for ever.
 pub(super) async fn run(
     health: &AppHealth,
     mut news: watch::Receiver<GroupNews>,
     attempts: Attempts,
+    find: &impl Fn(u16) -> At,
 ) {
     let started = Instant::now();
     loop {
         let now = news.borrow_and_update().clone();
         let is_over = tokio::select! {
-            () = ask(health, now, attempts, started) => true,
+            () = ask(health, now, attempts, started, find) => true,
             changed = news.changed() => changed.is_err(),
         };
         if is_over {
@@ -33,7 +35,13 @@ pub(super) async fn run(
 }
 
 /// Asks as the group says.
-async fn ask(health: &AppHealth, news: GroupNews, attempts: Attempts, started: Instant) {
+async fn ask(
+    health: &AppHealth,
+    news: GroupNews,
+    attempts: Attempts,
+    started: Instant,
+    find: &impl Fn(u16) -> At,
+) {
     let Group { ports, probe } = match news {
         Ok(group) => group,
         Err(reason) => {
@@ -43,7 +51,7 @@ async fn ask(health: &AppHealth, news: GroupNews, attempts: Attempts, started: I
     };
     let Some(probe) = probe else {
         health.shared.set_ports(ports.into_iter().filter_map(|port| u16::try_from(port).ok()));
-        return health.run().await;
+        return health.run(find).await;
     };
     // Connections that are refused are the probe's affair too.
     health.shared.set_ports([]);

@@ -92,7 +92,7 @@ async fn real_ports_are_found_on_either_loopback_address() {
     let (four, six) = (v4.local_addr().unwrap().port(), v6.local_addr().unwrap().port());
     let health = AppHealth::new([four, six]);
     let prober = health.clone();
-    let task = tokio::spawn(async move { prober.run().await });
+    let task = tokio::spawn(async move { prober.run(At::Loopback).await });
     let mut states = health.watch();
     states.wait_for(|state| state.ready).await.unwrap();
 

@@ -1,7 +1,7 @@
 //! Opens a connection to an endpoint, and makes sure of who is at its other end.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use meltemi_identity::tls::PeerError;
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::proxy_protocol;
-use super::route::{Place, Route, app_address};
+use super::route::{Place, Route};
 use super::secure::Beneath;
-use crate::config::{Address, Cluster, Endpoint, Origination};
+use crate::config::{Address, App, At, Cluster, Endpoint, Origination};
 use crate::io::{Io, Stream, keep_alive};
 use crate::listen::alpn::Inner;
 use crate::listen::announced;
@@ -75,32 +75,47 @@ pub(crate) async fn connect<'a>(
             Place::Endpoint(cluster, endpoint) => {
                 to_endpoint(worker, cluster, endpoint, route.inner).await
             }
-            Place::App(port, _) => to_app(worker, *port, route).await,
+            Place::App(app) => to_app(worker, app).await,
             Place::Outside(host, port) => to_host(worker, host, *port, route.inner).await,
         }
     };
     tokio::time::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
 }
 
-async fn to_app<'w>(
-    worker: &'w Worker,
-    port: u16,
-    route: &Route,
-) -> Result<Connected<'w>, ConnectError> {
-    let mut connected = to_address(app_address(port)).await;
-    if let Err(ConnectError::Tcp(..)) = &connected {
-        // Applications that listen on IPv6 only are reached there.
-        match to_address(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port))).await {
-            Ok(stream) => connected = Ok(stream),
-            Err(_) => worker.shared.app.report_refused(port),
+async fn to_app<'w>(worker: &'w Worker, app: &App) -> Result<Connected<'w>, ConnectError> {
+    let connected = match &app.place.at {
+        At::Loopback(port) => to_loopback(*port).await,
+        At::Address(address) if worker.is_own(*address) => Err(ConnectError::Circle(*address)),
+        At::Address(address) => to_address(*address).await,
+        At::Unix(path) => {
+            let failed = |error| ConnectError::Tcp(app.place.at.to_string(), error);
+            let connected = UnixStream::connect(path).await.map_err(failed);
+            if connected.is_err() {
+                worker.shared.app.report_refused(app.port);
+            }
+            return Ok(Connected::new(Stream::Unix(connected?)));
         }
+    };
+    if let Err(ConnectError::Tcp(..)) = &connected {
+        worker.shared.app.report_refused(app.port);
     }
     let stream = connected?;
-    if let Some(rule) = route.origination().and_then(|it| it.limits.keepalive.as_ref()) {
+    if let Some(rule) = &app.origination.limits.keepalive {
         // Without it a connection works too.
         drop(SockRef::from(&stream).set_tcp_keepalive(rule));
     }
     Ok(Connected::new(Stream::Tcp(stream)))
+}
+
+/// Applications that listen on IPv6 only are reached there.
+async fn to_loopback(port: u16) -> Result<TcpStream, ConnectError> {
+    match to_address(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await {
+        Ok(stream) => Ok(stream),
+        Err(error) => {
+            let other = to_address(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await;
+            other.map_err(|_| error)
+        }
+    }
 }
 
 async fn to_endpoint<'a>(

@@ -1,7 +1,7 @@
 //! One HTTP/1.1 connection to an endpoint, and what is known of it while it idles.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,6 @@ pub(crate) struct Connection {
     told: Option<Duration>,
     mark: Arc<Mark>,
     waker: Waker,
-    /// How it was opened, where a rule says it. With the rule the connection goes.
-    pub(super) origination: Option<Weak<Origination>>,
     /// How often it serves.
     most: u64,
     /// Until when it serves.
@@ -73,7 +71,6 @@ impl Connection {
             told: None,
             waker: Waker::from(mark.clone()),
             mark,
-            origination: origination.map(Arc::downgrade),
             most: origination.map_or(u64::MAX, |it| it.limits.requests),
             until: origination.and_then(|it| it.limits.duration).map(|it| now + it),
             served: 0,

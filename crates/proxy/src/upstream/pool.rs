@@ -15,7 +15,7 @@ use super::admit::Queue;
 use super::h1::Connection;
 use super::h2::Shared;
 use super::route::{Key, Route};
-use crate::config::{Endpoint, Origination};
+use crate::config::{AppPlace, Endpoint, Origination};
 use crate::hash::BuildQuick;
 
 /// How long a connection to another proxy of ours may idle: it waits an hour itself.
@@ -40,6 +40,8 @@ pub(crate) struct Pool {
 struct Group {
     /// Whom it leads to; `None` for the application.
     endpoint: Option<Arc<Endpoint>>,
+    /// The application's place. With it the group goes.
+    place: Option<Weak<AppPlace>>,
     /// How it is reached, where a rule says it. With the rule the group goes.
     origination: Option<Weak<Origination>>,
     /// Boxed as they are carried, so that a request moves a pointer.
@@ -67,7 +69,8 @@ pub(crate) struct Opening {
 }
 
 impl Group {
-    fn new(endpoint: Option<&Arc<Endpoint>>, origination: Option<&Arc<Origination>>) -> Group {
+    fn new(route: &Route) -> Group {
+        let (endpoint, origination) = (route.endpoint(), route.origination());
         let is_mesh = endpoint.is_some_and(|endpoint| match origination {
             Some(origination) => origination.is_mutual_with(endpoint),
             None => endpoint.tls.is_some() && !endpoint.is_plaintext,
@@ -77,6 +80,7 @@ impl Group {
         let usual = told.map_or(usual, |told| told.min(usual));
         Group {
             endpoint: endpoint.cloned(),
+            place: route.app().map(|app| Arc::downgrade(&app.place)),
             origination: origination.map(Arc::downgrade),
             idle: Vec::new(),
             limit: usual,
@@ -91,6 +95,7 @@ impl Group {
 
     fn is_gone(&self) -> bool {
         self.endpoint.as_ref().is_some_and(|endpoint| endpoint.is_gone())
+            || self.place.as_ref().is_some_and(|it| it.strong_count() == 0)
             || self.origination.as_ref().is_some_and(|it| it.strong_count() == 0)
     }
 
@@ -140,23 +145,14 @@ impl Pool {
     }
 
     /// Takes a connection back for the next request.
-    pub(crate) fn put(
-        &self,
-        key: Key,
-        endpoint: Option<&Arc<Endpoint>>,
-        mut connection: Box<Connection>,
-        now: Instant,
-    ) {
-        if endpoint.is_some_and(|endpoint| endpoint.is_gone()) || !connection.rest(now) {
+    pub(crate) fn put(&self, route: &Route, mut connection: Box<Connection>, now: Instant) {
+        let Some(key) = route.key() else { return };
+        let is_gone = route.endpoint().is_some_and(|endpoint| endpoint.is_gone());
+        if is_gone || !connection.rest(now) {
             return;
         }
-        let origination = connection.origination.as_ref().map(Weak::upgrade);
-        if let Some(None) = origination {
-            return;
-        }
-        let new = || Group::new(endpoint, origination.flatten().as_ref());
         let mut groups = self.groups.borrow_mut();
-        let group = groups.entry(key).or_insert_with(new);
+        let group = groups.entry(key).or_insert_with(|| Group::new(route));
         if let Some(told) = connection.told_limit() {
             group.limit = group.limit.min(told);
         }
@@ -194,8 +190,7 @@ impl Pool {
     }
 
     fn with<T>(&self, key: Key, route: &Route, then: impl FnOnce(&mut Group) -> T) -> T {
-        let new = || Group::new(route.endpoint(), route.origination());
-        then(self.groups.borrow_mut().entry(key).or_insert_with(new))
+        then(self.groups.borrow_mut().entry(key).or_insert_with(|| Group::new(route)))
     }
 
     /// Closes what may not be used any longer: of endpoints that are gone, of peers that closed, idle for too long. To

@@ -1,12 +1,11 @@
 //! Where one attempt goes: an endpoint of the mesh, the application beside us, or a host outside.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use meltemi_policy::circuit::Circuit;
 use tokio::sync::Notify;
 
-use crate::config::{AppPool, Cluster, Endpoint, Origination};
+use crate::config::{App, Cluster, Endpoint, Origination};
 use crate::http::head::{RequestHead, Version};
 use crate::listen::alpn::Inner;
 
@@ -23,8 +22,8 @@ pub(crate) struct Route {
 pub(crate) enum Place {
     /// An endpoint of a service.
     Endpoint(Arc<Cluster>, Arc<Endpoint>),
-    /// The application beside this proxy, by its port; with its limits, where there are any.
-    App(u16, Option<Arc<AppPool>>),
+    /// The application beside this proxy.
+    App(Arc<App>),
     /// A host that is no service of the mesh (Istio's PassthroughCluster).
     Outside(Arc<str>, u16),
 }
@@ -43,8 +42,8 @@ pub(crate) enum Key {
     /// An endpoint, by its presence: a workload that comes back at the same address has another one; and by the
     /// origination under which it is reached.
     Endpoint(u64, u64),
-    /// A port of the application, and the origination under which it is reached.
-    App(u16, u64),
+    /// A place of the application, and the origination under which it is reached.
+    App(u64, u64),
 }
 
 impl Route {
@@ -54,9 +53,7 @@ impl Route {
             Place::Endpoint(cluster, endpoint) => {
                 Some(Key::Endpoint(endpoint.presence.id, cluster.origination.id))
             }
-            Place::App(port, pool) => {
-                Some(Key::App(*port, pool.as_ref().map_or(0, |it| it.origination.id)))
-            }
+            Place::App(app) => Some(Key::App(app.place.id, app.origination.id)),
             Place::Outside(..) => None,
         }
     }
@@ -69,14 +66,21 @@ impl Route {
         }
     }
 
+    /// The application, if it is that.
+    pub(crate) fn app(&self) -> Option<&Arc<App>> {
+        match &self.place {
+            Place::App(app) => Some(app),
+            Place::Endpoint(..) | Place::Outside(..) => None,
+        }
+    }
+
     /// How much there may be of it.
     pub(crate) fn bounds(&self) -> Option<Bounds<'_>> {
         match &self.place {
             Place::Endpoint(it, _) => {
                 Some(Bounds { name: &it.name, circuit: &it.circuit, freed: &it.freed })
             }
-            Place::App(_, pool) => {
-                let it = pool.as_ref()?;
+            Place::App(it) => {
                 Some(Bounds { name: &it.name, circuit: &it.circuit, freed: &it.freed })
             }
             Place::Outside(..) => None,
@@ -87,7 +91,7 @@ impl Route {
     pub(crate) fn origination(&self) -> Option<&Arc<Origination>> {
         let origination = match &self.place {
             Place::Endpoint(cluster, _) => &cluster.origination,
-            Place::App(_, pool) => &pool.as_ref()?.origination,
+            Place::App(app) => &app.origination,
             Place::Outside(..) => return None,
         };
         (origination.id != 0).then_some(origination)
@@ -106,9 +110,4 @@ impl Route {
         };
         (inner != self.inner).then(|| Route { place: self.place.clone(), inner })
     }
-}
-
-/// The application's address.
-pub(crate) fn app_address(port: u16) -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], port))
 }

@@ -45,7 +45,7 @@ async fn counted(called: &Sidecar, metric: &str, flags: &str) {
 }
 
 /// Waits until so many requests are under way to an application.
-async fn under_way(app: &HttpApp, count: u64) {
+pub(super) async fn under_way(app: &HttpApp, count: u64) {
     eventually(&format!("{count} are under way"), async || {
         let held = app.in_flight();
         (held == count).then_some(()).ok_or(held.to_string())
@@ -123,13 +123,13 @@ async fn connections_of_bytes_to_the_application_are_limited() {
     let busy = busy(&mesh, app.port(), "tcp").await;
     let caller = mesh.client().await;
     let first = connect(&caller, app.port()).await;
-    let mut second = open(&caller, app.port()).await;
+    let mut second = open(&caller, "busy", app.port()).await;
     let rest = within("the end of the connection", second.read(&mut [0])).await;
     assert_eq!(rest.unwrap_or(0), 0, "there is one already");
     counted(&busy, "istio_tcp_connections_closed_total", "UO").await;
     drop(first);
     eventually("there is room again", async || {
-        let mut stream = open(&caller, app.port()).await;
+        let mut stream = open(&caller, "busy", app.port()).await;
         echoed(&mut stream).await.then_some(()).ok_or("closed".to_owned())
     })
     .await;
@@ -276,9 +276,9 @@ async fn the_time_to_connect_to_the_application_is_the_pools() {
     counted(&busy, "istio_requests_total", "UF").await;
 }
 
-/// A connection to the port of `busy`.
-async fn open(caller: &Sidecar, port: u16) -> BufReader<TcpStream> {
-    let (mut calls, target) = (caller.http().await, format!("busy:{port}"));
+/// A connection to a service.
+pub(super) async fn open(caller: &Sidecar, host: &str, port: u16) -> BufReader<TcpStream> {
+    let (mut calls, target) = (caller.http().await, format!("{host}:{port}"));
     let response = calls.call("CONNECT", &target, &[("host", &target)], b"").await;
     assert_eq!(response.status, 200, "{}", response.text());
     calls.into_stream()
@@ -294,7 +294,7 @@ async fn echoed(stream: &mut BufReader<TcpStream>) -> bool {
 
 /// A connection on which bytes came back.
 async fn connect(caller: &Sidecar, port: u16) -> BufReader<TcpStream> {
-    let mut stream = open(caller, port).await;
+    let mut stream = open(caller, "busy", port).await;
     assert!(echoed(&mut stream).await, "bytes come back");
     stream
 }

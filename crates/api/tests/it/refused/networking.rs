@@ -149,6 +149,16 @@ fn other_networking_kinds() {
             "{ingress: [{port: {protocol: HTTP}, defaultEndpoint: '1.2.3.4:80'}]}",
             "spec.ingress[0].port.number: missing; it says which port is meant",
         ),
+        (
+            "Sidecar",
+            "{ingress: [{port: {number: 80, protocol: HTTP}}, {port: {number: 80, protocol: HTTP}}]}",
+            "spec.ingress[1].port.number: another listener has port 80 already",
+        ),
+        (
+            "Sidecar",
+            "{ingress: [{port: {number: 80, protocol: HTTP}, bind: 'unix:///a'}]}",
+            "spec.ingress[0].bind: `unix:///a` is not an IP address",
+        ),
     ] {
         let told = said(&object(api, kind, spec));
         let expected = format!("{kind} default/a: {expected}");

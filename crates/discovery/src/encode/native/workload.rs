@@ -19,6 +19,7 @@ pub(crate) fn message(workload: &Workload, rules: &mut rules::Rules) -> v1::Work
         service_name: port.service_name.to_string(),
         service_namespace: port.service_namespace.to_string(),
         mode: mode(port.mode).into(),
+        port_name: port.port_name.clone(),
     });
     v1::Workload {
         name: workload.name.to_string(),
@@ -36,6 +37,7 @@ pub(crate) fn message(workload: &Workload, rules: &mut rules::Rules) -> v1::Work
             .iter()
             .map(|(name, it)| (name.clone(), credential(it)))
             .collect(),
+        address: workload.address.clone(),
     }
 }
 

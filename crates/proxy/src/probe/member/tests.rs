@@ -53,7 +53,7 @@ async fn a_member_is_asked_as_its_group_says_at_the_time() {
     let health = AppHealth::unknown("");
     let mut states = health.watch();
     let prober = health.clone();
-    let probing = tokio::spawn(async move { prober.run_member(news, false).await });
+    let probing = tokio::spawn(async move { prober.run_member(news, false, At::Loopback).await });
     states.wait_for(|state| state.reason == "no group").await.unwrap();
     // Without a probe its ports are asked.
     tell.send(Ok(Group { ports: vec![port.into()], probe: None })).unwrap();

@@ -35,7 +35,7 @@ async fn serves(policy: Option<Value>, rested: Duration, asked: Duration) -> boo
     let (route, pool, born) = (way(policy), Pool::default(), Instant::now());
     let (connection, _far) = connection(&route, born).await;
     let key = route.key().unwrap();
-    pool.put(key, route.endpoint(), connection, born + rested);
+    pool.put(&route, connection, born + rested);
     pool.take(key, born + asked, false).is_some()
 }
 
@@ -66,8 +66,8 @@ async fn connections_go_with_their_rule() {
     for (policy, stays) in [(None, true), (Some(keepalive), false)] {
         let (route, pool, now) = (way(policy), Pool::default(), Instant::now());
         let (connection, _far) = connection(&route, now).await;
-        let (key, endpoint) = (route.key().unwrap(), route.endpoint().cloned());
-        pool.put(key, endpoint.as_ref(), connection, now);
+        let (key, _endpoint) = (route.key().unwrap(), route.endpoint().cloned());
+        pool.put(&route, connection, now);
         pool.drop_gone();
         // What is left of the cluster is the endpoint.
         drop(route);
