@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
-use meltemi_model::{Affected, Shards, Snapshot, Viewer};
+use meltemi_model::{Affected, Object, Service, Shards, Snapshot, Viewer};
 use prost::Message;
 
 use crate::encode::native;
@@ -37,9 +37,14 @@ pub struct Catalog {
     trust: Option<Arc<Encoded>>,
 }
 
-/// What is known under one host.
+/// What is known under one host: its services, of which there are several only where namespaces see different ones.
+type Hosted = Vec<Version>;
+
+/// One of the services of a host.
 #[derive(Debug, Clone)]
-struct Hosted {
+struct Version {
+    /// The resource that it was made of.
+    object: Object,
     service: Arc<Encoded>,
     endpoints: Arc<BTreeMap<Arc<str>, Arc<Encoded>>>,
 }
@@ -53,17 +58,19 @@ impl Catalog {
     /// The service that a viewer means by a name.
     pub fn service(&self, asked: &str, viewer: &Viewer<'_>) -> Option<&Encoded> {
         let service = self.snapshot.find(asked, viewer)?;
-        Some(&self.hosts.get(service.host.as_str())?.service)
+        let mut versions = self.hosts.get(service.host.as_str())?.iter();
+        Some(&versions.find(|it| it.object == service.object)?.service)
     }
 
-    /// An endpoint, by host and workload.
-    pub fn endpoint(&self, host: &str, workload: &str) -> Option<&Encoded> {
-        Some(self.hosts.get(host)?.endpoints.get(workload)?)
+    /// An endpoint of the service that a viewer sees of a host, by its workload.
+    pub fn endpoint(&self, host: &str, workload: &str, viewer: &Viewer<'_>) -> Option<&Encoded> {
+        Some(self.version(host, viewer)?.endpoints.get(workload)?)
     }
 
     /// Which endpoints of a host a client is to be sent.
-    pub(crate) fn members(&self, host: &str) -> Members<'_> {
-        match self.snapshot.service(host) {
+    pub(crate) fn members(&self, host: &str, viewer: &Viewer<'_>) -> Members<'_> {
+        let seen = || self.snapshot.seen(host, viewer).or_else(|| self.snapshot.service(host));
+        match seen() {
             Some(service) => {
                 Members { size: service.endpoint_subset, names: Some(&service.endpoints) }
             }
@@ -72,14 +79,26 @@ impl Catalog {
     }
 
     /// Whether there is an endpoint, by its resource name.
-    pub(crate) fn has_endpoint(&self, name: &str) -> bool {
+    pub(crate) fn has_endpoint(&self, name: &str, viewer: &Viewer<'_>) -> bool {
         let parts = name.rsplit_once('/');
-        parts.is_some_and(|(host, workload)| self.endpoint(host, workload).is_some())
+        parts.is_some_and(|(host, workload)| self.endpoint(host, workload, viewer).is_some())
     }
 
-    /// The names of a host's endpoints.
-    pub fn endpoints(&self, host: &str) -> impl Iterator<Item = &str> {
-        self.hosts.get(host).into_iter().flat_map(|hosted| hosted.endpoints.keys()).map(|it| &**it)
+    /// The names of the endpoints of the service that a viewer sees of a host.
+    pub fn endpoints(&self, host: &str, viewer: &Viewer<'_>) -> impl Iterator<Item = &str> {
+        let version = self.version(host, viewer).into_iter();
+        version.flat_map(|version| version.endpoints.keys()).map(|it| &**it)
+    }
+
+    /// The service that a viewer sees of a host; the first, where it sees none.
+    fn version(&self, host: &str, viewer: &Viewer<'_>) -> Option<&Version> {
+        let versions = self.hosts.get(host)?;
+        let first = versions.first();
+        if versions.len() <= 1 {
+            return first;
+        }
+        let Some(seen) = self.snapshot.seen(host, viewer) else { return first };
+        versions.iter().find(|it| it.object == seen.object)
     }
 
     /// A workload as its own sidecar gets it, by `NAMESPACE/NAME`.
@@ -121,25 +140,39 @@ impl Catalog {
     }
 
     fn encode_service(&mut self, host: &str, rules: &mut native::rules::Rules) {
-        let Some(service) = self.snapshot.service(host) else {
-            self.hosts.remove(host);
-            return;
+        let before = self.hosts.remove(host).unwrap_or_default();
+        let services: Vec<&Arc<Service>> = self.snapshot.versions(host).collect();
+        let is_single = before.len() <= 1 && services.len() <= 1;
+        // Endpoints that differ are named, and encoded after this.
+        let kept = |object: &Object| {
+            let version = before.iter().find(|it| is_single || it.object == *object);
+            version.map(|it| it.endpoints.clone()).unwrap_or_default()
         };
-        let endpoints = self.hosts.get(host).map(|it| it.endpoints.clone()).unwrap_or_default();
-        let service = Encoded::new(&native::service::message(service, rules));
-        self.hosts.insert(host.into(), Hosted { service, endpoints });
+        let next: Hosted = services
+            .into_iter()
+            .map(|service| Version {
+                object: service.object.clone(),
+                service: Encoded::new(&native::service::message(service, rules)),
+                endpoints: kept(&service.object),
+            })
+            .collect();
+        if !next.is_empty() {
+            self.hosts.insert(host.into(), next);
+        }
     }
 
     fn encode_endpoint(&mut self, host: &str, workload: &Arc<str>) {
         // A host that is gone took its endpoints with it.
         let Some(mut hosted) = self.hosts.remove(host) else { return };
-        let endpoints = Arc::make_mut(&mut hosted.endpoints);
-        match self.snapshot.service(host).and_then(|service| service.endpoints.get(workload)) {
-            Some(endpoint) => {
-                let encoded = Encoded::new(&native::endpoint::message(endpoint));
-                endpoints.insert(workload.clone(), encoded);
+        for (version, service) in hosted.iter_mut().zip(self.snapshot.versions(host)) {
+            let endpoints = Arc::make_mut(&mut version.endpoints);
+            match service.endpoints.get(workload) {
+                Some(endpoint) => {
+                    let encoded = Encoded::new(&native::endpoint::message(endpoint));
+                    endpoints.insert(workload.clone(), encoded);
+                }
+                None => drop(endpoints.remove(workload)),
             }
-            None => drop(endpoints.remove(workload)),
         }
         self.hosts.insert(host.into(), hosted);
     }

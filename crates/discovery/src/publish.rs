@@ -115,11 +115,13 @@ fn names(before: &Snapshot, after: &Snapshot, affected: &Affected) -> Published 
         published.services.extend(after.names_of(host));
         for snapshot in [before, after] {
             // It may be asked for by its addresses too.
-            let addresses = snapshot.service(host.as_str()).map(|it| it.addresses.clone());
-            published.services.extend(addresses.iter().flat_map(|it| it.iter()).cloned());
+            let addresses = snapshot.versions(host.as_str()).flat_map(|it| it.addresses.iter());
+            published.services.extend(addresses.cloned());
         }
-        let size = |snapshot: &Snapshot| snapshot.service(host.as_str())?.endpoint_subset;
-        if size(before) != size(after) {
+        let sizes = |snapshot: &Snapshot| -> Vec<Option<usize>> {
+            snapshot.versions(host.as_str()).map(|service| service.endpoint_subset).collect()
+        };
+        if sizes(before) != sizes(after) {
             published.subsets.push(endpoint_name(host.as_str(), "*"));
         }
         if host.is_wildcard() {

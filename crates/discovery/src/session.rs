@@ -38,6 +38,10 @@ impl Client {
     fn sidecar(&self, catalog: &Catalog) -> Option<Arc<Sidecar>> {
         catalog.snapshot().sidecar(&self.namespace, &self.workload).cloned()
     }
+
+    fn viewer<'a>(&'a self, sidecar: Option<&'a Sidecar>) -> Viewer<'a> {
+        Viewer { namespace: &self.namespace, sidecar }
+    }
 }
 
 /// What a client may see of the catalog.
@@ -48,16 +52,20 @@ struct View<'a> {
     subsets: &'a Subsets,
 }
 
+impl View<'_> {
+    fn viewer(&self) -> Viewer<'_> {
+        self.client.viewer(self.sidecar)
+    }
+}
+
 impl Source for View<'_> {
     fn find(&self, kind: &str, name: &str) -> Option<Found<'_>> {
         let encoded = match kind {
-            type_url::SERVICE => {
-                let namespace = &self.client.namespace;
-                self.catalog.service(name, &Viewer { namespace, sidecar: self.sidecar })
-            }
+            type_url::SERVICE => self.catalog.service(name, &self.viewer()),
             type_url::ENDPOINT => {
                 let (host, workload) = name.rsplit_once('/')?;
-                self.catalog.endpoint(host, workload).filter(|_| self.subsets.has(host, workload))
+                let found = self.catalog.endpoint(host, workload, &self.viewer());
+                found.filter(|_| self.subsets.has(host, workload))
             }
             type_url::WORKLOAD => {
                 let (namespace, workload) = name.split_once('/')?;
@@ -79,7 +87,8 @@ impl Source for View<'_> {
 
     fn members(&self, kind: &str, prefix: &str, each: &mut dyn FnMut(&str)) {
         if kind == type_url::ENDPOINT {
-            let endpoints = self.catalog.endpoints(prefix);
+            let viewer = self.viewer();
+            let endpoints = self.catalog.endpoints(prefix, &viewer);
             for workload in endpoints.filter(|it| self.subsets.has(prefix, it)) {
                 each(&endpoint_name(prefix, workload));
             }
@@ -311,8 +320,9 @@ impl Serving {
                 self.subsets.forget(host);
             }
         }
+        let viewer = self.client.viewer(self.sidecar.as_deref());
         for host in asked {
-            let changed = self.subsets.look(host, catalog.members(host), []);
+            let changed = self.subsets.look(host, catalog.members(host, &viewer), []);
             let names = changed.iter().map(|it| endpoint_name(host, it));
             self.pending.endpoints.extend(names);
         }
@@ -320,11 +330,12 @@ impl Serving {
 
     /// Looks at the choice of endpoints after changes; adds those that it changes to what is to be looked at.
     fn choose_endpoints(&mut self, pending: &mut Pending, catalog: &Catalog) {
+        let viewer = self.client.viewer(self.sidecar.as_deref());
         if pending.everything {
             self.subsets.clear();
             let hosts = self.state.subscribed(type_url::ENDPOINT).filter_map(host_of);
             for host in hosts {
-                drop(self.subsets.look(host, catalog.members(host), []));
+                drop(self.subsets.look(host, catalog.members(host, &viewer), []));
             }
             return;
         }
@@ -338,7 +349,7 @@ impl Serving {
         }
         let mut further = Vec::new();
         for (host, names) in touched {
-            let changed = self.subsets.look(host, catalog.members(host), names);
+            let changed = self.subsets.look(host, catalog.members(host, &viewer), names);
             further.extend(changed.iter().map(|it| endpoint_name(host, it)));
         }
         pending.endpoints.extend(further);
@@ -408,7 +419,9 @@ impl Serving {
         for mut wait in waits {
             let may_use = self.may_use(&wait.endpoints);
             wait.knew |= may_use;
-            if !may_use && !wait.endpoints.iter().any(|name| catalog.has_endpoint(name)) {
+            let viewer = self.client.viewer(self.sidecar.as_deref());
+            let is_there = |name: &String| catalog.has_endpoint(name, &viewer);
+            if !may_use && !wait.endpoints.iter().any(is_there) {
                 // Who asked may have given up.
                 let _ = wait.answer.send(wait.knew);
             } else if !wait.answer.is_closed() {

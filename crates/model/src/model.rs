@@ -3,6 +3,7 @@
 mod authentications;
 mod authorizations;
 mod credentials;
+mod owners;
 mod peers;
 mod rules;
 mod services;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use meltemi_names::Host;
 
+use self::owners::Claims;
 use crate::addresses::Addresses;
 use crate::affected::Affected;
 use crate::authentication::{Authentications, FetchedKeys, KeySource};
@@ -49,7 +51,7 @@ pub struct Model {
     settings: Settings,
     services: HashMap<Object, Arc<ServiceRecord>>,
     /// Who claims each host, in the order of precedence.
-    claims: HashMap<Host, BTreeSet<(String, Object)>>,
+    claims: HashMap<Host, Claims>,
     namespaces: HashMap<Arc<str>, Namespace>,
     /// All hosts that can be called.
     hosts: Hosts,

@@ -73,6 +73,31 @@ pub struct Service {
     pub endpoints: Arc<BTreeMap<Arc<str>, Arc<Endpoint>>>,
 }
 
+/// Which of several services of one host a namespace sees: the least. Istio's sidecar scopes take the first of what
+/// is private to the namespace, what is exported to it by name, and what is everybody's, but for a Kubernetes service,
+/// which goes before all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Preference(ObjectKind, Reach);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Own,
+    Named,
+    All,
+}
+
+impl Preference {
+    /// How much a namespace, to which it is exported, prefers what was made of a resource.
+    pub(crate) fn of(object: &Object, export_to: &ExportTo, namespace: &str) -> Preference {
+        let reach = match export_to {
+            ExportTo::All => Reach::All,
+            ExportTo::Namespaces(_) if *object.namespace == *namespace => Reach::Own,
+            ExportTo::Namespaces(_) => Reach::Named,
+        };
+        Preference(object.kind, reach)
+    }
+}
+
 /// The rules of a host; immutable, shared between hosts.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {

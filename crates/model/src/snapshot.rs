@@ -8,7 +8,7 @@ use meltemi_names::{Host, service_host};
 
 use crate::hosts::patterns;
 use crate::record::Object;
-use crate::service::Service;
+use crate::service::{Preference, Service};
 use crate::shards::Shards;
 use crate::sidecar::{Sidecar, Sidecars};
 use crate::viewer::Viewer;
@@ -20,6 +20,9 @@ pub struct Snapshot {
     pub(crate) version: u64,
     pub(crate) suffix: Arc<str>,
     pub(crate) services: Shards<String, Arc<Service>>,
+    /// Of hosts that several resources describe, each for namespaces of its own, those beside the first, in the order of
+    /// precedence.
+    pub(crate) others: Shards<String, Arc<[Arc<Service>]>>,
     /// Hosts that only virtual services name.
     pub(crate) virtual_hosts: Shards<String, Arc<Service>>,
     /// Hosts by the addresses that stand for them.
@@ -47,15 +50,32 @@ impl Snapshot {
         let name = asked.strip_suffix('.').unwrap_or(asked).to_ascii_lowercase();
         let full_name = self.full_name(&name, viewer.namespace);
         let names = [Some(name.as_str()), full_name.as_deref()];
-        for hosts in [&self.services, &self.virtual_hosts] {
-            let mut found = names.into_iter().flatten().filter_map(|name| hosts.get(name));
-            if let Some(service) = found.find(|service| viewer.sees(service)) {
-                return Some(service);
-            }
-        }
-        self.find_address(&name)
-            .filter(|service| viewer.sees(service))
+        let names = names.into_iter().flatten();
+        let mut registered = names.clone().filter_map(|name| self.seen(name, viewer));
+        let mut named = names.filter_map(|name| self.seen_virtual(name, viewer));
+        (registered.next())
+            .or_else(|| named.next())
+            .or_else(|| self.seen(self.find_address(&name)?.as_str(), viewer))
             .or_else(|| self.find_wildcard(&name, viewer))
+    }
+
+    /// All services of exactly this host: the first, and those that some namespaces see in its place.
+    pub fn versions(&self, host: &str) -> impl Iterator<Item = &Arc<Service>> {
+        self.service(host).into_iter().chain(self.others.get(host).into_iter().flat_map(|it| &**it))
+    }
+
+    /// The service of exactly this host, of the registry, that a viewer sees.
+    pub fn seen(&self, host: &str, viewer: &Viewer<'_>) -> Option<&Arc<Service>> {
+        let first = self.services.get(host)?;
+        let Some(others) = self.others.get(host) else {
+            return viewer.sees(first).then_some(first);
+        };
+        let seen = std::iter::once(first).chain(&**others).filter(|service| viewer.sees(service));
+        seen.min_by_key(|it| Preference::of(&it.object, &it.export_to, viewer.namespace))
+    }
+
+    fn seen_virtual(&self, host: &str, viewer: &Viewer<'_>) -> Option<&Arc<Service>> {
+        self.virtual_hosts.get(host).filter(|service| viewer.sees(service))
     }
 
     /// The service of the registry that is meant by a name in a namespace, whoever may see it; none that only virtual
@@ -122,15 +142,14 @@ impl Snapshot {
         }
     }
 
-    fn find_address(&self, name: &str) -> Option<&Arc<Service>> {
+    fn find_address(&self, name: &str) -> Option<&Host> {
         let ip: IpAddr = name.parse().ok()?;
-        self.services.get(self.addresses.get(&ip)?.as_str())
+        self.addresses.get(&ip)
     }
 
     fn find_wildcard(&self, name: &str, viewer: &Viewer<'_>) -> Option<&Arc<Service>> {
         wildcards(name).find_map(|wildcard| {
-            let hosts = [&self.services, &self.virtual_hosts].into_iter();
-            hosts.filter_map(|hosts| hosts.get(&wildcard)).find(|service| viewer.sees(service))
+            self.seen(&wildcard, viewer).or_else(|| self.seen_virtual(&wildcard, viewer))
         })
     }
 }

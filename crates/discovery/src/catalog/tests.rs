@@ -99,7 +99,7 @@ fn every_way_to_find_addresses_travels() {
         );
         assert_eq!(message.addresses.len(), usize::from(at < 3), "{word}");
         if word == "STATIC" {
-            let endpoint = catalog.endpoint(&host, "e0-10.0.0.1").unwrap();
+            let endpoint = catalog.endpoint(&host, "e0-10.0.0.1", &Viewer::of("default")).unwrap();
             assert_eq!(v1::Endpoint::decode(&*endpoint.body).unwrap().network, "far");
         }
     }

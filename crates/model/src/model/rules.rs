@@ -105,15 +105,20 @@ impl Model {
     pub(super) fn recompute_rules(&mut self, host: &Host, affected: &mut Affected) {
         let Some(service) = self.current.services.get(host.as_str()).cloned() else {
             let next = self.build_virtual_host(host);
-            return self.swap_in(host, next, affected);
+            return self.swap_in(host, next.into_iter().collect(), affected);
         };
         let rules = self.rules_of(host);
         if rules.is(&service.rules) {
             return;
         }
         affected.services.insert(host.clone());
-        let next = Service { rules, ..(*service).clone() };
-        self.current.services.insert(host.to_string(), Arc::new(next));
+        let others = self.current.others.get(host.as_str()).cloned();
+        let with_rules = |it: &Service| Arc::new(Service { rules: rules.clone(), ..it.clone() });
+        self.current.services.insert(host.to_string(), with_rules(&service));
+        if let Some(others) = others {
+            let others = others.iter().map(|it| with_rules(it)).collect();
+            self.current.others.insert(host.to_string(), others);
+        }
     }
 
     pub(super) fn rules_of(&self, host: &Host) -> Rules {

@@ -1,11 +1,12 @@
 //! Services: who has a host, its endpoints, its address.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use meltemi_names::Host;
 
+use super::owners::{self, Claim};
 use super::{Dirty, Model};
 use crate::affected::{Affected, EndpointChange};
 use crate::endpoint::Endpoint;
@@ -63,86 +64,97 @@ impl Model {
     }
 
     pub(super) fn recompute_service(&mut self, host: &Host, affected: &mut Affected) {
-        let owner = self.claims.get(host).and_then(owner_of).cloned();
-        self.note_shadows(host, owner.as_ref());
-        let next = owner.and_then(|object| self.build_service(host, &object));
-        if next.is_none() {
+        let owners = self.owners_of(host);
+        self.note_shadows(host, &owners);
+        let next = owners.iter().filter_map(|object| self.build_service(host, object)).collect();
+        let mut next = self.with_address(host, next);
+        if next.is_empty() {
             self.claims.remove(host);
+            next.extend(self.build_virtual_host(host));
         }
-        let next = self.with_address(host, next);
-        let next = next.or_else(|| self.build_virtual_host(host));
         self.swap_in(host, next, affected);
     }
 
-    /// Puts what a host is now in the place of what it was, and notes what of it differs.
-    pub(super) fn swap_in(&mut self, host: &Host, next: Option<Service>, affected: &mut Affected) {
-        let before = self.current.service(host.as_str()).cloned();
-        let empty = BTreeMap::new();
-        let old = before.as_ref().map_or(&empty, |service| &service.endpoints);
-        let new = next.as_ref().map_or(&empty, |service| &service.endpoints);
-        for name in old.keys().chain(new.keys().filter(|name| !old.contains_key(*name))) {
-            note_endpoint(affected, host, name, old.get(name), new.get(name));
-        }
-        let is_same = match (&before, &next) {
-            (Some(before), Some(next)) => before.is_like(next),
-            (None, None) => true,
-            _ => false,
-        };
+    /// Who has a host: the first, and those that some namespaces see in its place.
+    fn owners_of(&self, host: &Host) -> Vec<Object> {
+        let claims = self.claims.get(host).into_iter().flatten();
+        let claims = claims.filter_map(|(created, object)| {
+            let export_to = &self.services.get(object)?.export_to;
+            Some(Claim { created, object, export_to })
+        });
+        owners::seen(claims).into_iter().cloned().collect()
+    }
+
+    /// Puts what a host is now, the first of several before the others, in the place of what it was, and notes what of it
+    /// differs.
+    pub(super) fn swap_in(&mut self, host: &Host, next: Vec<Service>, affected: &mut Affected) {
+        let before: Vec<_> = self.current.versions(host.as_str()).cloned().collect();
+        note_endpoints(host, &before, &next, affected);
+        let is_same = before.len() == next.len()
+            && before.iter().zip(&next).all(|(before, next)| before.is_like(next));
         if !is_same {
             affected.services.insert(host.clone());
         }
-        match &next {
-            Some(_) => self.hosts.insert(host),
-            None => self.hosts.remove(host),
+        match next.is_empty() {
+            false => self.hosts.insert(host),
+            true => self.hosts.remove(host),
         }
-        self.index_addresses(host, before.as_deref(), next.as_ref());
+        self.index_addresses(host, &before, &next);
         self.current.services.remove(host.as_str());
         self.current.virtual_hosts.remove(host.as_str());
-        if let Some(next) = next {
-            let hosts = match next.is_virtual {
+        let mut next = next.into_iter().map(Arc::new);
+        if let Some(first) = next.next() {
+            let hosts = match first.is_virtual {
                 true => &mut self.current.virtual_hosts,
                 false => &mut self.current.services,
             };
-            hosts.insert(host.to_string(), Arc::new(next));
+            hosts.insert(host.to_string(), first);
+        }
+        match next.len() {
+            0 => drop(self.current.others.remove(host.as_str())),
+            _ => drop(self.current.others.insert(host.to_string(), next.collect())),
         }
     }
 
     /// Notes by which addresses a host can be found.
-    fn index_addresses(&mut self, host: &Host, before: Option<&Service>, next: Option<&Service>) {
+    fn index_addresses(&mut self, host: &Host, before: &[Arc<Service>], next: &[Service]) {
         let index = &mut self.current.addresses;
-        for ip in ips(before) {
+        for ip in before.iter().flat_map(|it| ips(it)) {
             if index.get(&ip) == Some(host) {
                 index.remove(&ip);
             }
         }
-        for ip in ips(next) {
+        for ip in next.iter().flat_map(ips) {
             index.insert(ip, host.clone());
         }
     }
 
-    /// The service with an address, if it needs one and has none.
-    fn with_address(&mut self, host: &Host, service: Option<Service>) -> Option<Service> {
-        let record = service.as_ref().and_then(|service| self.services.get(&service.object));
-        let allocation = record.map(|it| it.allocation).unwrap_or_default();
-        let is_wanted = allocation != Allocation::Off
-            && service.as_ref().is_some_and(|service| service.addresses.is_empty())
-            && !host.is_wildcard()
-            && host.as_str().parse::<IpAddr>().is_err();
-        if !is_wanted {
+    /// The services of a host, with an address where they need one and have none. It is the host's, the same for all.
+    fn with_address(&mut self, host: &Host, mut services: Vec<Service>) -> Vec<Service> {
+        let allocation = |model: &Self, service: &Service| {
+            let record = model.services.get(&service.object);
+            let is_without = service.addresses.is_empty() && !host.is_wildcard();
+            let is_name = is_without && host.as_str().parse::<IpAddr>().is_err();
+            record.map(|it| it.allocation).filter(|_| is_name).unwrap_or(Allocation::Off)
+        };
+        let wanted: Vec<Allocation> = services.iter().map(|it| allocation(self, it)).collect();
+        if wanted.iter().all(|it| *it == Allocation::Off) {
             self.addresses.release(host);
-            return service;
+            return services;
         }
         let address = self.addresses.allocate(host).map(|address| address.to_string());
-        service.map(|service| Service {
-            addresses: address.into_iter().collect(),
-            has_public_addresses: allocation == Allocation::Public,
-            ..service
-        })
+        for (service, wanted) in services.iter_mut().zip(wanted) {
+            if wanted != Allocation::Off {
+                service.addresses = address.iter().cloned().collect();
+                service.has_public_addresses = wanted == Allocation::Public;
+            }
+        }
+        services
     }
 
-    fn note_shadows(&mut self, host: &Host, owner: Option<&Object>) {
+    fn note_shadows(&mut self, host: &Host, owners: &[Object]) {
         for (_, object) in self.claims.get(host).into_iter().flatten() {
-            let shadow = owner.filter(|owner| *owner != object);
+            let shadow = owners.first().filter(|_| !owners.contains(object));
             self.refusals.shadow(object, host, shadow);
         }
     }
@@ -201,31 +213,58 @@ impl Model {
         let next =
             workload.map(|workload| Arc::new(self.endpoint(object, &record, name, workload)));
         for host in record.hosts.iter().filter(|host| !done.contains(*host)) {
-            let Some(service) = self.current.services.get(host.as_str()) else { continue };
-            let before = service.endpoints.get(name);
             // Inline endpoints are not any workload's, even if they bear its name.
             let is_inline = record.inline.iter().any(|(inline, _)| inline == name);
-            if service.object != *object || is_inline || before == next.as_ref() {
-                continue;
+            let place = self.current.versions(host.as_str()).position(|it| it.object == *object);
+            if let Some(at) = place.filter(|_| !is_inline) {
+                self.replace_endpoint(host, at, name, next.as_ref(), affected);
             }
-            note_endpoint(affected, host, name, before, next.as_ref());
-            let mut service = service.clone();
-            // The old snapshot may share both; then they are copied, once for all changes of this round.
-            self.current.services.remove(host.as_str());
-            let endpoints = Arc::make_mut(&mut Arc::make_mut(&mut service).endpoints);
-            match next.clone() {
-                Some(next) => drop(endpoints.insert(name.clone(), next)),
-                None => drop(endpoints.remove(name)),
+        }
+    }
+
+    /// Puts an endpoint in its place in one of the services of a host.
+    fn replace_endpoint(
+        &mut self,
+        host: &Host,
+        at: usize,
+        name: &Arc<str>,
+        next: Option<&Arc<Endpoint>>,
+        affected: &mut Affected,
+    ) {
+        let snapshot = &mut self.current;
+        let Some(mut service) = snapshot.versions(host.as_str()).nth(at).cloned() else { return };
+        let before = service.endpoints.get(name);
+        if before == next {
+            return;
+        }
+        note_endpoint(affected, host, name, next.is_none());
+        let others = snapshot.others.get(host.as_str()).cloned();
+        // The old snapshot may share all of it; then it is copied, once for all changes of this round.
+        match at {
+            0 => drop(snapshot.services.remove(host.as_str())),
+            _ => drop(snapshot.others.remove(host.as_str())),
+        }
+        let endpoints = Arc::make_mut(&mut Arc::make_mut(&mut service).endpoints);
+        match next.cloned() {
+            Some(next) => drop(endpoints.insert(name.clone(), next)),
+            None => drop(endpoints.remove(name)),
+        }
+        match (at.checked_sub(1), others) {
+            (Some(at), Some(others)) => {
+                let others = others
+                    .iter()
+                    .enumerate()
+                    .map(|(place, it)| if place == at { service.clone() } else { it.clone() });
+                snapshot.others.insert(host.to_string(), others.collect());
             }
-            self.current.services.insert(host.to_string(), service);
+            _ => drop(snapshot.services.insert(host.to_string(), service)),
         }
     }
 }
 
 /// The single addresses that stand for a service.
-fn ips(service: Option<&Service>) -> impl Iterator<Item = IpAddr> {
-    let addresses = service.into_iter().flat_map(|service| service.addresses.iter());
-    addresses.filter_map(|address| address.parse().ok())
+fn ips(service: &Service) -> impl Iterator<Item = IpAddr> {
+    service.addresses.iter().filter_map(|address| address.parse().ok())
 }
 
 /// The endpoint of a host that is resolved as it is.
@@ -235,24 +274,33 @@ fn self_named(host: &Host) -> (Arc<str>, WorkloadRecord) {
     (host.as_str().into(), workload)
 }
 
-/// Who has a host: core services before service entries, older before younger.
-fn owner_of(claims: &BTreeSet<(String, Object)>) -> Option<&Object> {
-    let first = claims.iter().min_by_key(|(created, object)| (object.kind, created, object));
-    first.map(|(_, object)| object)
+/// Notes the endpoints of a host that differ. Where it has several services, and these are other ones than before, callers
+/// may go from one to another: then that is all of them.
+fn note_endpoints(host: &Host, before: &[Arc<Service>], next: &[Service], affected: &mut Affected) {
+    let of = |it: &Service| (it.object.clone(), it.export_to.clone());
+    let is_single = before.len() <= 1 && next.len() <= 1;
+    let is_same = is_single || before.iter().map(|it| of(it)).eq(next.iter().map(of));
+    let pairs = before.len().max(next.len());
+    let find = |at: usize, name: &Arc<str>| {
+        let old = before.get(at).and_then(|it| it.endpoints.get(name));
+        (old, next.get(at).and_then(|it| it.endpoints.get(name)))
+    };
+    let differs = |name: &Arc<str>| {
+        !is_same || (0..pairs).map(|at| find(at, name)).any(|(old, new)| old != new)
+    };
+    let old = before.iter().flat_map(|it| it.endpoints.keys());
+    for name in old.chain(next.iter().flat_map(|it| it.endpoints.keys())) {
+        if differs(name) {
+            let is_there = next.iter().any(|it| it.endpoints.contains_key(name));
+            note_endpoint(affected, host, name, !is_there);
+        }
+    }
 }
 
-fn note_endpoint(
-    affected: &mut Affected,
-    host: &Host,
-    name: &Arc<str>,
-    before: Option<&Arc<Endpoint>>,
-    next: Option<&Arc<Endpoint>>,
-) {
-    if before != next {
-        affected.endpoints.insert(EndpointChange {
-            host: host.clone(),
-            workload: name.clone(),
-            removed: next.is_none(),
-        });
-    }
+fn note_endpoint(affected: &mut Affected, host: &Host, name: &Arc<str>, removed: bool) {
+    affected.endpoints.insert(EndpointChange {
+        host: host.clone(),
+        workload: name.clone(),
+        removed,
+    });
 }

@@ -15,6 +15,7 @@ mod authentications;
 mod credentials;
 mod delegates;
 mod peers;
+mod private;
 mod rules;
 mod sight;
 

@@ -1,6 +1,6 @@
 //! What entries say of hosts and endpoints besides where they are.
 
-use meltemi_tests::{HttpApp, Mesh, eventually};
+use meltemi_tests::{HttpApp, Mesh, Response, eventually};
 use serde_json::json;
 
 use super::shop::{Shop, apps};
@@ -57,6 +57,54 @@ async fn a_host_is_known_in_the_namespaces_that_it_is_for() {
         let response = client.http().await.get("http://own.invalid/").await;
         assert_eq!(response.status == 200, of_own, "{}", response.text());
     }
+}
+
+/// Fields: ServiceEntry spec.exportTo[]
+#[tokio::test(flavor = "multi_thread")]
+async fn namespaces_may_each_have_an_entry_of_their_own_for_a_host() {
+    let mesh = Mesh::start().await;
+    let apps = apps(["default", "far", "all"]).await;
+    let entry = async |namespace: &str, to: &str, app: &HttpApp| {
+        mesh.apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}}}}}\n---\n\
+             {{apiVersion: networking.istio.io/v1, kind: ServiceEntry,
+              metadata: {{name: shop, namespace: {namespace}}},
+              spec: {{hosts: [shop.invalid], exportTo: ['{to}'], resolution: STATIC,
+                ports: [{{number: 80, name: http, protocol: HTTP}}],
+                endpoints: [{{address: 127.0.0.1, ports: {{http: {}}}}}]}}}}",
+            app.port()
+        ))
+        .await;
+    };
+    entry("default", ".", &apps[0]).await;
+    entry("far", ".", &apps[1]).await;
+    let near = mesh.client().await;
+    let far = mesh.workload("far").namespace("far").proxy().await;
+    let third = mesh.workload("third").namespace("third").proxy().await;
+    let target = "http://shop.invalid/";
+    for (client, name) in [(&near, "default"), (&far, "far")] {
+        let is_own = |it: &Response| it.status == 200 && it.served_by() == name;
+        client.until("its own is called", target, is_own).await;
+    }
+    assert_ne!(third.http().await.get(target).await.status, 200, "nobody shows it one");
+
+    // Everybody's is for those who have none.
+    entry("open", "*", &apps[2]).await;
+    let served_by =
+        |name: &'static str| move |it: &Response| it.status == 200 && it.served_by() == name;
+    third.until("everybody's is called", target, served_by("all")).await;
+    for (client, name) in [(&near, "default"), (&far, "far")] {
+        assert_eq!(client.http().await.get(target).await.served_by(), name);
+    }
+    // Another endpoint of one of them, then none of its own.
+    let moved = HttpApp::start("moved").await;
+    entry("far", ".", &moved).await;
+    far.until("it has moved", target, served_by("moved")).await;
+    assert_eq!(near.http().await.get(target).await.served_by(), "default");
+    let gone = mesh.command(&["delete", "serviceentry", "shop", "-n", "far"], "").await;
+    assert_eq!(gone.code, Some(0), "{gone:?}");
+    far.until("everybody's is called", target, served_by("all")).await;
+    assert_eq!(near.http().await.get(target).await.served_by(), "default");
 }
 
 const FAST: &str = "outlierDetection: {consecutive5xxErrors: 1, baseEjectionTime: 300s,
