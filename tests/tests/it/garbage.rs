@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use meltemi_tests::{Mesh, within};
+use meltemi_tests::{Http1, Mesh, eventually, within};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -60,6 +60,16 @@ async fn garbage_on_every_port_harms_nobody() {
     let hello = mesh.http_service("hello", 1).await;
     let client = mesh.client().await;
     let server = &hello.instances[0].1;
+    let open = mesh.http_service("open", 1).await;
+    let open = &open.instances[0].1;
+    let policy = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: open}\n\
+        spec: {selector: {matchLabels: {app: open}}, mtls: {mode: PERMISSIVE}}\n";
+    mesh.apply(policy).await;
+    eventually("callers in plaintext are taken", async || {
+        let answer = Http1::connect(open.inbound).await.try_call("GET", "/", &[], b"").await;
+        answer.map(drop).map_err(|error| error.to_string())
+    })
+    .await;
     let control = mesh.addresses();
     let ports = [
         ("api", control.api),
@@ -69,6 +79,7 @@ async fn garbage_on_every_port_harms_nobody() {
         ("monitoring", control.monitoring),
         ("outbound", client.outbound),
         ("inbound", server.inbound),
+        ("permissive inbound", open.inbound),
         ("admin", server.admin),
         ("metrics", server.metrics),
         ("health", server.health),
@@ -82,6 +93,8 @@ async fn garbage_on_every_port_harms_nobody() {
         within(port, throws.join_all()).await;
         let response = calls.get("http://hello/").await;
         assert_eq!(response.status, 200, "after garbage on {port}: {}", response.text());
+        let response = Http1::connect(open.inbound).await.get("/").await;
+        assert_eq!(response.status, 200, "after garbage on {port}: {}", response.text());
     }
     let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     for bytes in garbage().iter().filter(|it| it.len() < 60_000) {
@@ -93,7 +106,7 @@ async fn garbage_on_every_port_harms_nobody() {
     assert_eq!(newcomer.requests(), [1]);
     let log = mesh.control_log();
     assert!(!log.contains("panicked"), "{log}");
-    assert!(
-        !server.process.log().contains("panicked") && !client.process.log().contains("panicked")
-    );
+    for sidecar in [server, open, &client] {
+        assert!(!sidecar.process.log().contains("panicked"), "{}", sidecar.process.log());
+    }
 }

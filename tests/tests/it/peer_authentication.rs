@@ -4,6 +4,7 @@ mod bytes;
 mod callers;
 mod levels;
 mod ports;
+mod protocols;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
