@@ -56,7 +56,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut 
     let account = Account {
         cache: &worker.series,
         reporter: Reporter::Source,
-        key: served.endpoint.as_ref().map(|endpoint| endpoint.id),
+        key: served.key(),
         upstream_cluster: served.cluster.as_ref().filter(|_| served.is_called).map(|it| &*it.name),
         route: served.route.as_deref(),
     };
@@ -84,6 +84,12 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// What tells its labels apart: the endpoint, and the rule by which it is called, if there is one.
+    fn key(&self) -> Option<u64> {
+        let rule = self.cluster.as_ref().map_or(0, |cluster| cluster.origination.id);
+        self.endpoint.as_ref().map(|endpoint| endpoint.id ^ rule.rotate_right(24))
+    }
+
     /// Notes what the rule is called, where lines are written.
     pub(crate) fn name(&mut self, worker: &Worker, name: Option<&str>) {
         if worker.shared.access_log.is_some() {

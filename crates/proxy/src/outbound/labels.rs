@@ -22,6 +22,10 @@ pub(crate) fn labels(
     };
     if let Some(endpoint) = endpoint {
         labels.destination = endpoint.party.clone();
+        // Without mutual TLS nobody has proved to be it.
+        if !cluster.is_some_and(|cluster| cluster.origination.is_mutual_with(endpoint)) {
+            labels.destination.principal = Word::default();
+        }
     }
     match cluster {
         Some(cluster) => {
