@@ -14,6 +14,7 @@ pub mod gateway_api;
 pub mod istio;
 mod kind;
 pub mod meltemi;
+pub mod mesh_config;
 pub mod metadata;
 mod object;
 pub mod parse;
@@ -28,6 +29,7 @@ pub mod yaml;
 
 pub use finding::{Finding, Severity};
 pub use kind::Kind;
+pub use mesh_config::MeshConfig;
 pub use object::Object;
 pub use parse::{Accepted, Options, Parsed, Source, parse};
 pub use references::{Reference, Target, dangling, references};

@@ -144,6 +144,38 @@ pub fn value(text: &str) -> Result<Value, Vec<Finding>> {
     }
 }
 
+/// Reads a text of one document that is no resource; an empty one is an object without fields. `read` makes what it stands for
+/// and tells what is wrong.
+pub(crate) fn closed<T>(
+    file: &str,
+    text: &str,
+    read: impl FnOnce(Value, &mut Report) -> Option<T>,
+) -> Result<T, Vec<Finding>> {
+    let source = Source { file: file.to_owned(), text: text.to_owned() };
+    let mut documents = documents(&source).map_err(|finding| vec![*finding])?;
+    documents.retain(|document| !document.is_null());
+    if let Some(second) = documents.get(1) {
+        let message = "a second document; one is expected".to_owned();
+        return Err(vec![text_finding(&source, second.mark, message)]);
+    }
+    let mut report = Report::default();
+    let Some(document) = documents.pop() else {
+        let empty = Value::Object(serde_json::Map::new());
+        return read(empty, &mut report).ok_or_else(Vec::new);
+    };
+    let value = document.to_value();
+    if !value.is_object() {
+        return Err(vec![text_finding(&source, document.mark, "must be an object".to_owned())]);
+    }
+    let made = read(value, &mut report);
+    let mut findings = findings_of(report, "", |it| document.find(it.path.steps(), it.is_on_key));
+    findings.iter_mut().for_each(|it| file.clone_into(&mut it.file));
+    match made {
+        Some(made) if !findings.iter().any(Finding::is_error) => Ok(made),
+        _ => Err(findings),
+    }
+}
+
 /// Whether a word without quotes stands for itself.
 pub(crate) fn is_plain_text(word: &str) -> bool {
     matches!(scalar::plain(word), Ok(tree::Content::Text(_)))

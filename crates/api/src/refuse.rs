@@ -6,6 +6,8 @@ mod report;
 mod shape;
 mod suggest;
 
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use choices::{at_most_one, exactly_one};
@@ -14,7 +16,7 @@ pub(crate) use report::{Problem, Report};
 pub(crate) use suggest::nearest;
 
 use crate::kind::split_api_version;
-use crate::schema::cached;
+use crate::schema::{cached, generate};
 use crate::{Kind, Resource};
 
 /// Reads an object. Problems of its shape do not keep the other checks from running on the rest of it.
@@ -29,6 +31,24 @@ pub(crate) fn read(mut value: Value, report: &mut Report) -> Option<Resource> {
         report.drop_consequences(shape_problems);
     }
     resource
+}
+
+/// Reads data that is no resource by the schema of its type. Problems of its shape do not keep the other checks from running on
+/// the rest of it.
+pub(crate) fn read_as<T: JsonSchema + DeserializeOwned>(
+    mut value: Value,
+    report: &mut Report,
+) -> Option<T> {
+    if !shape::check(&generate::<T>(), &mut value, report) {
+        return None;
+    }
+    match serde_json::from_value(value) {
+        Ok(read) => Some(read),
+        Err(error) => {
+            report.error(Path::root(), error.to_string());
+            None
+        }
+    }
 }
 
 /// The kind that the object says it is of.

@@ -37,7 +37,8 @@ macro_rules! generated {
 
 with_kinds!(generated);
 
-fn generate<T: JsonSchema>() -> Value {
+/// The schema of a type.
+pub(crate) fn generate<T: JsonSchema>() -> Value {
     let generator = SchemaSettings::draft2020_12().with_transform(Plain).into_generator();
     let mut root = generator.into_root_schema_for::<T>().to_value();
     if let Some(map) = root.as_object_mut() {

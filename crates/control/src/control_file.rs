@@ -4,7 +4,9 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use meltemi_policy::authz::provider::Provider;
 use meltemi_policy::path::Normalization;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,9 @@ pub struct ControlFile {
     /// How proxies normalise paths.
     #[serde(default)]
     pub path_normalization: Normalization,
+    /// The authorizers that policies may name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extension_providers: Vec<Arc<Provider>>,
     /// The API's token.
     pub token: String,
     /// The control plane's process.
@@ -94,6 +99,7 @@ impl ControlFile {
         trust_domain: String,
         domain_suffix: String,
         path_normalization: Normalization,
+        extension_providers: Vec<Arc<Provider>>,
         token: String,
     ) -> Self {
         ControlFile {
@@ -106,6 +112,7 @@ impl ControlFile {
             trust_domain,
             domain_suffix,
             path_normalization,
+            extension_providers,
             token,
             pid: std::process::id(),
         }

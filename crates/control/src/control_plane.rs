@@ -8,6 +8,7 @@ use meltemi_audit::AuditLog;
 use meltemi_discovery::{Hub, Metrics, Publisher, Registry};
 use meltemi_identity::token::{Issuer, SpentTokens};
 use meltemi_model::Settings;
+use meltemi_model::read::extension_providers;
 use meltemi_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -81,6 +82,7 @@ impl Parts {
         let publisher = Arc::new(Publisher::default());
         let settings = Settings {
             path_normalization: options.path_normalization,
+            extension_providers: extension_providers(options.mesh_config.clone()),
             ..Settings::new(options.trust_domain.clone(), &options.domain_suffix)
         };
         let (key_sets, news) = KeySets::open(options, state_dir.path());
@@ -323,6 +325,7 @@ fn control_file(options: &Options, bound: &Bound, parts: &Parts) -> ControlFile 
         options.trust_domain.to_string(),
         options.domain_suffix.clone(),
         options.path_normalization,
+        extension_providers(options.mesh_config.clone()),
         parts.admin_token.clone(),
     )
 }

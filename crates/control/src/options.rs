@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use meltemi_api::MeshConfig;
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, TrustDomain, ports};
 use meltemi_policy::path::Normalization;
 
@@ -33,6 +34,8 @@ pub struct Options {
     pub audit_log: AuditChoice,
     /// How proxies bring paths of requests into one form.
     pub path_normalization: Normalization,
+    /// The mesh's own settings.
+    pub mesh_config: MeshConfig,
     /// Lets every process of this machine use the API without a token. Only with a loopback address.
     pub insecure_loopback: bool,
     /// Lets the two plaintext ports, API and xDS, listen where other machines can reach them.
@@ -60,6 +63,7 @@ impl Options {
             api_names: Vec::new(),
             audit_log: AuditChoice::StateDir,
             path_normalization: Normalization::default(),
+            mesh_config: MeshConfig::default(),
             insecure_loopback: false,
             insecure_network: false,
             jwks_allow: Vec::new(),

@@ -1,9 +1,11 @@
 //! How commands find the control plane: `control.json` in the state directory, or flags.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use meltemi_identity::TrustBundle;
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, SpiffeIdError, TrustDomain};
+use meltemi_policy::authz::provider::Provider;
 use meltemi_policy::path::Normalization;
 
 use crate::client::{Address, Client, Trust};
@@ -60,6 +62,8 @@ pub struct Words {
     pub domain_suffix: String,
     /// How it normalises paths.
     pub path_normalization: Normalization,
+    /// The authorizers that its policies may name.
+    pub extension_providers: Vec<Arc<Provider>>,
 }
 
 impl Args {
@@ -72,7 +76,8 @@ impl Args {
         Ok(Words {
             trust_domain: self.trust_domain.clone().unwrap_or(domain),
             domain_suffix: suffix.to_owned(),
-            path_normalization: file.map(|it| it.path_normalization).unwrap_or_default(),
+            path_normalization: file.as_ref().map(|it| it.path_normalization).unwrap_or_default(),
+            extension_providers: file.map(|it| it.extension_providers).unwrap_or_default(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod authorization_policy;
 mod destination_rule;
+mod extension_providers;
 mod gateway_api;
 mod peer_authentication;
 mod request_authentication;
@@ -22,6 +23,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 pub(crate) use time::seconds;
+
+pub use self::extension_providers::extension_providers;
 
 use crate::model::Change;
 use crate::record::{Object, ObjectKind, Record};

@@ -1,6 +1,9 @@
 //! What holds for the whole mesh.
 
+use std::sync::Arc;
+
 use meltemi_names::{ROOT_NAMESPACE, TrustDomain};
+use meltemi_policy::authz::provider::Provider;
 use meltemi_policy::path::Normalization;
 
 use crate::export::ExportTo;
@@ -18,6 +21,8 @@ pub struct Settings {
     pub export_to: DefaultExportTo,
     /// How paths of requests are brought into one form (Istio: `pathNormalization.normalization`).
     pub path_normalization: Normalization,
+    /// The authorizers that policies may name (Istio: `extensionProviders`).
+    pub extension_providers: Vec<Arc<Provider>>,
 }
 
 /// Who sees resources that do not say it, as in `exportTo`; everybody where a list is empty.
@@ -40,6 +45,7 @@ impl Settings {
             root_namespace: ROOT_NAMESPACE.into(),
             export_to: DefaultExportTo::default(),
             path_normalization: Normalization::default(),
+            extension_providers: Vec::new(),
         }
     }
 }

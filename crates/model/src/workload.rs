@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meltemi_names::{Host, Protocol};
+use meltemi_policy::authz::provider::Provider;
 use meltemi_policy::authz::rule::AuthorizationPolicy;
 use meltemi_policy::jwt::rule::RequestAuthentication;
 use meltemi_policy::path::Normalization;
@@ -39,6 +40,8 @@ pub struct Workload {
     pub authorization_policies: Vec<Arc<AuthorizationPolicy>>,
     /// The secrets that it needs to follow the rules of its namespace, by name.
     pub credentials: BTreeMap<String, Credential>,
+    /// The authorizers that these policies have asked.
+    pub extension_providers: Vec<Arc<Provider>>,
     /// How paths of requests are brought into one form.
     pub path_normalization: Normalization,
 }

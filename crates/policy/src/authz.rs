@@ -16,6 +16,7 @@ mod input;
 mod matcher;
 mod operation;
 mod policies;
+pub mod provider;
 mod requests;
 pub mod rule;
 mod source;

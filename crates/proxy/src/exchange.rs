@@ -12,6 +12,7 @@ use crate::http::h1::encode::{self, Answering};
 use crate::http::h1::{Framing, Writer};
 use crate::http::h2::{Sender, convert};
 use crate::http::head::{RequestHead, ResponseHead};
+use crate::http::kept::Kept;
 use crate::http::known::Known;
 use crate::outbound::changes::Cors;
 
@@ -44,6 +45,8 @@ pub(crate) enum Reply<'a> {
     H2 { respond: SendResponse<Bytes>, sender: Sender },
     /// Nobody waits for an answer.
     Nobody,
+    /// A call of our own: it is kept.
+    Kept(&'a mut Kept),
 }
 
 impl Reply<'_> {
@@ -56,7 +59,7 @@ impl Reply<'_> {
                     .send_informational(convert::response(head))
                     .map_err(io::Error::other);
             }
-            Reply::Nobody => return Ok(()),
+            Reply::Nobody | Reply::Kept(_) => return Ok(()),
         };
         if to.version != crate::http::head::Version::Http11 {
             return Ok(());
@@ -80,6 +83,7 @@ impl Reply<'_> {
                 *sender = if is_all { Sender::ended() } else { Sender::new(stream) };
             }
             Reply::Nobody => {}
+            Reply::Kept(kept) => kept.begin(head),
         }
         Ok(())
     }
@@ -90,6 +94,7 @@ impl Reply<'_> {
             Reply::H1 { writer, .. } => Sink::H1(writer),
             Reply::H2 { sender, .. } => Sink::H2(sender),
             Reply::Nobody => Sink::Nowhere,
+            Reply::Kept(kept) => Sink::Kept(kept),
         }
     }
 
@@ -102,7 +107,7 @@ impl Reply<'_> {
                 sender.reset(reason);
                 respond.send_reset(reason);
             }
-            Reply::Nobody => {}
+            Reply::Nobody | Reply::Kept(_) => {}
         }
     }
 

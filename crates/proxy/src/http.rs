@@ -5,5 +5,6 @@ pub(crate) mod forward;
 pub(crate) mod h1;
 pub(crate) mod h2;
 pub(crate) mod head;
+pub(crate) mod kept;
 pub(crate) mod known;
 pub(crate) mod normalize;

@@ -11,6 +11,7 @@ pub(crate) mod http;
 pub(crate) mod labels;
 pub(crate) mod mirror;
 pub(crate) mod outside;
+pub(crate) mod own;
 pub(crate) mod routed;
 pub(crate) mod sticky;
 pub(crate) mod tcp;

@@ -1,11 +1,13 @@
 //! What travels between control plane and proxies: messages and the two ends of the delta stream.
 //!
-//! [`proto`] holds the generated messages, [`xds`] the stream's own messages (Envoy's). [`delta`] has both ends of
+//! [`proto`] holds the generated messages, [`xds`] the stream's own messages (Envoy's), [`ext_authz`] those that proxies and
+//! authorizers exchange. [`delta`] has both ends of
 //! the stream as state machines without I/O, and the client's loop. [`registration`] and [`certificate`] are the
 //! clients of the other two services; [`transport`] carries all of them over TLS.
 
 pub mod certificate;
 pub mod delta;
+pub mod ext_authz;
 pub mod proto;
 mod protocol;
 pub mod registration;

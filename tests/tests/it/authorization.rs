@@ -4,6 +4,7 @@ mod changes;
 mod conditions;
 mod evasions;
 mod explained;
+mod external;
 mod grpc;
 mod operations;
 mod order;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use meltemi_api::MeshConfig;
 use meltemi_control::{
     Addresses, AuditChoice, Bound, ControlPlane, JwksAllow, Options, StoreChoice, parse_address,
     parse_optional_address,
@@ -81,6 +82,9 @@ pub struct Args {
         value_name = "LEVEL"
     )]
     path_normalization: Normalization,
+    /// File with settings of the mesh in the words of Istio's MeshConfig, YAML: extensionProviders
+    #[arg(long, env = "MELTEMI_MESH_CONFIG", value_name = "FILE")]
+    mesh_config: Option<PathBuf>,
     /// Let every user of this machine use the API without its token (for development)
     #[arg(long)]
     insecure_loopback: bool,
@@ -117,7 +121,9 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     let state_dir = args.state.path()?;
     let (form, is_named) = (args.output, args.state.is_named());
     let mut stop = Stop::listen()?;
-    let options = args.options(state_dir.clone());
+    let mesh_config = args.mesh_config.as_deref().map(read_mesh_config).transpose()?;
+    let options =
+        Options { mesh_config: mesh_config.unwrap_or_default(), ..args.options(state_dir.clone()) };
     let mut plane = tokio::select! {
         started = ControlPlane::start(options) => started.map_err(|it| Failure::Failed(it.to_string()))?,
         () = stop.asked() => return Ok(()),
@@ -142,6 +148,17 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
+/// Reads the mesh's own settings.
+fn read_mesh_config(path: &Path) -> Result<MeshConfig, Failure> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::Failed(format!("--mesh-config {file}: {error}")))?;
+    MeshConfig::parse(&file, &text).map_err(|findings| {
+        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        Failure::Failed(lines.join("\n"))
+    })
+}
+
 impl Args {
     fn options(self, state_dir: PathBuf) -> Options {
         Options {
@@ -161,6 +178,7 @@ impl Args {
             api_names: self.api_name,
             audit_log: self.audit_log,
             path_normalization: self.path_normalization,
+            mesh_config: MeshConfig::default(),
             insecure_loopback: self.insecure_loopback,
             insecure_network: self.insecure_network,
             jwks_allow: self.jwks_allow,

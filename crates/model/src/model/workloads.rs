@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use meltemi_policy::authz::provider::Provider;
+use meltemi_policy::authz::rule::AuthorizationPolicy;
+
 use super::{Dirty, Model};
 use crate::affected::Affected;
 use crate::record::{Object, WorkloadRecord};
@@ -72,6 +75,14 @@ impl Model {
         }
     }
 
+    /// The authorizers that policies have asked, as far as the mesh's settings know them.
+    fn extension_providers(&self, policies: &[Arc<AuthorizationPolicy>]) -> Vec<Arc<Provider>> {
+        let asks = |it: &&Arc<Provider>| {
+            policies.iter().any(|policy| policy.asks() == Some(it.name.as_str()))
+        };
+        self.settings.extension_providers.iter().filter(asks).cloned().collect()
+    }
+
     fn build_workload(&self, namespace: &Arc<str>, name: &Arc<str>) -> Option<Workload> {
         let around = self.namespaces.get(namespace)?;
         let record = around.workloads.get(name)?;
@@ -100,6 +111,7 @@ impl Model {
         }
         let authorization_policies = self.authorizations.find(namespace, &record.labels, &inbound);
         let credentials = self.destinations.credentials(namespace, &record.labels);
+        let extension_providers = self.extension_providers(&authorization_policies);
         Some(Workload {
             credentials: self.credentials.find(namespace, credentials),
             name: name.clone(),
@@ -113,6 +125,7 @@ impl Model {
             sidecar: self.current.sidecars.find(namespace, Some(&record.labels)).cloned(),
             request_authentications: self.authentications.find(namespace, &record.labels),
             authorization_policies,
+            extension_providers,
             path_normalization: self.settings.path_normalization,
         })
     }

@@ -55,13 +55,17 @@ pub(super) fn read(
     Ok(AuthorizationPolicyRecord {
         selector: spec.selector.map(|it| it.match_labels).filter(|it| !it.is_empty()),
         is_elsewhere: services.is_empty() && !others.is_empty(),
-        flaw: flaw(&policy, &others),
+        flaw: flaw(&policy, &others, settings),
         policy: policy.into(),
     })
 }
 
 /// What another effect has than it says.
-fn flaw(policy: &AuthorizationPolicy, others: &[&PolicyTargetReference]) -> Option<String> {
+fn flaw(
+    policy: &AuthorizationPolicy,
+    others: &[&PolicyTargetReference],
+    settings: &Settings,
+) -> Option<String> {
     let mut flaws = Vec::new();
     if let Some(other) = others.first() {
         flaws.push(format!(
@@ -69,10 +73,15 @@ fn flaw(policy: &AuthorizationPolicy, others: &[&PolicyTargetReference]) -> Opti
             other.kind, other.name
         ));
     }
-    if policy.action == Action::Custom && !policy.dry_run {
+    let known = &settings.extension_providers;
+    if let Some(provider) = policy.asks().filter(|name| !known.iter().any(|it| it.name == *name)) {
+        let names: Vec<&str> = known.iter().map(|it| it.name.as_str()).collect();
+        let there = match names.is_empty() {
+            true => "the mesh has none (`meltemi control --mesh-config`)".to_owned(),
+            false => format!("the mesh has {}", names.join(", ")),
+        };
         flaws.push(format!(
-            "spec.provider.name: there is no authorizer `{}`, so that what the rules match is refused",
-            policy.provider
+            "spec.provider.name: there is no authorizer `{provider}`, so that what the rules match is refused; {there}"
         ));
     }
     let keys = policy.rules.iter().flat_map(|it| &it.when).map(|it| &it.key);

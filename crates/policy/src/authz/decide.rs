@@ -20,7 +20,7 @@ pub struct Judgement {
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denial {
-    /// A CUSTOM policy's rule matched, and there is no authorizer to ask.
+    /// A CUSTOM policy's rule matched: it does not pass unless an authorizer allows it.
     Custom(RuleId),
     /// A DENY policy's rule matched.
     Rule(RuleId),
@@ -45,6 +45,26 @@ impl Policies {
         connection: &Connection<'_>,
         request: Option<&R>,
     ) -> Judgement {
+        self.judge_by(settled, connection, request, false)
+    }
+
+    /// The same of what an authorizer has allowed, or cannot be asked of and passes: by the policies that come after CUSTOM.
+    pub fn judge_allowed<R: Request>(
+        &self,
+        settled: &Settled,
+        connection: &Connection<'_>,
+        request: Option<&R>,
+    ) -> Judgement {
+        self.judge_by(settled, connection, request, true)
+    }
+
+    fn judge_by<R: Request>(
+        &self,
+        settled: &Settled,
+        connection: &Connection<'_>,
+        request: Option<&R>,
+        is_allowed: bool,
+    ) -> Judgement {
         if self.closed.is_some() {
             let denial = Some(Denial::Unreadable);
             return Judgement { denial, audited: None, dry_run: None };
@@ -56,7 +76,7 @@ impl Policies {
             let by_rule = find(deny).map(Denial::Rule);
             by_rule.or_else(|| (has(allow) && find(allow).is_none()).then_some(Denial::NotAllowed))
         };
-        let by_custom = find(Kind::Custom).map(Denial::Custom);
+        let by_custom = if is_allowed { None } else { find(Kind::Custom).map(Denial::Custom) };
         let is_tried = has(Kind::DryDeny) || has(Kind::DryAllow);
         Judgement {
             denial: by_custom.or_else(|| denied(Kind::Deny, Kind::Allow)),

@@ -12,6 +12,8 @@ use super::test::{Place, Test, View};
 pub struct Explanation {
     /// What becomes of it.
     pub judgement: Judgement,
+    /// What becomes of it once an authorizer has allowed it, if one is asked.
+    pub once_allowed: Judgement,
     /// The policies as they were compiled for it.
     pub policies: Policies,
     /// Each policy, in the order in which they came.
@@ -70,7 +72,9 @@ pub fn explain<'p, R: Request>(
 ) -> Result<Explanation, CompileError> {
     let list: Vec<&AuthorizationPolicy> = policies.into_iter().collect();
     let compiled = Policies::compile(list.iter().copied())?;
-    let judgement = compiled.judge(&compiled.settle(connection), connection, request);
+    let settled = compiled.settle(connection);
+    let judgement = compiled.judge(&settled, connection, request);
+    let once_allowed = compiled.judge_allowed(&settled, connection, request);
     let view = View::new(connection, request);
     let mut of = Vec::with_capacity(list.len());
     for (number, policy) in list.iter().enumerate() {
@@ -88,7 +92,7 @@ pub fn explain<'p, R: Request>(
             rules: explained.collect(),
         });
     }
-    Ok(Explanation { judgement, policies: compiled, of })
+    Ok(Explanation { judgement, once_allowed, policies: compiled, of })
 }
 
 struct Explaining<'a, R> {

@@ -26,6 +26,7 @@ pub struct Policies {
     /// Namespace and name of each policy.
     names: Box<[(Box<str>, Box<str>)]>,
     sets: [Set; KINDS],
+    asked: Asked,
     /// Why they could not be read: then everything is refused.
     pub(super) closed: Option<Box<str>>,
 }
@@ -42,6 +43,15 @@ pub(super) enum Kind {
 }
 
 const KINDS: usize = 6;
+
+/// Whom CUSTOM policies have asked.
+#[derive(Debug, Default)]
+enum Asked {
+    #[default]
+    Nobody,
+    One(Box<str>),
+    Several,
+}
 
 impl Kind {
     fn of(policy: &AuthorizationPolicy) -> Option<Kind> {
@@ -115,11 +125,15 @@ impl Policies {
         let mut names = Vec::new();
         let mut sets: [Set; KINDS] = Default::default();
         let mut building: [Building; KINDS] = Default::default();
+        let mut asked = Asked::Nobody;
         for policy in policies {
             let number = names.len() as u32;
             names.push((policy.namespace.as_str().into(), policy.name.as_str().into()));
             let compiled = compile(policy, number)?;
             let Some(kind) = Kind::of(policy) else { continue };
+            if kind == Kind::Custom {
+                asked.add(&policy.provider);
+            }
             let set = &mut sets[kind as usize];
             set.policies += 1;
             set.refuses = kind.refuses();
@@ -134,14 +148,14 @@ impl Policies {
             set.rules.shrink_to_fit();
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Ok(Policies { id, names: names.into(), sets, closed: None })
+        Ok(Policies { id, names: names.into(), sets, asked, closed: None })
     }
 
     /// Policies that could not be read, for this reason: everything is refused.
     pub fn closed(reason: &str) -> Policies {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        let (names, sets) = Default::default();
-        Policies { id, names, sets, closed: Some(reason.into()) }
+        let (names, sets, asked) = Default::default();
+        Policies { id, names, sets, asked, closed: Some(reason.into()) }
     }
 
     /// Whether everything passes and nothing is noted.
@@ -152,6 +166,15 @@ impl Policies {
     /// Namespace and name of each policy, in their order.
     pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         self.names.iter().map(|(namespace, name)| (&**namespace, &**name))
+    }
+
+    /// Whom the CUSTOM policies have asked. `None` where there are none, and where they name several: as with Istio nobody can
+    /// be asked then.
+    pub fn authorizer(&self) -> Option<&str> {
+        match &self.asked {
+            Asked::One(name) => Some(name),
+            Asked::Nobody | Asked::Several => None,
+        }
     }
 
     /// A number that no others have.
@@ -192,6 +215,16 @@ impl Policies {
             }
         };
         set.rules.get(found as usize).map(|rule| rule.id)
+    }
+}
+
+impl Asked {
+    fn add(&mut self, provider: &str) {
+        match self {
+            Asked::Nobody => *self = Asked::One(provider.into()),
+            Asked::One(known) if **known == *provider => {}
+            Asked::One(_) | Asked::Several => *self = Asked::Several,
+        }
     }
 }
 

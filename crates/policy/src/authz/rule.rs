@@ -33,6 +33,13 @@ pub struct AuthorizationPolicy {
     pub rules: Vec<Rule>,
 }
 
+impl AuthorizationPolicy {
+    /// The authorizer that is asked about what it matches; `None` where nobody is. A dry run asks nobody.
+    pub fn asks(&self) -> Option<&str> {
+        (self.action == Action::Custom && !self.dry_run).then_some(self.provider.as_str())
+    }
+}
+
 /// What becomes of what a rule matches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use meltemi_policy::authz::Policies;
+use meltemi_policy::authz::provider::Authorizer;
 use meltemi_policy::authz::rule::AuthorizationPolicy;
 
 /// The policies of our workload. Two are equal that were made of the same words.
@@ -14,6 +15,8 @@ pub struct Authorization {
     general: Option<Arc<Policies>>,
     /// Those for services that policies are attached to, the general ones among them.
     by_host: Vec<(Arc<str>, Arc<Policies>)>,
+    /// Whom CUSTOM policies may have asked.
+    authorizers: Vec<Arc<Authorizer>>,
 }
 
 impl PartialEq for Authorization {
@@ -29,6 +32,7 @@ impl Authorization {
     /// anything pass: then everything is refused.
     pub(super) fn read<'h>(
         bodies: &[Vec<u8>],
+        providers: &[Vec<u8>],
         hosts: impl Iterator<Item = &'h Arc<str>>,
     ) -> Authorization {
         if bodies.is_empty() {
@@ -36,7 +40,7 @@ impl Authorization {
         }
         let hosts: Vec<&Arc<str>> = hosts.collect();
         let mut hasher = DefaultHasher::new();
-        (bodies, &hosts).hash(&mut hasher);
+        (bodies, providers, &hosts).hash(&mut hasher);
         let digest = hasher.finish();
         let read = parse(bodies).and_then(|policies| compile(&policies, &hosts));
         let (general, by_host) = read.unwrap_or_else(|reason| {
@@ -46,13 +50,33 @@ impl Authorization {
             );
             (Some(Arc::new(Policies::closed(&reason))), Vec::new())
         });
-        Authorization { digest, general, by_host }
+        let authorizers = providers.iter().filter_map(|it| authorizer(it)).collect();
+        Authorization { digest, general, by_host, authorizers }
     }
 
     /// The policies for what arrives for a host; `None` where there are none.
     pub fn of(&self, host: &str) -> Option<&Policies> {
         let attached = self.by_host.iter().find(|(own, _)| **own == *host);
         attached.map(|(_, policies)| policies).or(self.general.as_ref()).map(|it| &**it)
+    }
+}
+
+impl Authorization {
+    /// Whom the CUSTOM policies among these have asked; `None` where nobody can be.
+    pub fn authorizer(&self, policies: &Policies) -> Option<&Authorizer> {
+        let name = policies.authorizer()?;
+        self.authorizers.iter().find(|it| it.said.name == name).map(|it| &**it)
+    }
+}
+
+/// Reads an authorizer. What is to be asked of one that cannot be read is refused.
+fn authorizer(body: &[u8]) -> Option<Arc<Authorizer>> {
+    match serde_json::from_slice(body) {
+        Ok(said) => Some(Arc::new(Authorizer::new(said))),
+        Err(error) => {
+            tracing::error!(%error, "an entry of extensionProviders cannot be read, and what its authorizer is to be asked about is refused: control plane and proxy may be of versions that do not fit");
+            None
+        }
     }
 }
 
@@ -101,7 +125,7 @@ mod tests {
     fn read(bodies: &[&str]) -> Authorization {
         let bodies: Vec<Vec<u8>> = bodies.iter().map(|it| it.as_bytes().to_vec()).collect();
         let hosts: [Arc<str>; 2] = ["a".into(), "b".into()];
-        Authorization::read(&bodies, hosts.iter())
+        Authorization::read(&bodies, &[], hosts.iter())
     }
 
     #[test]

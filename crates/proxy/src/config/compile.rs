@@ -286,7 +286,8 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
     }
     let authentication = authentication::read(&message.request_authentications);
     let hosts = ports.iter().map(|port| &port.host);
-    let authorization = Authorization::read(&message.authorization_policies, hosts);
+    let authorization =
+        Authorization::read(&message.authorization_policies, &message.extension_providers, hosts);
     let normalization = normalization(message.path_normalization);
     let gate = Gate::of(&ports);
     Ok((Inbound { ports, authentication, authorization, normalization, gate }, own))

@@ -4,11 +4,12 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 use super::h1::{ReadError, Reader, Writer};
 use super::h2::{H2Error, Receiver, Sender};
 use super::head::Fields;
+use super::kept::Kept;
 
 /// What waits at a source.
 pub(crate) enum Piece<'a> {
@@ -28,6 +29,8 @@ pub(crate) enum Source<'a> {
     H2(&'a mut Receiver),
     /// There is nothing more, and no trailers.
     Over(&'a Fields),
+    /// These bytes, and no trailers.
+    Bytes(&'a mut Bytes, &'a Fields),
 }
 
 /// Why no more of a body comes or goes.
@@ -45,6 +48,9 @@ pub(crate) enum BodyError {
     /// Nothing came for too long.
     #[error("nothing of the body came for too long")]
     Stalled,
+    /// It is longer than what is kept of one, bytes.
+    #[error("the body is longer than {0} bytes")]
+    TooLong(usize),
 }
 
 impl Source<'_> {
@@ -54,6 +60,8 @@ impl Source<'_> {
             Source::H1(reader) => Ok(reader.piece()?),
             Source::H2(receiver) => Ok(receiver.piece()),
             Source::Over(nothing) => Ok(Piece::End(nothing)),
+            Source::Bytes(bytes, nothing) if bytes.is_empty() => Ok(Piece::End(nothing)),
+            Source::Bytes(bytes, _) => Ok(Piece::Data(bytes)),
         }
     }
 
@@ -63,6 +71,7 @@ impl Source<'_> {
             Source::H1(reader) => reader.is_body_over(),
             Source::H2(receiver) => receiver.is_over(),
             Source::Over(_) => true,
+            Source::Bytes(bytes, _) => bytes.is_empty(),
         }
     }
 
@@ -81,6 +90,7 @@ impl Source<'_> {
             Source::H1(reader) => reader.consume(count),
             Source::H2(receiver) => receiver.consume(count),
             Source::Over(_) => {}
+            Source::Bytes(bytes, _) => bytes.advance(count.min(bytes.len())),
         }
     }
 
@@ -89,7 +99,7 @@ impl Source<'_> {
         match self {
             Source::H1(reader) => reader.poll_more(cx).map_err(BodyError::H1),
             Source::H2(receiver) => receiver.poll_more(cx).map_err(BodyError::H2),
-            Source::Over(_) => Poll::Ready(Ok(())),
+            Source::Over(_) | Source::Bytes(..) => Poll::Ready(Ok(())),
         }
     }
 
@@ -98,6 +108,7 @@ impl Source<'_> {
         match self {
             Source::H1(_) | Source::Over(_) => None,
             Source::H2(receiver) => receiver.take(),
+            Source::Bytes(bytes, _) => Some(std::mem::take(bytes)),
         }
     }
 }
@@ -110,6 +121,8 @@ pub(crate) enum Sink<'a> {
     H2(&'a mut Sender),
     /// Nobody reads it.
     Nowhere,
+    /// It is kept.
+    Kept(&'a mut Kept),
 }
 
 impl Sink<'_> {
@@ -117,7 +130,7 @@ impl Sink<'_> {
     pub(crate) async fn flush(&mut self) -> Result<(), BodyError> {
         match self {
             Sink::H1(writer) => writer.flush().await.map_err(BodyError::Write),
-            Sink::H2(_) | Sink::Nowhere => Ok(()),
+            Sink::H2(_) | Sink::Nowhere | Sink::Kept(_) => Ok(()),
         }
     }
 
@@ -127,6 +140,7 @@ impl Sink<'_> {
             Sink::H1(writer) => writer.body(bytes).await.map_err(BodyError::Write),
             Sink::H2(sender) => Ok(sender.write(bytes).await?),
             Sink::Nowhere => Ok(bytes.len()),
+            Sink::Kept(kept) => kept.write(bytes),
         }
     }
 
@@ -135,7 +149,7 @@ impl Sink<'_> {
         match self {
             Sink::H1(writer) => writer.is_done(),
             Sink::H2(sender) => sender.is_over(),
-            Sink::Nowhere => true,
+            Sink::Nowhere | Sink::Kept(_) => true,
         }
     }
 
@@ -146,7 +160,7 @@ impl Sink<'_> {
                 writer.flush().await.map_err(BodyError::Write)
             }
             Sink::H2(sender) => Ok(sender.finish(trailers)?),
-            Sink::Nowhere => Ok(()),
+            Sink::Nowhere | Sink::Kept(_) => Ok(()),
         }
     }
 }

@@ -1,13 +1,14 @@
 //! Whether a request or a connection of the mesh may pass to the application, by the `AuthorizationPolicy`s of our workload.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meltemi_names::SpiffeId;
 use meltemi_policy::authz::{
-    Connection, Judgement, NoRequest, Peer, Policies, Request, Settled, Token,
+    Connection, Denial, Judgement, NoRequest, Peer, Policies, Request, RuleId, Settled, Token,
+    provider,
 };
 use meltemi_policy::jwt::Authenticated;
 use meltemi_telemetry::{Counter, Registry, ResponseFlags};
@@ -27,8 +28,8 @@ const DENIED: &str = "RBAC: access denied";
 /// What of a connection its requests are judged by, and what it has decided for all of them.
 pub(crate) struct Authorizer {
     peer: Option<Peer>,
-    source: IpAddr,
-    destination: Option<IpAddr>,
+    source: SocketAddr,
+    destination: Option<SocketAddr>,
     sni: Option<Box<str>>,
     settled: RefCell<Option<Kept>>,
 }
@@ -44,6 +45,24 @@ struct Kept {
 #[derive(Debug)]
 pub(crate) struct Denied(pub(crate) Arc<str>);
 
+/// A request does not pass by our policies alone.
+#[derive(Debug)]
+pub(crate) enum Refused<'i> {
+    /// In no case.
+    Denied(Denied),
+    /// Unless an authorizer allows it.
+    Asks(Asking<'i>),
+}
+
+/// What an authorizer is asked about.
+#[derive(Debug)]
+pub(crate) struct Asking<'i> {
+    pub(crate) policies: &'i Policies,
+    /// The rule that has it asked.
+    pub(crate) rule: RuleId,
+    pub(crate) authorizer: &'i provider::Authorizer,
+}
+
 impl Authorizer {
     /// For a connection from `source` to `destination` whose other end has proved to be `id`.
     pub(crate) fn new(
@@ -54,20 +73,42 @@ impl Authorizer {
     ) -> Authorizer {
         Authorizer {
             peer: id.map(Peer::of),
-            source: source.ip().to_canonical(),
-            destination: destination.map(|it| it.ip().to_canonical()),
+            source,
+            destination,
             sni: sni.map(Into::into),
             settled: RefCell::default(),
         }
     }
 
-    fn judge<R: Request>(&self, policies: &Policies, port: u16, request: Option<&R>) -> Judgement {
+    /// The address of the other end.
+    pub(crate) fn source(&self) -> SocketAddr {
+        self.source
+    }
+
+    /// The address that was called.
+    pub(crate) fn destination(&self) -> Option<SocketAddr> {
+        self.destination
+    }
+
+    /// The SPIFFE id of the other end, if it has proved one.
+    pub(crate) fn id(&self) -> Option<String> {
+        self.peer.as_ref().map(|peer| format!("spiffe://{}", peer.principal()))
+    }
+
+    fn judge<R: Request>(
+        &self,
+        policies: &Policies,
+        port: u16,
+        request: Option<&R>,
+        is_allowed: bool,
+    ) -> Judgement {
+        let ip = |address: SocketAddr| address.ip().to_canonical();
         let connection = Connection {
             peer: self.peer.as_ref(),
-            source_ip: Some(self.source),
+            source_ip: Some(ip(self.source)),
             // No proxy before us is trusted to say another one.
-            remote_ip: Some(self.source),
-            destination_ip: self.destination,
+            remote_ip: Some(ip(self.source)),
+            destination_ip: self.destination.map(ip),
             destination_port: port,
             sni: self.sni.as_deref(),
         };
@@ -79,7 +120,10 @@ impl Authorizer {
                 other.insert(Kept { policies: policies.id(), port, settled })
             }
         };
-        policies.judge(&kept.settled, &connection, request)
+        match is_allowed {
+            false => policies.judge(&kept.settled, &connection, request),
+            true => policies.judge_allowed(&kept.settled, &connection, request),
+        }
     }
 
     fn principal(&self) -> &str {
@@ -88,35 +132,81 @@ impl Authorizer {
 }
 
 /// Judges a request. `bearer` is who bears its token.
-pub(crate) fn authorize_request(
+pub(crate) fn authorize_request<'i>(
     worker: &Worker,
     authorizer: &Authorizer,
-    (inbound, port): (&Inbound, &InboundPort),
+    (inbound, port): (&'i Inbound, &InboundPort),
     head: &RequestHead,
     bearer: Option<&Authenticated<'_>>,
-) -> Result<(), Denied> {
+) -> Result<(), Refused<'i>> {
     let Some(policies) = inbound.authorization.of(&port.host) else { return Ok(()) };
-    let bearer = bearer.map(Bearer);
-    let asked = Asked { head, bearer };
-    let judgement = authorizer.judge(policies, port.target_port, Some(&asked));
-    let what = || {
-        let path = head.target().split(|byte| *byte == b'?').next().unwrap_or_default();
-        let words = [head.method(), b" ", path].concat();
-        String::from_utf8_lossy(&words).into_owned()
-    };
-    take_note(&worker.decisions.http, authorizer, policies, &judgement, what)
+    let asked = Asked { head, bearer: bearer.map(Bearer) };
+    let judgement = authorizer.judge(policies, port.target_port, Some(&asked), false);
+    if let Some(asking) = asking(inbound, port, policies, &judgement) {
+        return Err(Refused::Asks(asking));
+    }
+    take_note(&worker.decisions.http, authorizer, policies, &judgement, || what(head))
+        .map_err(Refused::Denied)
 }
 
 /// Judges a connection of bytes.
-pub(crate) fn authorize_connection(
+pub(crate) fn authorize_connection<'i>(
     worker: &Worker,
     authorizer: &Authorizer,
-    (inbound, port): (&Inbound, &InboundPort),
-) -> Result<(), Denied> {
+    (inbound, port): (&'i Inbound, &InboundPort),
+) -> Result<(), Refused<'i>> {
     let Some(policies) = inbound.authorization.of(&port.host) else { return Ok(()) };
-    let judgement = authorizer.judge(policies, port.target_port, None::<&NoRequest>);
-    let what = || format!("a connection to port {}", port.target_port);
-    take_note(&worker.decisions.tcp, authorizer, policies, &judgement, what)
+    let judgement = authorizer.judge(policies, port.target_port, None::<&NoRequest>, false);
+    if let Some(asking) = asking(inbound, port, policies, &judgement) {
+        return Err(Refused::Asks(asking));
+    }
+    take_note(&worker.decisions.tcp, authorizer, policies, &judgement, || what_of(port))
+        .map_err(Refused::Denied)
+}
+
+/// Judges what an authorizer has let pass by the policies that come after CUSTOM: a request with the bearer of its token, or
+/// a connection of bytes.
+pub(crate) fn authorize_allowed(
+    worker: &Worker,
+    authorizer: &Authorizer,
+    port: &InboundPort,
+    policies: &Policies,
+    request: Option<(&RequestHead, Option<&Authenticated<'_>>)>,
+) -> Result<(), Denied> {
+    let Some((head, bearer)) = request else {
+        let judgement = authorizer.judge(policies, port.target_port, None::<&NoRequest>, true);
+        let counters = &worker.decisions.tcp;
+        return take_note(counters, authorizer, policies, &judgement, || what_of(port));
+    };
+    let asked = Asked { head, bearer: bearer.map(Bearer) };
+    let judgement = authorizer.judge(policies, port.target_port, Some(&asked), true);
+    take_note(&worker.decisions.http, authorizer, policies, &judgement, || what(head))
+}
+
+/// Who is to be asked, if a CUSTOM policy's rule matched and there is somebody to ask. An authorizer is not asked about
+/// questions that are put to it: it would never be done.
+fn asking<'i>(
+    inbound: &'i Inbound,
+    port: &InboundPort,
+    policies: &'i Policies,
+    judgement: &Judgement,
+) -> Option<Asking<'i>> {
+    let Some(Denial::Custom(rule)) = judgement.denial else { return None };
+    let authorizer = inbound.authorization.authorizer(policies)?;
+    let is_itself =
+        *authorizer.said.service == *port.host && authorizer.said.port == port.service_port;
+    (!is_itself).then_some(Asking { policies, rule, authorizer })
+}
+
+/// A request as the log tells of it. Its query is left out: a secret may stand there.
+fn what(head: &RequestHead) -> String {
+    let path = head.target().split(|byte| *byte == b'?').next().unwrap_or_default();
+    let words = [head.method(), b" ", path].concat();
+    String::from_utf8_lossy(&words).into_owned()
+}
+
+fn what_of(port: &InboundPort) -> String {
+    format!("a connection to port {}", port.target_port)
 }
 
 /// Counts a judgement, and says what is to be known of it.
@@ -137,7 +227,7 @@ fn take_note(
             None => counters.shadow_allowed.add_one(),
             Some(denial) => {
                 counters.shadow_denied.add_one();
-                if counters.may_tell() {
+                if counters.told.may_tell() {
                     let (why, what) = (policies.details(denial), what());
                     tracing::info!(target: "authorization", %why, caller = authorizer.principal(), what, "would be refused (dry run)");
                 }
@@ -227,6 +317,25 @@ impl Token for Bearer<'_> {
 pub(crate) struct Decisions {
     http: Counters,
     tcp: Counters,
+    pub(crate) external_http: External,
+    pub(crate) external_tcp: External,
+}
+
+/// What is counted of answers of authorizers.
+#[derive(Debug)]
+pub(crate) struct External {
+    pub(crate) ok: Counter,
+    pub(crate) denied: Counter,
+    pub(crate) error: Counter,
+    pub(crate) failure_mode_allowed: Counter,
+    told: Told,
+}
+
+impl External {
+    /// Whether it is told that an authorizer could not be asked.
+    pub(crate) fn may_tell(&self) -> bool {
+        self.told.may_tell()
+    }
 }
 
 #[derive(Debug)]
@@ -236,17 +345,20 @@ struct Counters {
     shadow_allowed: Counter,
     shadow_denied: Counter,
     logged: Counter,
-    /// When a dry run's refusal was told last.
-    told: Cell<Option<Instant>>,
+    told: Told,
 }
 
-impl Counters {
-    /// Whether a dry run's refusal is told: one a second, as there may be as many as there are requests.
+/// When something was told last of which there may be as much as there are requests.
+#[derive(Debug, Default)]
+struct Told(Cell<Option<Instant>>);
+
+impl Told {
+    /// Whether it is told: one a second.
     fn may_tell(&self) -> bool {
         let now = Instant::now();
-        let may = self.told.get().is_none_or(|last| now.duration_since(last) >= PAUSE);
+        let may = self.0.get().is_none_or(|last| now.duration_since(last) >= PAUSE);
         if may {
-            self.told.set(Some(now));
+            self.0.set(Some(now));
         }
         may
     }
@@ -269,9 +381,30 @@ impl Decisions {
                 shadow_allowed: counter("shadow_allowed"),
                 shadow_denied: counter("shadow_denied"),
                 logged: counter("logged"),
-                told: Cell::default(),
+                told: Told::default(),
             }
         };
-        Decisions { http: of("http"), tcp: of("tcp") }
+        let external = |protocol: &str| {
+            let counter = |result: &str| {
+                registry.counter_shard(
+                    "meltemi_external_authorization_total",
+                    "Answers of authorizers outside, in the words of Envoy's ext_authz.",
+                    &[("protocol", protocol), ("result", result)],
+                )
+            };
+            External {
+                ok: counter("ok"),
+                denied: counter("denied"),
+                error: counter("error"),
+                failure_mode_allowed: counter("failure_mode_allowed"),
+                told: Told::default(),
+            }
+        };
+        Decisions {
+            http: of("http"),
+            tcp: of("tcp"),
+            external_http: external("http"),
+            external_tcp: external("tcp"),
+        }
     }
 }

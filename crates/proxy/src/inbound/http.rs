@@ -8,8 +8,9 @@ use meltemi_policy::retry::is_idempotent;
 use meltemi_telemetry::{Reporter, ResponseFlags};
 
 use super::authenticate::{self, authenticate};
-use super::authorize::{self, authorize_request};
+use super::authorize::{self, Refused, authorize_request};
 use super::caller::Caller;
+use super::external::{self, OnAnswer};
 use crate::config::{Inbound, InboundPort};
 use crate::exchange::Call;
 use crate::finish::local::respond;
@@ -91,19 +92,38 @@ async fn admit(
     };
     let to = (inbound, port);
     match authorize_request(worker, &caller.authorizer, to, call.head, bearer.as_ref()) {
-        Ok(()) => to_app(worker, port, call).await,
-        Err(denied) => authorize::refuse(call, denied).await,
+        Ok(()) => to_app(worker, port, call, Passed::default()).await,
+        Err(Refused::Denied(denied)) => authorize::refuse(call, denied).await,
+        // Boxed, so that requests that nobody is asked about do not carry its room.
+        Err(Refused::Asks(asking)) => {
+            Box::pin(external::serve(worker, caller, port, bearer.as_ref(), call, asking)).await
+        }
     }
 }
 
-/// Passes a request on, as far as the application's limits allow.
-async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) -> Outcome {
+/// What was done with a request before it goes to the application.
+#[derive(Default)]
+pub(crate) struct Passed {
+    /// What was read of its body.
+    pub(crate) replay: Replay,
+    /// What the answer is changed by.
+    pub(crate) on_answer: Option<OnAnswer>,
+}
+
+/// Passes a request on, as far as the application's limits allow, and its answer back.
+pub(crate) async fn to_app(
+    worker: &Rc<Worker>,
+    port: &InboundPort,
+    call: &mut Call<'_>,
+    passed: Passed,
+) -> Outcome {
     let Some(_permit) = port.app.circuit.try_acquire(Resource::Requests) else {
         return full(call, "too many requests are under way to the application").await;
     };
     let spoken = inner(port.protocol, call.head.version);
     let route = Route { place: Place::App(port.app.clone()), inner: spoken };
-    let (mut replay, mut response) = (Replay::default(), worker.lend_head());
+    let Passed { mut replay, on_answer } = passed;
+    let mut response = worker.lend_head();
     let mut made = 0;
     let answer = loop {
         let is_fresh = made > 0;
@@ -130,6 +150,9 @@ async fn to_app(worker: &Rc<Worker>, port: &InboundPort, call: &mut Call<'_>) ->
     };
     if worker.is_draining() {
         call.reply.close_after();
+    }
+    if let Some(changes) = on_answer {
+        changes.apply(&mut response.fields);
     }
     pass_back(worker, &route, call, answer, response, replay).await
 }

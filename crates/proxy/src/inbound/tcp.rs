@@ -5,8 +5,10 @@ use std::rc::Rc;
 use meltemi_telemetry::{Reporter, RequestProtocol, ResponseFlags, TcpLabels};
 use tokio::time::Instant;
 
-use super::authorize::authorize_connection;
+use super::authorize::{Refused, authorize_connection};
 use super::caller::Caller;
+use super::external;
+use crate::config::{Inbound, InboundPort};
 use crate::http::h1::{Reader, Writer};
 use crate::io::Io;
 use crate::listen::alpn::Inner;
@@ -20,19 +22,18 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, calle
     let _carried = worker.carry();
     let inbound = worker.shared.mesh.current().inbound().clone();
     let port = caller.find(&inbound, b"").filter(|port| caller.may_call(port));
-    let admitted = port.map(|port| {
-        authorize_connection(worker, &caller.authorizer, (&inbound, port)).map(|()| port)
-    });
+    let admitted = match port {
+        None => Err(ResponseFlags::NR),
+        Some(port) => admit(worker, caller, (&inbound, port)).await.map(|()| port),
+    };
     let connected = match admitted {
-        // Envoy has no flag of its own for it.
-        Some(Err(_)) => Err(ResponseFlags::NONE),
-        Some(Ok(port)) => {
+        Err(flags) => Err(flags),
+        Ok(port) => {
             let route = Route { place: Place::App(port.app.clone()), inner: Inner::Tcp };
             let limits = route.origination().map(|it| Limits::from(&it.limits));
             let connected = to_app(worker, &route).await;
             connected.map(|(connected, lease)| (connected, limits, lease))
         }
-        None => Err(ResponseFlags::NR),
     };
     let find_series = |flags| {
         let base = caller.labels(&worker.shared, port, RequestProtocol::Tcp);
@@ -87,6 +88,21 @@ async fn to_app<'w>(
         Err(error) => {
             tracing::debug!(%error, "the application could not be connected");
             Err(ResponseFlags::UF)
+        }
+    }
+}
+
+/// Whether the policies let the connection pass; the flags are why not. Envoy has none of its own for a refusal by policy.
+async fn admit(
+    worker: &Rc<Worker>,
+    caller: &Caller,
+    to: (&Inbound, &InboundPort),
+) -> Result<(), ResponseFlags> {
+    match authorize_connection(worker, &caller.authorizer, to) {
+        Ok(()) => Ok(()),
+        Err(Refused::Denied(_)) => Err(ResponseFlags::NONE),
+        Err(Refused::Asks(asking)) => {
+            Box::pin(external::admits(worker, caller, to.1, asking)).await
         }
     }
 }

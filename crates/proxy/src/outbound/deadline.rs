@@ -112,7 +112,7 @@ fn read(text: &[u8]) -> Option<Duration> {
 }
 
 /// In the finest unit that eight digits allow.
-fn write(limit: Duration) -> String {
+pub(crate) fn write(limit: Duration) -> String {
     let units = [
         ('n', limit.as_nanos()),
         ('u', limit.as_micros()),

@@ -78,6 +78,16 @@ pub(crate) async fn of_egress_proxy(
     elsewhere(worker, "the Sidecar's egressProxy", destination, asked, UNAVAILABLE).await
 }
 
+/// The service that a call of our own goes to. As with Envoy's filters, which call clusters, its DestinationRule is applied,
+/// and no VirtualService.
+pub(crate) async fn of_own(
+    worker: &Worker,
+    who: &str,
+    destination: &Destination,
+) -> Result<Goal, Refusal> {
+    elsewhere(worker, who, destination, destination.port.unwrap_or_default(), UNAVAILABLE).await
+}
+
 /// A destination that has to be found first; `who` names it.
 async fn elsewhere(
     worker: &Worker,

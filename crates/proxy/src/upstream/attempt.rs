@@ -59,7 +59,7 @@ impl From<Overflow> for Missed {
 
 impl Missed {
     /// What it means that no more of the request's body comes.
-    fn of_caller(error: &BodyError) -> Missed {
+    pub(crate) fn of_caller(error: &BodyError) -> Missed {
         match error {
             BodyError::H1(ReadError::Malformed(why)) => Missed::Malformed(*why),
             _ => Missed::CallerGone,
@@ -259,7 +259,7 @@ async fn send(
 }
 
 /// Waits for the endpoint while the caller is there; `None` when the caller went away first.
-async fn unless_gone<T>(
+pub(crate) async fn unless_gone<T>(
     call: &mut Call<'_>,
     mut waiting: std::pin::Pin<&mut impl Future<Output = T>>,
 ) -> Option<T> {

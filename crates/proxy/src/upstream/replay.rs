@@ -13,7 +13,7 @@ use crate::http::head::Fields;
 const MAX_KEPT: usize = 64 * 1024;
 
 /// How long a caller may send nothing of a body that is not over (Envoy's default for a stream).
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The request's body as far as it has passed.
 #[derive(Debug, Default)]
@@ -35,6 +35,11 @@ impl Replay {
     /// A body that has passed already.
     pub(crate) fn of(kept: Vec<u8>) -> Replay {
         Replay { kept, ..Replay::default() }
+    }
+
+    /// A body that was read so far, and no attempt has sent yet.
+    pub(crate) fn read(kept: Vec<u8>) -> Replay {
+        Replay { passed: kept.len() as u64, ..Replay::of(kept) }
     }
 
     /// Says from now on when all of this body was here.
@@ -59,7 +64,7 @@ impl Replay {
                     && matches!(receiver.poll_more(cx), Poll::Ready(Ok(())))
                 {}
             }
-            Source::Over(_) => {}
+            Source::Over(_) | Source::Bytes(..) => {}
         }
         if body.is_here() {
             self.is_whole();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use meltemi_policy::authz::provider::Provider;
 use meltemi_policy::authz::rule::AuthorizationPolicy;
 use meltemi_policy::destination::rule::DestinationRule;
 use meltemi_policy::jwt::rule::RequestAuthentication;
@@ -16,6 +17,7 @@ pub(crate) struct Rules {
     destination_rules: Cache<DestinationRule>,
     request_authentications: Cache<RequestAuthentication>,
     authorization_policies: Cache<AuthorizationPolicy>,
+    extension_providers: Cache<Provider>,
 }
 
 /// Rules and their JSON, by where the rule lies. Each is held, so that no other one can come to lie there.
@@ -35,6 +37,10 @@ impl Rules {
         rules: &[Arc<AuthorizationPolicy>],
     ) -> Vec<Vec<u8>> {
         rules.iter().map(|rule| encoded(&mut self.authorization_policies, rule)).collect()
+    }
+
+    pub(crate) fn extension_providers(&mut self, providers: &[Arc<Provider>]) -> Vec<Vec<u8>> {
+        providers.iter().map(|it| encoded(&mut self.extension_providers, it)).collect()
     }
 
     pub(crate) fn request_authentications(

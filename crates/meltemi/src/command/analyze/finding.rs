@@ -20,6 +20,8 @@ pub(super) enum Code {
     HttpFieldsOnTcpPort,
     /// A destination rule by which calls are made that their workloads refuse (IST0113).
     MTLSPolicyConflict,
+    /// Policies that have several authorizers asked about one workload.
+    SeveralAuthorizers,
     /// A peer authentication that an older one of its level goes before.
     PeerAuthenticationIsHidden,
     /// A subset whose labels no endpoint has.

@@ -1,11 +1,13 @@
 //! `meltemi authz check`: one call, judged as the called sidecar would judge it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use meltemi_model::{InboundPort, Workload};
 use meltemi_names::Protocol;
-use meltemi_policy::authz::{Connection, Explanation, NoRequest, explain};
+use meltemi_policy::authz::provider::{Protocol as ProviderProtocol, Provider};
+use meltemi_policy::authz::{Connection, Denial, Explanation, Judgement, NoRequest, explain};
 use serde_json::json;
 
 use super::asked::{Asked, Source, Target};
@@ -89,6 +91,38 @@ pub(super) struct Verdict {
     pub(super) workload: String,
     pub(super) port: InboundPort,
     pub(super) explanation: Explanation,
+    /// What becomes of the call. Of a connection of bytes an authorizer that is asked by HTTP is not asked.
+    pub(super) judgement: Judgement,
+    /// Whom CUSTOM policies have asked, or why there is nobody to ask.
+    pub(super) authorizer: Result<Arc<Provider>, String>,
+}
+
+impl Verdict {
+    fn new(workload: &Workload, port: &InboundPort, explanation: Explanation) -> Verdict {
+        let policies = &explanation.policies;
+        let mut known = workload.extension_providers.iter();
+        let authorizer = match policies.authorizer() {
+            None => {
+                Err("its CUSTOM policies name several authorizers, so that none is asked".into())
+            }
+            Some(name) => known.find(|it| it.name == name).cloned().ok_or_else(|| {
+                format!("there is no authorizer {name} to ask (`meltemi control --mesh-config`)")
+            }),
+        };
+        let is_by_http = authorizer.as_ref().is_ok_and(|it| it.protocol != ProviderProtocol::Grpc);
+        let judgement = match is_by_http && !is_request(port) {
+            true => explanation.once_allowed,
+            false => explanation.judgement,
+        };
+        let workload = format!("{}/{}", workload.namespace, workload.name);
+        Verdict { workload, port: port.clone(), explanation, judgement, authorizer }
+    }
+
+    /// The authorizer on which the call depends.
+    pub(super) fn asks(&self) -> Option<&Provider> {
+        let is_custom = matches!(self.judgement.denial, Some(Denial::Custom(_)));
+        self.authorizer.as_deref().ok().filter(|_| is_custom)
+    }
 }
 
 /// Prints the decision, and fails if there is one that refuses.
@@ -122,8 +156,7 @@ pub async fn run(args: Check) -> Result<(), Failure> {
             None => explain(meant, &connection, None::<&NoRequest>),
         };
         let explanation = explained.map_err(|error| Failure::Failed(error.to_string()))?;
-        let workload = format!("{}/{}", workload.namespace, workload.name);
-        verdicts.push(Verdict { workload, port: port.clone(), explanation });
+        verdicts.push(Verdict::new(workload, port, explanation));
     }
     let caller = peer.as_ref().map_or("nobody that is known", |it| it.principal());
     match args.output {
@@ -147,7 +180,7 @@ pub(super) fn is_request(port: &InboundPort) -> bool {
 }
 
 fn is_allowed(verdicts: &[Verdict]) -> bool {
-    verdicts.iter().all(|it| it.explanation.judgement.denial.is_none())
+    verdicts.iter().all(|it| it.judgement.denial.is_none())
 }
 
 impl Check {

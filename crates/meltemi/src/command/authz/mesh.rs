@@ -45,7 +45,10 @@ impl Mesh {
         };
         let workloads = entries.map(|(_, item)| (name(item, "namespace"), name(item, "name")));
         let workloads = workloads.collect();
-        let settings = Settings::new(words.trust_domain.clone(), &words.domain_suffix);
+        let settings = Settings {
+            extension_providers: words.extension_providers.clone(),
+            ..Settings::new(words.trust_domain.clone(), &words.domain_suffix)
+        };
         let snapshot = model::of(objects.iter().map(|(kind, item)| (*kind, item)), settings);
         Ok(Mesh { snapshot, workloads })
     }

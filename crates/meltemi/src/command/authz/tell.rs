@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use meltemi_policy::authz::provider::Provider;
 use meltemi_policy::authz::{Denial, Field, PolicyExplanation, RuleExplanation};
 use serde_json::{Value, json};
 
@@ -21,8 +22,11 @@ pub(super) fn tell(caller: &str, asked: &Asked, verdicts: &[Verdict]) -> String 
     }
     for (reasons, same) in told {
         let verdict = same[0];
-        let word =
-            if verdict.explanation.judgement.denial.is_none() { "allowed" } else { "DENIED" };
+        let word = match (verdict.judgement.denial, verdict.asks()) {
+            (None, _) => "allowed",
+            (Some(_), None) => "DENIED",
+            (Some(_), Some(_)) => "ASKS",
+        };
         let what = match is_request(&verdict.port) {
             true => format!("{} {}", asked.method, asked.path),
             false => "a connection of bytes".to_owned(),
@@ -45,16 +49,36 @@ pub(super) fn tell(caller: &str, asked: &Asked, verdicts: &[Verdict]) -> String 
 fn because(verdict: &Verdict) -> String {
     let explanation = &verdict.explanation;
     let name = |id| explanation.policies.name_of(id);
-    match explanation.judgement.denial {
+    match verdict.judgement.denial {
         Some(Denial::Rule(id)) => format!("by the DENY rule {}", name(id)),
         Some(Denial::Custom(id)) => {
-            format!("by the CUSTOM rule {}: there is no authorizer to ask", name(id))
+            let name = name(id);
+            match &verdict.authorizer {
+                Ok(provider) => asks(&name, provider, verdict),
+                Err(why) => format!("by the CUSTOM rule {name}: {why}"),
+            }
         }
         Some(Denial::NotAllowed) => "no rule of its ALLOW policies matches".to_owned(),
         Some(Denial::Unreadable) => "its policies cannot be read".to_owned(),
         None if explanation.of.is_empty() => "there is no policy for it".to_owned(),
         None => "no DENY rule matches, and an ALLOW rule does or there is none".to_owned(),
     }
+}
+
+/// Whom a rule has asked, and what becomes of what that one allows.
+fn asks(rule: &str, provider: &Provider, verdict: &Verdict) -> String {
+    let Provider { name, service, port, .. } = provider;
+    let explanation = &verdict.explanation;
+    let then = match explanation.once_allowed.denial {
+        None => "what it allows passes".to_owned(),
+        Some(denial) => {
+            format!(
+                "what it allows is refused all the same: {}",
+                explanation.policies.details(denial)
+            )
+        }
+    };
+    format!("the CUSTOM rule {rule} has the authorizer {name} at {service}:{port} asked; {then}")
 }
 
 fn reasons(verdict: &Verdict) -> String {
@@ -103,9 +127,16 @@ fn words(field: &Field) -> String {
 /// A decision as JSON.
 pub(super) fn as_json(verdict: &Verdict) -> Value {
     let explanation = &verdict.explanation;
-    let judgement = explanation.judgement;
     let details =
         |denial: Option<Denial>| denial.map(|it| explanation.policies.details(it).to_string());
+    let judgement = verdict.judgement;
+    let asks = verdict.asks().map(|it| {
+        let then = explanation.once_allowed.denial;
+        json!({
+            "provider": it.name, "service": it.service, "port": it.port,
+            "onceAllowed": {"allowed": then.is_none(), "details": details(then)},
+        })
+    });
     let policies: Vec<Value> = explanation.of.iter().map(policy).collect();
     json!({
         "workload": verdict.workload,
@@ -113,6 +144,7 @@ pub(super) fn as_json(verdict: &Verdict) -> Value {
         "protocol": verdict.port.protocol.as_str(),
         "allowed": judgement.denial.is_none(),
         "details": details(judgement.denial),
+        "asks": asks,
         "dryRun": judgement.dry_run.map(|it| json!({"allowed": it.denial.is_none(), "details": details(it.denial)})),
         "policies": policies,
     })

@@ -6,11 +6,11 @@ use meltemi_api::istio::AuthorizationPolicy;
 use meltemi_api::{Kind, Resource, Severity};
 use meltemi_model::{Settings, Workload};
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, Protocol, ROOT_NAMESPACE};
-use meltemi_policy::authz::rule::{Action, Rule};
+use meltemi_policy::authz::rule::{Action, AuthorizationPolicy as AuthorizationRule, Rule};
 use meltemi_policy::authz::{fields_of_requests, is_for_port};
 
 use super::super::finding::{Code, Finding};
-use super::super::mesh::Mesh;
+use super::super::mesh::{Mesh, Object};
 use crate::model;
 
 /// Tells of both.
@@ -34,6 +34,7 @@ pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
     }
     for workload in &workloads {
         asks_bytes(mesh, workload, findings);
+        asks_several(mesh, workload, findings);
     }
 }
 
@@ -70,11 +71,7 @@ fn asks_bytes(mesh: &Mesh, workload: &Workload, findings: &mut Vec<Finding>) {
         .map(|it| it.target_port)
         .collect();
     for policy in &workload.authorization_policies {
-        let is_it = |it: &&super::super::mesh::Object| {
-            let metadata = it.resource.metadata();
-            metadata.namespace == policy.namespace && metadata.name == policy.name
-        };
-        let Some(object) = mesh.of(Kind::AuthorizationPolicy).iter().find(is_it) else { continue };
+        let Some(object) = object_of(mesh, policy) else { continue };
         for (number, rule) in policy.rules.iter().enumerate() {
             let Some(port) = ports.iter().find(|port| is_for_port(rule, **port)) else { continue };
             let Some(message) = consequence(policy.action, rule, *port) else { continue };
@@ -89,6 +86,35 @@ fn asks_bytes(mesh: &Mesh, workload: &Workload, findings: &mut Vec<Finding>) {
     }
 }
 
+/// The object of a policy.
+fn object_of<'m>(mesh: &'m Mesh, policy: &AuthorizationRule) -> Option<&'m Object> {
+    mesh.of(Kind::AuthorizationPolicy).iter().find(|it| {
+        let metadata = it.resource.metadata();
+        metadata.namespace == policy.namespace && metadata.name == policy.name
+    })
+}
+
+/// Policies of a workload that have several authorizers asked: as with Istio none is.
+fn asks_several(mesh: &Mesh, workload: &Workload, findings: &mut Vec<Finding>) {
+    let policies = &workload.authorization_policies;
+    let names: BTreeSet<&str> = policies.iter().filter_map(|it| it.asks()).collect();
+    if names.len() < 2 {
+        return;
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    for policy in policies.iter().filter(|it| it.asks().is_some()) {
+        let Some(object) = object_of(mesh, policy) else { continue };
+        let message = format!(
+            "the CUSTOM policies of workload {}/{} name the authorizers {}: none is asked, and what they match is refused",
+            workload.namespace,
+            workload.name,
+            names.join(", ")
+        );
+        let what = (Severity::Error, Code::SeveralAuthorizers);
+        findings.push(Finding::of(&object.resource, "spec.provider.name", what, message));
+    }
+}
+
 fn consequence(action: Action, rule: &Rule, port: u16) -> Option<String> {
     let fields = fields_of_requests(rule);
     if fields.is_empty() {
@@ -99,8 +125,11 @@ fn consequence(action: Action, rule: &Rule, port: u16) -> Option<String> {
         Action::Allow => format!(
             "port {port} carries bytes, no requests: the rule lets none of them pass, as it has {fields}"
         ),
-        Action::Deny | Action::Custom => format!(
+        Action::Deny => format!(
             "port {port} carries bytes, no requests: the rule is taken without {fields}, and refuses more than it says"
+        ),
+        Action::Custom => format!(
+            "port {port} carries bytes, no requests: the rule is taken without {fields}, and has more asked than it says"
         ),
         Action::Audit => {
             format!("port {port} carries bytes, no requests: the rule is taken without {fields}")
