@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use meltemi_api::{Kind, Options, Source, effect, parse, schema};
+use meltemi_api::{Kind, MeshConfig, Options, Source, effect, parse, schema};
 use serde_json::Value;
 
 const DOC: &str = include_str!("../../../../docs/compatibility.md");
@@ -193,7 +193,17 @@ fn what_the_pages_show_is_taken_and_has_an_effect() {
     assert_eq!(tokens.len(), 3);
     blocks.extend(tokens);
     let policies = self::blocks(include_str!("../../../../docs/authorization.md"));
-    assert_eq!(policies.len(), 5);
+    let (settings, policies): (Vec<_>, Vec<_>) =
+        policies.into_iter().partition(|it| it.starts_with("extensionProviders:"));
+    assert_eq!(policies.len(), 6);
+    // The example's files are what the page shows.
+    assert_eq!(settings, [include_str!("../../../../examples/external-authorization/mesh.yaml")]);
+    let example = include_str!("../../../../examples/external-authorization/policy.yaml");
+    assert!(policies.iter().any(|it| it == example), "{example}");
+    for text in settings {
+        let config = MeshConfig::parse("mesh.yaml", &text).unwrap();
+        assert_eq!(config.extension_providers.len(), 1);
+    }
     blocks.extend(policies);
     let run = self::blocks(include_str!("../../../../docs/run-a-service.md"));
     assert_eq!(run.len(), 1);

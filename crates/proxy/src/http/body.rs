@@ -80,7 +80,7 @@ impl Source<'_> {
         match self {
             Source::H1(reader) => reader.is_body_here(),
             Source::H2(receiver) => receiver.is_here(),
-            Source::Over(_) => true,
+            Source::Over(_) | Source::Bytes(..) => true,
         }
     }
 
