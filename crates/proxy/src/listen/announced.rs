@@ -67,6 +67,8 @@ pub(crate) fn read(bytes: &[u8]) -> Poll<Option<(Meant, usize)>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NAME: &str = "outbound_.80_._.hello.default.svc.cluster.local";
@@ -111,6 +113,30 @@ mod tests {
             &foreign,
         ] {
             assert_eq!(read(bytes), Poll::Ready(None), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever comes, a verdict stays as more comes, and of a header no byte is passed on.
+        #[test]
+        fn a_verdict_stays(at in 0..64usize, byte: u8, rest in prop::collection::vec(any::<u8>(), 0..600)) {
+            let mut bytes = header(NAME);
+            if let Some(other) = bytes.get_mut(at) {
+                *other = byte;
+            }
+            bytes.extend_from_slice(&rest);
+            let mut verdict = Poll::Pending;
+            for end in 0..=bytes.len() {
+                let now = read(&bytes[..end]);
+                if verdict.is_ready() {
+                    prop_assert_eq!(&now, &verdict);
+                }
+                if let Poll::Ready(Some((_, length))) = &now {
+                    prop_assert!(*length <= end);
+                }
+                verdict = now;
+            }
+            prop_assert!(verdict.is_ready() || rest.len() < LONGEST);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Connections of bytes: ports for TCP, and servers that speak first.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use meltemi_tests::{Mesh, Sidecar, TcpApp, eventually, free_port, within};
@@ -114,6 +115,42 @@ async fn a_server_that_speaks_first_is_heard_by_all_who_may_call() {
             .await;
         }
     }
+}
+
+/// Each call is a connection of its own, and so is judged by what is in effect just then.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_connection_of_a_sidecar_fails_while_a_port_is_opened_and_closed() {
+    let mesh = Mesh::start().await;
+    let echo = TcpApp::echo().await;
+    let raw = mesh.workload("raw").port(echo.port(), "tcp").proxy().await;
+    let listen = free_port();
+    let upstream = format!("raw:{}", echo.port());
+    let _client = mesh.workload("client").upstream(&upstream, listen).proxy().await;
+    let policies = Policies::of(&mesh);
+    let (made, needed) = (Cell::new(0), Cell::new(0));
+    let calls = async {
+        loop {
+            assert!(echoed(("127.0.0.1", listen), b"hello").await.is_some(), "{made:?}");
+            made.set(made.get() + 1);
+        }
+    };
+    let changes = async {
+        for said in ["PERMISSIVE", "STRICT"].repeat(4) {
+            policies.set(&[("default", "raw", selecting("raw", said))], &[&raw]).await;
+            needed.set(made.get() + 5);
+            eventually("some calls by each", async || match made.get() >= needed.get() {
+                true => Ok(()),
+                false => Err(made.get().to_string()),
+            })
+            .await;
+        }
+    };
+    tokio::select! {
+        () = changes => {}
+        () = calls => {}
+    }
+    assert!(made.get() >= 40);
+    assert_eq!(opened(&raw, "none").await, 0.0);
 }
 
 /// Nobody but a sidecar says which of several ports it means.
