@@ -24,9 +24,7 @@ const POLICIES: &[Field] = &[
 ];
 
 const SIDECAR: &[Field] = &[
-    "spec.egress[].bind",
-    "spec.egress[].captureMode",
-    "spec.egress[].port",
+    "spec.egress[].port.targetPort",
     "spec.inboundConnectionPool.http.h2UpgradePolicy",
     "spec.inboundConnectionPool.http.maxRetries",
     "spec.ingress[].bind",

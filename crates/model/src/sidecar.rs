@@ -18,6 +18,8 @@ pub struct SidecarRecord {
     pub selector: Option<BTreeMap<String, String>>,
     /// The hosts that can be called; everything that is exported where there are none.
     pub egress: Vec<EgressHost>,
+    /// Listeners of their own for calls.
+    pub listeners: Vec<EgressListener>,
     /// Ports that take what comes in; all of the workload's where there are none.
     pub ingress: Vec<IngressListener>,
     /// What becomes of calls to hosts that nobody knows; `None` as the mesh has it.
@@ -35,6 +37,19 @@ pub struct EgressHost {
     pub namespace: EgressNamespace,
     /// The host, perhaps with a wildcard.
     pub host: Host,
+}
+
+/// A listener of its own for what goes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EgressListener {
+    /// Where it is: `IP:PORT` or `unix://PATH`.
+    pub bind: String,
+    /// The port of the services that it carries; `None` for all of theirs.
+    pub port: Option<u16>,
+    /// What is spoken on it.
+    pub protocol: Protocol,
+    /// The hosts that it carries.
+    pub hosts: Vec<EgressHost>,
 }
 
 /// The namespace before an egress host.

@@ -11,6 +11,7 @@ mod authorization;
 mod cluster;
 mod compile;
 mod credential;
+mod egress;
 mod endpoint;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -32,6 +33,7 @@ pub use app::{App, AppPlace, At};
 pub use authorization::Authorization;
 pub use cluster::{Active, Cluster};
 pub use credential::Credential;
+pub use egress::{Bind, EgressListener};
 pub use endpoint::{Address, Endpoint, MutualTls};
 pub use inbound::{Gate, Inbound, InboundPort};
 pub use mesh::{Lookup, Mesh, MeshOptions, TrustSink};

@@ -15,7 +15,7 @@ use tokio::task::{LocalSet, spawn_local};
 
 use crate::http::h1::Reader;
 use crate::io::{Io, Stream};
-use crate::listen::accept::{Accepted, Door, Purpose, accept};
+use crate::listen::accept::{Accepted, Door, Incoming, Purpose, accept};
 use crate::listen::{Role, detect, http1, http2};
 use crate::shared::Shared;
 use crate::worker::{Load, Worker};
@@ -82,7 +82,7 @@ pub struct DataPath {
     phase: watch::Sender<Phase>,
     /// The acceptor ends when this is closed.
     open: UnixStream,
-    loads: Vec<Arc<Load>>,
+    doors: Vec<Door>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -98,23 +98,22 @@ impl DataPath {
     ) -> io::Result<DataPath> {
         let (phase, phases) = watch::channel(Phase::Serving);
         let (open, until) = UnixStream::pair()?;
-        let mut path = DataPath { phase, open, loads: Vec::new(), threads: Vec::new() };
+        let mut path = DataPath { phase, open, doors: Vec::new(), threads: Vec::new() };
         let listeners = listeners.with_purposes();
         let own: io::Result<Arc<[_]>> = listeners.iter().map(|(it, _)| it.local_addr()).collect();
         let own = own?;
-        let mut doors = Vec::new();
         for index in 0..workers.max(1) {
             let load = Arc::<Load>::default();
             let (accepted, connections) = mpsc::unbounded_channel();
             let (shared, phases, door) = (shared.clone(), phases.clone(), load.clone());
             let (runtime, listening) = (runtime()?, own.clone());
-            path.loads.push(load.clone());
             path.spawn(format!("worker-{index}"), move || {
                 let worker = Worker::new(shared, index, load.clone(), listening);
                 LocalSet::new().block_on(&runtime, work(worker, load, connections, phases));
             })?;
-            doors.push(Door { accepted, load: door });
+            path.doors.push(Door { accepted, load: door });
         }
+        let doors = path.doors.clone();
         path.spawn("acceptor".into(), move || {
             if let Err(error) = accept(&listeners, &doors, &until) {
                 tracing::error!(%error, "the listeners failed");
@@ -128,9 +127,18 @@ impl DataPath {
         Ok(())
     }
 
+    /// Where the workers take their connections from.
+    pub(crate) fn doors(&self) -> Vec<Door> {
+        self.doors.clone()
+    }
+
     /// Requests and TCP connections that are being carried.
     pub fn in_flight(&self) -> u64 {
-        self.loads.iter().map(|load| load.in_flight.load(Relaxed)).sum()
+        self.loads().map(|load| load.in_flight.load(Relaxed)).sum()
+    }
+
+    fn loads(&self) -> impl Iterator<Item = &Load> {
+        self.doors.iter().map(|door| &*door.load)
     }
 
     /// To be called once the workload is out of the registry: answers tell callers to go elsewhere, connections that idle
@@ -145,7 +153,7 @@ impl DataPath {
         });
         let is_busy =
             |load: &Load| load.is_reached() || (what == Drain::Everything && load.is_carrying());
-        while let Some(busy) = self.loads.iter().find(|load| is_busy(load)) {
+        while let Some(busy) = self.loads().find(|load| is_busy(load)) {
             let less = busy.less.notified();
             if is_busy(busy) {
                 less.await;
@@ -226,19 +234,25 @@ async fn keep_house(worker: Rc<Worker>) {
 }
 
 async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
-    let Accepted { stream, remote, purpose } = accepted;
-    let stream = match tokio::net::TcpStream::from_std(stream) {
-        Ok(stream) => stream,
+    let Accepted { incoming, purpose } = accepted;
+    let stream = match incoming {
+        Incoming::Tcp(stream, remote) => match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) if matches!(purpose, Purpose::Inbound) => {
+                return inbound::connection::serve(worker, stream, remote).await;
+            }
+            stream => stream.map(Stream::Tcp),
+        },
+        Incoming::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Stream::Unix),
+    };
+    let io = match stream {
+        Ok(stream) => Io::new(stream),
         Err(error) => return tracing::warn!(%error, "a connection could not be served"),
     };
-    if let Purpose::Inbound = purpose {
-        return inbound::connection::serve(worker, stream, remote).await;
-    }
-    let io = Io::new(Stream::Tcp(stream));
     match purpose {
         Purpose::Upstream(host, port) => {
             outbound::captured::serve(worker, io, &host, port).await;
         }
+        Purpose::Egress(bind) => outbound::egress::serve(worker, io, bind).await,
         Purpose::Outbound | Purpose::Inbound => {
             let mut reader = Reader::new(io.clone());
             let role = Rc::new(Role::Proxy);

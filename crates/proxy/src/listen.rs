@@ -4,6 +4,7 @@ pub(crate) mod accept;
 pub mod alpn;
 pub(crate) mod announced;
 pub(crate) mod detect;
+pub(crate) mod egress;
 pub(crate) mod either;
 pub(crate) mod hello;
 pub(crate) mod http1;
@@ -11,11 +12,14 @@ pub(crate) mod http2;
 pub(crate) mod tls;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::config::Bind;
 use crate::exchange::Call;
 use crate::http::h1::{Reader, Writer};
 use crate::inbound::caller::Caller;
 use crate::io::Io;
+use crate::outbound::http::Entry;
 use crate::worker::Worker;
 use crate::{inbound, outbound};
 
@@ -25,6 +29,8 @@ pub(crate) enum Role {
     Proxy,
     /// The application's, to one port of a service, by the authority that stands for it.
     Service(Box<[u8]>),
+    /// The application's, to the hosts of a Sidecar resource's listener.
+    Egress(Arc<Bind>),
     /// The mesh's, to the application.
     Inbound(Box<Caller>),
 }
@@ -38,8 +44,11 @@ impl Role {
     /// Serves one request; whether its connection may go on.
     pub(crate) async fn serve(&self, worker: &Rc<Worker>, call: &mut Call<'_>) -> bool {
         match self {
-            Role::Proxy => outbound::http::serve(worker, None, call).await,
-            Role::Service(authority) => outbound::http::serve(worker, Some(authority), call).await,
+            Role::Proxy => outbound::http::serve(worker, Entry::Proxy, call).await,
+            Role::Service(authority) => {
+                outbound::http::serve(worker, Entry::Service(authority), call).await
+            }
+            Role::Egress(bind) => outbound::http::serve(worker, Entry::Listener(bind), call).await,
             Role::Inbound(caller) => inbound::http::serve(worker, caller, call).await,
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod deadline;
 pub(crate) mod decide;
 pub(crate) mod edit;
+pub(crate) mod egress;
 pub(crate) mod goal;
 pub(crate) mod http;
 pub(crate) mod labels;

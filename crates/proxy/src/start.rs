@@ -35,6 +35,7 @@ pub use readiness::Ready;
 use crate::admin::{self, Panel};
 use crate::config::{Mesh, MeshOptions, TrustSink};
 use crate::data_path::{DataPath, Drain};
+use crate::listen::egress;
 use crate::probe::AppHealth;
 use crate::shared::{Local, Shared, alpn_plan};
 use bind::Bound;
@@ -158,6 +159,7 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
     });
     let data_path = DataPath::start(shared.clone(), options.workers, listeners)
         .map_err(StartError::DataPath)?;
+    tasks.spawn(egress::run(shared.mesh.clone(), data_path.doors()));
     let registered = register::workload(workload, addresses.inbound.port());
     let registration = Registration::start(channel, registered, shared.app.watch(), group);
     let signs = Signs {

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::select::{LabelSelector, namespaced_host_problem};
 use super::service_entry::check_protocol;
@@ -75,7 +76,9 @@ pub struct EgressListener {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SidecarPort {
-    /// The number.
+    /// The number; for Unix sockets it may be 0, which is none.
+    #[serde(deserialize_with = "port_or_none")]
+    #[schemars(with = "Option<u32>", range(min = 0, max = 65535))]
     pub number: Option<Port>,
     /// The protocol.
     pub protocol: String,
@@ -83,6 +86,11 @@ pub struct SidecarPort {
     pub name: String,
     /// No longer has an effect.
     pub target_port: Option<Port>,
+}
+
+fn port_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Port>, D::Error> {
+    let number = Option::<u32>::deserialize(deserializer)?.filter(|number| *number > 0);
+    number.map(Port::try_from).transpose().map_err(D::Error::custom)
 }
 
 /// How traffic comes to a listener.
@@ -131,8 +139,13 @@ impl Spec for SidecarSpec {
                 report.error(at.field("port").field("number"), message);
             }
         }
+        let mut seen = HashSet::new();
         for (index, listener) in self.egress.iter().enumerate() {
             listener.check(&at.field("egress").item(index), report);
+            if let Some(taken) = listener.place().filter(|place| !seen.insert(place.clone())) {
+                let message = format!("another listener has {taken} already");
+                report.error(at.field("egress").item(index).field("port"), message);
+            }
             let is_last = index + 1 == self.egress.len();
             if listener.port.is_none() && !is_last {
                 let message = "missing; only the last listener can be for all ports";
@@ -172,11 +185,33 @@ impl IngressListener {
 }
 
 impl EgressListener {
+    /// What no other listener may have too: its socket, else its port, whatever its address (Istio).
+    fn place(&self) -> Option<String> {
+        if self.is_socket() {
+            return Some(self.bind.clone());
+        }
+        let number = self.port.as_ref()?.number?;
+        Some(format!("port {}", number.number()))
+    }
+
+    fn is_socket(&self) -> bool {
+        self.bind.starts_with("unix://")
+    }
+
     fn check(&self, at: &Path, report: &mut Report) {
-        if let Some(port) = &self.port
-            && !self.bind.starts_with("unix://")
-        {
-            port.check(&at.field("port"), report);
+        match &self.port {
+            Some(port) if self.is_socket() => {
+                check_protocol(&port.protocol, at.field("port").field("protocol"), report);
+            }
+            Some(port) => port.check(&at.field("port"), report),
+            None if !self.bind.is_empty() => {
+                report.error(at.field("port"), "missing; a listener with a `bind` has one");
+            }
+            None => {}
+        }
+        if !self.bind.is_empty() && !self.is_socket() && self.bind.parse::<IpAddr>().is_err() {
+            let message = format!("`{}` is neither an IP address nor `unix://PATH`", self.bind);
+            report.error(at.field("bind"), message);
         }
         for (index, host) in self.hosts.iter().enumerate() {
             let at = at.field("hosts").item(index);

@@ -1,5 +1,7 @@
 //! A `Sidecar`.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use meltemi_api::Resource;
 use meltemi_api::istio::sidecar as api;
 use meltemi_names::{Host, Protocol, expand_host};
@@ -9,7 +11,8 @@ use super::{checked, destination_rule};
 use crate::record::Object;
 use crate::settings::Settings;
 use crate::sidecar::{
-    EgressHost, EgressNamespace, EgressProxy, IngressListener, OutboundMode, SidecarRecord,
+    EgressHost, EgressListener, EgressNamespace, EgressProxy, IngressListener, OutboundMode,
+    SidecarRecord,
 };
 
 /// Reads a sidecar.
@@ -33,10 +36,18 @@ pub(super) fn read(
             port: it.port.and_then(|port| port.number).map(|port| port.number()),
         })
     });
+    let (mut egress, mut listeners) = (Vec::new(), Vec::new());
+    for (at, given) in spec.egress.iter().enumerate() {
+        let hosts = hosts(at, given)?;
+        // The address for all reaches the hosts of all listeners.
+        egress.extend(hosts.iter().cloned());
+        listeners.extend(listener(given, hosts));
+    }
     Ok(SidecarRecord {
         created: resource.metadata.creation_timestamp,
         selector,
-        egress: egress(&spec.egress)?,
+        egress,
+        listeners,
         ingress: spec.ingress.iter().filter_map(ingress).collect(),
         outbound_mode: policy.mode.map(|mode| match mode {
             api::OutboundMode::RegistryOnly => OutboundMode::RegistryOnly,
@@ -50,13 +61,10 @@ pub(super) fn read(
     })
 }
 
-/// The hosts of all listeners: an application reaches them through one proxy, whatever the port.
-fn egress(listeners: &[api::EgressListener]) -> Result<Vec<EgressHost>, String> {
-    let hosts = listeners.iter().enumerate().flat_map(|(at, listener)| {
-        let hosts = listener.hosts.iter().enumerate();
-        hosts.map(move |(index, host)| (format!("spec.egress[{at}].hosts[{index}]"), host))
-    });
-    let read = hosts.map(|(field, text)| {
+/// The hosts of a listener.
+fn hosts(at: usize, listener: &api::EgressListener) -> Result<Vec<EgressHost>, String> {
+    let read = listener.hosts.iter().enumerate().map(|(index, text)| {
+        let field = format!("spec.egress[{at}].hosts[{index}]");
         let (namespace, host) = text.split_once('/').unwrap_or(("*", text));
         let host: Host = host.parse().map_err(|error| format!("{field}: {error}"))?;
         let namespace = match namespace {
@@ -68,6 +76,22 @@ fn egress(listeners: &[api::EgressListener]) -> Result<Vec<EgressHost>, String> 
         Ok(EgressHost { namespace, host })
     });
     read.collect()
+}
+
+/// A listener that the application calls itself: it has an address, or says that nothing is captured for it. Others are served
+/// by the one address for all.
+fn listener(given: &api::EgressListener, hosts: Vec<EgressHost>) -> Option<EgressListener> {
+    let port = given.port.as_ref()?;
+    let number = port.number.map(|port| port.number());
+    let bind = match given.bind.as_str() {
+        "" if given.capture_mode != Some(api::CaptureMode::None) => return None,
+        "" => SocketAddr::from((Ipv4Addr::LOCALHOST, number?)).to_string(),
+        socket if socket.starts_with("unix://") => socket.to_owned(),
+        ip => SocketAddr::new(ip.parse().ok()?, number?).to_string(),
+    };
+    let protocol = Protocol::parse(&port.protocol);
+    let protocol = protocol.unwrap_or_else(|| Protocol::of_port(&port.name, None));
+    Some(EgressListener { bind, port: number, protocol, hosts })
 }
 
 /// A listener; one that has no port was refused before.

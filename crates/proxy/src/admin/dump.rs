@@ -36,10 +36,14 @@ fn snapshot(snapshot: &Snapshot) -> Value {
     let services: Vec<Value> = services.into_iter().map(|(_, service)| service).collect();
     let own = snapshot.inbound();
     let inbound: Vec<Value> = own.ports.iter().map(|port| inbound(own, port)).collect();
+    let listeners = snapshot.own().listeners.iter().map(|it| {
+        json!({"bind": it.bind.to_string(), "protocol": it.protocol.as_str(), "hosts": it.hosts})
+    });
     json!({
         "generation": snapshot.generation,
         "services": services,
         "inbound": inbound,
+        "egress_listeners": listeners.collect::<Vec<_>>(),
         "tokens": own.authentication.as_deref().map(tokens),
     })
 }

@@ -11,6 +11,7 @@ use meltemi_policy::destination::TrafficPolicy;
 use meltemi_policy::destination::rule::{ConnectionPool, H2UpgradePolicy, HttpPool, TcpPool};
 use tokio::sync::Notify;
 
+use super::egress::unix_url;
 use super::{Origination, Own};
 
 /// The next place's id.
@@ -49,7 +50,7 @@ pub enum At {
     Loopback(u16),
     /// At this address.
     Address(SocketAddr),
-    /// At this Unix socket.
+    /// At this Unix socket; a NUL before it stands for Linux' abstract names.
     Unix(Box<Path>),
 }
 
@@ -58,7 +59,7 @@ impl fmt::Display for At {
         match self {
             At::Loopback(port) => SocketAddr::from((Ipv4Addr::LOCALHOST, *port)).fmt(f),
             At::Address(address) => address.fmt(f),
-            At::Unix(path) => write!(f, "unix://{}", path.display()),
+            At::Unix(path) => f.write_str(&unix_url(path)),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 
 use meltemi_names::Protocol;
@@ -10,6 +9,7 @@ use meltemi_policy::destination::rule::ConnectionPool;
 use meltemi_wire::proto::meltemi::v1;
 
 use super::app::{App, At};
+use super::egress::unix_path;
 
 /// The listeners of a Sidecar resource, and the applications of the ports that were asked for so far.
 #[derive(Debug, Default)]
@@ -91,8 +91,8 @@ fn at(endpoint: &str, own: &str) -> Result<Option<At>, String> {
     if endpoint.is_empty() {
         return Ok(None);
     }
-    if let Some(path) = endpoint.strip_prefix("unix://") {
-        return Ok(Some(At::Unix(Path::new(path).into())));
+    if let Some(path) = unix_path(endpoint) {
+        return Ok(Some(At::Unix(path.into())));
     }
     let address: SocketAddr =
         endpoint.parse().map_err(|_| format!("the endpoint `{endpoint}` is no address"))?;

@@ -7,6 +7,8 @@ use meltemi_policy::route::rule::Destination;
 use meltemi_policy::{balance, destination, route};
 use meltemi_wire::proto::meltemi::v1;
 
+use super::egress::{self, Bind, EgressListener};
+
 use super::Credential;
 
 /// Our own workload, as rules see it.
@@ -28,6 +30,8 @@ pub struct Own {
     pub credentials: BTreeMap<String, Credential>,
     /// The hosts that it may call, `NAMESPACE/HOST` with `*` for all of either; all if there is none.
     pub egress: Vec<String>,
+    /// Listeners of their own for what goes out.
+    pub listeners: Vec<EgressListener>,
 }
 
 impl Own {
@@ -44,6 +48,9 @@ impl Own {
                 .is_some_and(|it| it.outbound_mode == i32::from(v1::OutboundMode::RegistryOnly)),
             egress_proxy: sidecar.and_then(|it| it.egress_proxy.as_ref()).map(egress_proxy),
             egress: sidecar.map(|it| it.egress.clone()).unwrap_or_default(),
+            listeners: sidecar
+                .map(|it| it.listeners.iter().filter_map(EgressListener::read).collect())
+                .unwrap_or_default(),
             namespace: message.namespace.clone(),
             credentials: message.credentials.iter().map(|(k, it)| (k.clone(), it.into())).collect(),
             labels: message.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
@@ -54,16 +61,13 @@ impl Own {
 
     /// Whether its Sidecar resource lets a virtual service of this namespace and these hosts count.
     pub(super) fn imports(&self, namespace: &str, hosts: &[String]) -> bool {
-        let covers = |pattern: &str, host: &String| match pattern.strip_prefix('*') {
-            Some(end) => host.ends_with(end),
-            None => {
-                pattern == host || host.strip_prefix('*').is_some_and(|it| pattern.ends_with(it))
-            }
-        };
         self.egress.is_empty()
-            || self.egress.iter().filter_map(|it| it.split_once('/')).any(|(of, pattern)| {
-                (of == "*" || of == namespace) && hosts.iter().any(|host| covers(pattern, host))
-            })
+            || egress::named(&self.egress, namespace, hosts.iter().map(String::as_str))
+    }
+
+    /// The listener that is there.
+    pub(crate) fn listener(&self, bind: &Bind) -> Option<&EgressListener> {
+        self.listeners.iter().find(|it| *it.bind == *bind)
     }
 
     /// As routes see it.

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::config::Bind;
 use crate::worker::Load;
 
 /// How long to wait after the kernel refused to give a connection (no file descriptors left, for example).
@@ -27,14 +28,24 @@ pub(crate) enum Purpose {
     Inbound,
     /// The application, towards one port of a service.
     Upstream(Arc<str>, u16),
+    /// The application, towards the hosts of a Sidecar resource's listener.
+    Egress(Arc<Bind>),
 }
 
 /// A connection on its way to a worker.
 #[derive(Debug)]
 pub(crate) struct Accepted {
-    pub(crate) stream: TcpStream,
-    pub(crate) remote: SocketAddr,
+    pub(crate) incoming: Incoming,
     pub(crate) purpose: Purpose,
+}
+
+/// A connection as the kernel gives it.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// Over TCP, from this address.
+    Tcp(TcpStream, SocketAddr),
+    /// Over a Unix socket.
+    Unix(UnixStream),
 }
 
 /// Where a worker takes its connections from.
@@ -100,11 +111,16 @@ fn give(doors: &[Door], socket: OwnedFd, remote: SocketAddr, purpose: &Purpose) 
         tracing::debug!(%error, "a connection ended before it began");
         return;
     }
+    hand_over(doors, Incoming::Tcp(stream, remote), purpose);
+}
+
+/// Gives a connection to the worker that has the fewest.
+pub(crate) fn hand_over(doors: &[Door], incoming: Incoming, purpose: &Purpose) {
     // Counted here, so that a burst is spread although no worker has seen it yet.
     let Some(door) = doors.iter().min_by_key(|door| door.load.connections.load(Relaxed)) else {
         return;
     };
     door.load.enter(matches!(purpose, Purpose::Inbound));
     // A worker that has ended takes none, and nobody counts its load.
-    let _ = door.accepted.send(Accepted { stream, remote, purpose: purpose.clone() });
+    let _ = door.accepted.send(Accepted { incoming, purpose: purpose.clone() });
 }

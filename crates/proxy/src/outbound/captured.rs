@@ -19,7 +19,7 @@ use crate::listen::alpn::Inner;
 use crate::listen::{Role, detect, http1, http2};
 use crate::worker::Worker;
 
-mod sni;
+pub(super) mod sni;
 
 /// The port of a CONNECT target without one.
 const HTTPS_PORT: u16 = 443;
@@ -86,6 +86,29 @@ async fn carry(
     authority: &[u8],
     decision: Decision,
 ) {
+    let inner = match &decision {
+        Decision::Service(spot) => spoken(spot, &mut reader).await,
+        _ => Inner::Tcp,
+    };
+    match inner {
+        Inner::Http1 => {
+            http1::serve(worker, io, reader, &Role::Service(authority.into())).await;
+        }
+        Inner::Http2 => {
+            http2::serve(worker, io, reader, &Rc::new(Role::Service(authority.into()))).await;
+        }
+        Inner::Tcp => carry_bytes(worker, io, reader, authority, decision).await,
+    }
+}
+
+/// Carries a connection of bytes to where it was decided that it goes.
+pub(super) async fn carry_bytes(
+    worker: &Rc<Worker>,
+    io: Io,
+    mut reader: Reader,
+    authority: &[u8],
+    decision: Decision,
+) {
     let spot = match decision {
         Decision::Service(spot) => spot,
         Decision::Outside(host, port) => {
@@ -94,17 +117,9 @@ async fn carry(
         Decision::EgressProxy(goal) => return tcp::serve(worker, io, reader, None, &goal).await,
         Decision::Refuse(refusal) => return turn_away(worker, None, authority, &refusal),
     };
-    match spoken(&spot, &mut reader).await {
-        Inner::Http1 => {
-            http1::serve(worker, io, reader, &Role::Service(authority.into())).await;
-        }
-        Inner::Http2 => {
-            http2::serve(worker, io, reader, &Rc::new(Role::Service(authority.into()))).await;
-        }
-        Inner::Tcp => match Box::pin(find(worker, &spot, &mut reader)).await {
-            Ok(goal) => tcp::serve(worker, io, reader, spot.cluster.as_ref(), &goal).await,
-            Err(refusal) => turn_away(worker, spot.cluster.as_ref(), authority, &refusal),
-        },
+    match Box::pin(find(worker, &spot, &mut reader)).await {
+        Ok(goal) => tcp::serve(worker, io, reader, spot.cluster.as_ref(), &goal).await,
+        Err(refusal) => turn_away(worker, spot.cluster.as_ref(), authority, &refusal),
     }
 }
 

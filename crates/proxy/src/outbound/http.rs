@@ -10,8 +10,8 @@ use super::attempts::{self, Way};
 use super::decide::{Decision, Refusal, Spot, decide};
 use super::goal::{self, Goal};
 use super::labels::labels;
-use super::{outside, routed};
-use crate::config::{Cluster, Endpoint};
+use super::{egress, outside, routed};
+use crate::config::{Bind, Cluster, Endpoint};
 use crate::exchange::Call;
 use crate::finish::local::respond;
 use crate::finish::outcome::{Account, Outcome, finish};
@@ -27,14 +27,29 @@ pub(crate) const DEFAULT_ROUTE: &str = "default";
 /// Istio's name of the route to hosts that the mesh does not know.
 const ALLOW_ANY: &str = "allow_any";
 
-/// Serves a request from its head to the last byte of its answer. `fixed`: the authority that its connection leads to,
-/// whatever the request names.
-pub(crate) async fn serve(worker: &Rc<Worker>, fixed: Option<&[u8]>, call: &mut Call<'_>) -> bool {
+/// How a request of the application has come in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Entry<'a> {
+    /// It goes to where it says.
+    Proxy,
+    /// Its connection leads to this authority, whatever it says.
+    Service(&'a [u8]),
+    /// By a listener of a Sidecar resource: it goes to where it says, if the listener carries that.
+    Listener(&'a Bind),
+}
+
+/// Serves a request from its head to the last byte of its answer.
+pub(crate) async fn serve(worker: &Rc<Worker>, entry: Entry<'_>, call: &mut Call<'_>) -> bool {
     let started = Instant::now();
     let _carried = worker.carry();
     forward::outbound_request(call.head, rand::random);
-    let authority = fixed.unwrap_or(call.head.authority());
-    let mut decision = decide(worker, authority, HTTP_PORT).await;
+    let mut decision = match entry {
+        Entry::Proxy => decide(worker, call.head.authority(), HTTP_PORT).await,
+        Entry::Service(authority) => decide(worker, authority, HTTP_PORT).await,
+        Entry::Listener(bind) => {
+            Box::pin(egress::of_request(worker, bind, call.head.authority())).await
+        }
+    };
     if let Decision::Service(spot) = &decision
         && is_judged(spot)
         && let Err(why) = normalize(call.head, worker.shared.mesh.current().inbound().normalization)

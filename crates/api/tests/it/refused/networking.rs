@@ -159,6 +159,28 @@ fn other_networking_kinds() {
             "{ingress: [{port: {number: 80, protocol: HTTP}, bind: 'unix:///a'}]}",
             "spec.ingress[0].bind: `unix:///a` is not an IP address",
         ),
+        (
+            "Sidecar",
+            "{egress: [{port: {number: 80, protocol: HTTP}, bind: 127.0.0.1, hosts: ['./*']},
+                {port: {number: 80, protocol: TCP}, bind: 127.0.0.2, hosts: ['./*']}]}",
+            "spec.egress[1].port: another listener has port 80 already",
+        ),
+        (
+            "Sidecar",
+            "{egress: [{port: {number: 0, protocol: HTTP}, bind: 'unix:///a', hosts: ['./*']},
+                {port: {protocol: TCP}, bind: 'unix:///a', hosts: ['./*']}]}",
+            "spec.egress[1].port: another listener has unix:///a already",
+        ),
+        (
+            "Sidecar",
+            "{egress: [{bind: 127.0.0.1, hosts: ['./*']}]}",
+            "spec.egress[0].port: missing; a listener with a `bind` has one",
+        ),
+        (
+            "Sidecar",
+            "{egress: [{port: {number: 80, protocol: HTTP}, bind: localhost, hosts: ['./*']}]}",
+            "spec.egress[0].bind: `localhost` is neither an IP address nor `unix://PATH`",
+        ),
     ] {
         let told = said(&object(api, kind, spec));
         let expected = format!("{kind} default/a: {expected}");

@@ -1,7 +1,8 @@
 //! A `Sidecar`, as the proxy that it is for gets it.
 
 use meltemi_model::{
-    EgressHost, EgressNamespace, EgressProxy, IngressListener, OutboundMode, Sidecar,
+    EgressHost, EgressListener, EgressNamespace, EgressProxy, IngressListener, OutboundMode,
+    Sidecar,
 };
 use meltemi_wire::proto::meltemi::v1;
 
@@ -26,6 +27,7 @@ pub(super) fn message(sidecar: &Sidecar, own: &str) -> v1::Sidecar {
             .map(json)
             .unwrap_or_default(),
         egress: record.egress.iter().map(|host| egress(host, own)).collect(),
+        listeners: record.listeners.iter().map(|it| egress_listener(it, own)).collect(),
     }
 }
 
@@ -37,6 +39,15 @@ fn egress(egress: &EgressHost, own: &str) -> String {
         EgressNamespace::Named(named) => named,
     };
     format!("{namespace}/{}", egress.host)
+}
+
+fn egress_listener(listener: &EgressListener, own: &str) -> v1::EgressListener {
+    v1::EgressListener {
+        bind: listener.bind.clone(),
+        port: listener.port.unwrap_or_default().into(),
+        protocol: v1::Protocol::from(listener.protocol).into(),
+        hosts: listener.hosts.iter().map(|host| egress(host, own)).collect(),
+    }
 }
 
 fn egress_proxy(proxy: &EgressProxy) -> v1::EgressProxy {

@@ -4,6 +4,7 @@ mod authorization;
 mod mutual_tls;
 mod overlap;
 mod peer_authentication;
+mod sidecar;
 mod subset;
 
 use meltemi_api::{Kind, Severity, Target, effect, references};
@@ -14,13 +15,14 @@ use super::mesh::Mesh;
 /// One check.
 type Check = fn(&Mesh, &mut Vec<Finding>);
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     set_aside,
     dangling,
     overlap::check,
     subset::check,
     authorization::check,
     peer_authentication::check,
+    sidecar::check,
     mutual_tls::check,
     without_effect,
 ];

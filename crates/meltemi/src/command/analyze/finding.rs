@@ -24,6 +24,8 @@ pub(super) enum Code {
     SeveralAuthorizers,
     /// A peer authentication that an older one of its level goes before.
     PeerAuthenticationIsHidden,
+    /// A listener of a Sidecar for a port that no service has.
+    ListenerWithoutService,
     /// A subset whose labels no endpoint has.
     SubsetWithoutEndpoints,
     /// This version does not act on it.

@@ -29,6 +29,7 @@ spec:
   egress:
   - port: {number: 3306, protocol: MYSQL, name: db}
     hosts: ["data/*"]
+    captureMode: NONE
   - hosts: ["./*", "*/api.example.com", "~/nothing.example.com"]
   inboundConnectionPool: {http: {http2MaxRequests: 9}}
   outboundTrafficPolicy:
@@ -52,6 +53,9 @@ spec:
             egress(EgressNamespace::None, "nothing.example.com"),
         ]
     );
+    let [db] = &record.listeners[..] else { panic!("{:?}", record.listeners) };
+    let listener = (db.bind.as_str(), db.port, db.protocol, db.hosts.len());
+    assert_eq!(listener, ("127.0.0.1:3306", Some(3306), Protocol::Tcp, 1));
     let [web, api] = &record.ingress[..] else { panic!("{:?}", record.ingress) };
     assert_eq!((web.port, web.protocol, web.name.as_str()), (9080, Protocol::Http, "web"));
     assert_eq!((web.bind.as_str(), web.default_endpoint.as_str()), ("10.0.0.1", "127.0.0.1:8080"));

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Waits for the ClientHello and reads its server name; `None` where the first bytes are something else, name nobody, or do
 /// not come in time.
-pub(super) async fn read(reader: &mut Reader) -> Option<String> {
+pub(crate) async fn read(reader: &mut Reader) -> Option<String> {
     let reading = async {
         let mut hello = Hello::default();
         loop {

@@ -237,3 +237,36 @@ spec: {address: 127.0.0.1, serviceAccount: shop, labels: {app: shop, version: v2
         assert_eq!(told, expected, "{asked} {said}: {found:?}");
     }
 }
+
+#[test]
+fn listeners_of_sidecars_that_no_service_has_the_port_of_are_told() {
+    let sidecar = |spec: &str| {
+        let head = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: s}";
+        told(&mesh(&format!("\n---\n{head}\nspec: {spec}\n")))
+    };
+    let listener = |port: &str, hosts: &str| {
+        format!("{{egress: [{{port: {port}, bind: 127.0.0.1, hosts: [{hosts}]}}]}}")
+    };
+    let http = "{number: 80, protocol: HTTP}";
+    for hosts in ["'./*'", "'*/*'", "'default/shop.default.svc.cluster.local'"] {
+        assert_eq!(sidecar(&listener(http, hosts)), [""; 0], "{hosts}");
+    }
+    let nothing = "this listener carries nothing [ListenerWithoutService]";
+    for (port, hosts, number) in
+        [(http, "'other/*'", 80), ("{number: 81, protocol: HTTP}", "'./*'", 81)]
+    {
+        let expected = format!(
+            "warning: Sidecar default/s: spec.egress[0].port: no service among its hosts has port {number}: {nothing}"
+        );
+        assert_eq!(sidecar(&listener(port, hosts)), [expected]);
+    }
+    let ingress = |port: &str| sidecar(&format!("{{ingress: [{{port: {port}}}]}}"));
+    assert_eq!(ingress(http), [""; 0]);
+    assert_eq!(ingress("{number: 9, protocol: HTTP, name: http}"), [""; 0], "by its name");
+    assert_eq!(
+        ingress("{number: 9, protocol: HTTP, name: other}"),
+        [
+            "warning: Sidecar default/s: spec.ingress[0].port: no service leads to port 9 of a workload: nothing comes to this listener [ListenerWithoutService]"
+        ]
+    );
+}
