@@ -13,6 +13,7 @@ mod bootstrap;
 mod caller;
 mod delete;
 mod discovery;
+pub mod fuzzing;
 mod host;
 mod object;
 mod openapi;

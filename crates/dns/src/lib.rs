@@ -6,6 +6,7 @@
 
 mod error;
 mod forward;
+pub mod fuzzing;
 mod message;
 mod names;
 mod resolv_conf;

@@ -15,6 +15,7 @@ mod egress;
 mod endpoint;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub(crate) mod fuzzing;
 mod hosted;
 mod inbound;
 mod ingress;

@@ -21,6 +21,7 @@ mod worker;
 
 pub mod admin;
 pub mod config;
+pub mod fuzzing;
 pub mod probe;
 pub mod start;
 

@@ -29,5 +29,6 @@ mod metrics;
 mod peer_authentication;
 mod request_authentication;
 mod tcp;
+mod threats;
 mod traffic;
 mod trust;

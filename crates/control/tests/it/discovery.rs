@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::{Method, StatusCode};
 use meltemi_wire::delta::Connection;
 use meltemi_wire::transport::plaintext_channel;
-use meltemi_wire::type_url::ENDPOINT;
+use meltemi_wire::type_url::{ENDPOINT, WORKLOAD};
 use serde_json::{Value, json};
 
 use crate::mesh::{HELLO, Mesh, Subscriber, registered, soon};
@@ -172,4 +172,30 @@ async fn clients_of_a_large_service_are_sent_their_subsets() {
     let (added, removed) = of_again.next(&mut again).await;
     assert_eq!((added.len(), removed.len()), (20, 0));
     assert_eq!(of_again.0, of_web.0);
+}
+
+/// What is meant for one workload alone: its policies, its tokens' keys, its secrets.
+#[tokio::test]
+async fn a_workload_is_described_to_its_own_identity_alone() {
+    let mesh = Mesh::start().await;
+    let owner = mesh.member("hello").await;
+    let registration = owner.register("hello-1", "127.0.0.1");
+    registered(&registration).await;
+    for (account, is_told) in [("hello", true), ("web", false)] {
+        let member = mesh.member(account).await;
+        // Who it says to be is no proof.
+        let mut subscriber = member.subscribe("hello-1");
+        subscriber.handle.subscribe(WORKLOAD, "default/hello-1");
+        let answer = loop {
+            let update = subscriber.next().await;
+            if update.type_url == WORKLOAD {
+                break update;
+            }
+        };
+        let added: Vec<_> = answer.added.iter().map(|added| added.name.as_str()).collect();
+        match is_told {
+            true => assert_eq!(added, ["default/hello-1"]),
+            false => assert_eq!((added, answer.removed), (vec![], vec!["default/hello-1".into()])),
+        }
+    }
 }

@@ -53,7 +53,7 @@ pub(crate) async fn http_version(reader: &mut Reader) -> Inner {
 }
 
 /// What the bytes begin; `None` while it cannot be told.
-fn judge(bytes: &[u8]) -> Option<Inner> {
+pub(crate) fn judge(bytes: &[u8]) -> Option<Inner> {
     if bytes.is_empty() || (bytes.len() < PREFACE.len() && PREFACE.starts_with(bytes)) {
         return None;
     }

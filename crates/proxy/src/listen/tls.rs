@@ -122,7 +122,7 @@ async fn greet(stream: tokio_rustls::server::TlsStream<TcpStream>) -> Result<Ope
 }
 
 /// Reads `outbound_.PORT_.SUBSET_.HOST`.
-pub(super) fn parse_server_name(name: &str) -> Option<Meant> {
+pub(crate) fn parse_server_name(name: &str) -> Option<Meant> {
     let rest = name.strip_prefix("outbound_.")?;
     let (port, rest) = rest.split_once("_.")?;
     let (_subset, host) = rest.split_once("_.")?;
@@ -171,7 +171,7 @@ async fn read_exact(io: &Io, into: &mut [u8]) -> Result<(), OpenError> {
     Ok(())
 }
 
-fn party(metadata: &PeerMetadata) -> Party {
+pub(crate) fn party(metadata: &PeerMetadata) -> Party {
     Party {
         workload: Word::new(&metadata.workload_name),
         namespace: Word::new(&metadata.namespace),

@@ -94,7 +94,7 @@ pub(crate) fn tell(head: &mut RequestHead, limit: Duration) {
 }
 
 /// Reads a gRPC timeout: at most eight digits and a unit (gRPC over HTTP/2, `Timeout`).
-fn read(text: &[u8]) -> Option<Duration> {
+pub(crate) fn read(text: &[u8]) -> Option<Duration> {
     let (unit, digits) = text.split_last()?;
     if digits.is_empty() || digits.len() > 8 {
         return None;

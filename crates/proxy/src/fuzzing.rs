@@ -1,0 +1,199 @@
+//! What bytes of peers go through, for the fuzz targets in `fuzz/`: each function takes any bytes, and panics where what
+//! the data path relies on does not hold.
+
+use std::task::Poll;
+
+use meltemi_policy::path::Normalization;
+use meltemi_wire::delta::client::{Added, Update};
+use meltemi_wire::proto::meltemi::v1::PeerMetadata;
+use meltemi_wire::type_url;
+use prost::Message;
+
+use crate::config::fuzzing::Taker;
+use crate::http::forward;
+use crate::http::h1::chunked::{Chunked, Step};
+use crate::http::h1::parse::{self, Limits};
+use crate::http::h1::{encode, writer::Framing};
+use crate::http::head::{BodyLength, Fields, RequestHead, ResponseHead, Version};
+use crate::http::normalize::normalize;
+use crate::listen::hello::Hello;
+use crate::listen::{announced, detect, tls};
+use crate::outbound::{deadline, decide};
+
+/// What is spoken on a connection: once the first bytes have told it, more bytes change nothing.
+pub fn detection(bytes: &[u8]) {
+    let mut told = None;
+    for end in 0..=bytes.len().min(64) {
+        let now = detect::judge(&bytes[..end]);
+        assert!(told.is_none() || told == now, "{told:?} became {now:?} at {end}");
+        told = now;
+    }
+}
+
+/// The head of a request. What was understood is what the next hop understands when it is written for it, and no part of
+/// a head is taken for a whole one.
+pub fn http1_request(bytes: &[u8]) {
+    let mut head = RequestHead::default();
+    let Ok(Some(parsed)) = parse::request(bytes, Limits::CALLER, &mut head) else { return };
+    for end in [parsed.size - 1, parsed.size / 2] {
+        let part = parse::request(&bytes[..end], Limits::CALLER, &mut RequestHead::default());
+        assert!(matches!(part, Ok(None)), "{end} of {} bytes: {part:?}", parsed.size);
+    }
+    drop(decide::split_authority(head.authority()));
+    if head.target().is_empty() {
+        // CONNECT goes no further as a request.
+        return;
+    }
+    forward::outbound_request(&mut head, || [7; 16]);
+    if normalize(&mut head, Normalization::MergeSlashes).is_err() {
+        return;
+    }
+    if let Some(value) = head.fields.find_name(b"grpc-timeout") {
+        let _ = deadline::read(value);
+    }
+    let mut written = Vec::new();
+    let framing = encode::request(&mut written, &head);
+    let mut next = RequestHead::default();
+    let again = parse::request(&written, Limits::PASSED_ON, &mut next);
+    if matches!(again, Err(parse::Malformed::TooLarge)) {
+        return;
+    }
+    let again = again.expect("what is written can be read").expect("a whole head");
+    assert_eq!(again.size, written.len(), "nothing is left behind the head");
+    assert_eq!(next.method(), head.method());
+    assert_eq!(next.target(), head.target());
+    assert_eq!(next.authority(), head.authority());
+    assert_eq!(next.upgrade, head.upgrade);
+    let is_alike = match (framing, next.body) {
+        (Framing::Exact(length), BodyLength::Exact(read)) => length == read,
+        (Framing::Exact(0) | Framing::Ended, BodyLength::Empty) => true,
+        (Framing::Chunked, BodyLength::Unknown) => true,
+        _ => false,
+    };
+    assert!(is_alike, "written as {framing:?}, read as {:?}", next.body);
+}
+
+/// The head of a response, with the same promises.
+pub fn http1_response(bytes: &[u8]) {
+    let [choice, bytes @ ..] = bytes else { return };
+    let to_head = choice & 1 == 1;
+    let mut head = ResponseHead::default();
+    let Ok(Some(parsed)) = parse::response(bytes, to_head, &mut head) else { return };
+    let part = parse::response(&bytes[..parsed.size - 1], to_head, &mut ResponseHead::default());
+    assert!(matches!(part, Ok(None)), "a part is no whole: {part:?}");
+    forward::response(&mut head);
+    let mut written = Vec::new();
+    let version = if choice & 2 == 2 { Version::Http10 } else { Version::Http11 };
+    let to = encode::Answering { version, to_head, keep_alive: choice & 4 == 4 };
+    encode::response(&mut written, &head, to);
+    let mut next = ResponseHead::default();
+    let again = parse::response(&written, to_head, &mut next);
+    if matches!(again, Err(parse::Malformed::TooLarge)) {
+        return;
+    }
+    let again = again.expect("what is written can be read").expect("a whole head");
+    assert_eq!((again.size, next.status), (written.len(), head.status));
+}
+
+/// The chunked coding: the same body, however the bytes come in.
+pub fn chunked(bytes: &[u8]) {
+    let [size, bytes @ ..] = bytes else { return };
+    let whole = body(bytes, usize::MAX);
+    let parts = body(bytes, usize::from(*size).max(1));
+    assert_eq!(whole, parts);
+}
+
+/// Data, bytes used and number of trailers of a chunked body that comes in parts of `size` bytes; `None` where it is
+/// malformed. An end that does not come leaves the last two out.
+fn body(bytes: &[u8], size: usize) -> Option<(Vec<u8>, Option<(usize, usize)>)> {
+    let (mut chunked, mut trailers) = (Chunked::default(), Fields::default());
+    let (mut data, mut used, mut there) = (Vec::new(), 0, 0);
+    loop {
+        match chunked.step(&bytes[used..there], &mut trailers).ok()? {
+            Step::Data { skip, data: length } => {
+                used += skip;
+                assert!(length > 0 && used + length <= there);
+                data.extend_from_slice(&bytes[used..used + length]);
+                chunked.took(length);
+                used += length;
+            }
+            Step::End { skip } => return Some((data, Some((used + skip, trailers.len())))),
+            Step::More { skip } => {
+                used += skip;
+                if there == bytes.len() {
+                    return Some((data, None));
+                }
+                there = bytes.len().min(there.saturating_add(size));
+            }
+        }
+    }
+}
+
+/// A ClientHello: its server name is the same, however the bytes come in.
+pub fn client_hello(bytes: &[u8]) {
+    let [size, bytes @ ..] = bytes else { return };
+    let whole = server_name(bytes, usize::MAX);
+    let parts = server_name(bytes, usize::from(*size).max(1));
+    match (whole, parts) {
+        (Poll::Ready(whole), Poll::Ready(parts)) => assert_eq!(whole, parts),
+        (Poll::Pending, Poll::Ready(Some(name))) => panic!("{name:?} is told in parts alone"),
+        _ => {}
+    }
+}
+
+/// The server name of a ClientHello that comes in parts of `size` bytes.
+fn server_name(bytes: &[u8], size: usize) -> Poll<Option<Option<String>>> {
+    let mut hello = Hello::default();
+    let mut there = 0;
+    while there < bytes.len() {
+        there = bytes.len().min(there.saturating_add(size));
+        let looked = hello.look(&bytes[..there], |hello| hello.server_name().map(str::to_owned));
+        if looked.is_ready() {
+            return looked;
+        }
+    }
+    Poll::Pending
+}
+
+/// What a caller's proxy says in plaintext, the PROXY protocol's version 2: the same, however the bytes come in.
+pub fn announced(bytes: &[u8]) {
+    let whole = announced::read(bytes);
+    for end in 0..bytes.len().min(512) {
+        let part = announced::read(&bytes[..end]);
+        assert!(part.is_pending() || part == whole, "{end} bytes: {part:?}, all: {whole:?}");
+    }
+    if let Poll::Ready(Some((_, length))) = whole {
+        assert!(length <= bytes.len());
+    }
+}
+
+/// What a caller's proxy says of itself: a server name and labels.
+pub fn peer(bytes: &[u8]) {
+    if let Ok(name) = std::str::from_utf8(bytes)
+        && let Some((host, port)) = tls::parse_server_name(name)
+    {
+        assert!(name.ends_with(&host) && name.contains(&port.to_string()));
+    }
+    if let Ok(metadata) = PeerMetadata::decode(bytes) {
+        drop(tls::party(&metadata));
+    }
+}
+
+/// A description of the control plane: a service, an endpoint of it, or our own workload. One that is refused changes
+/// nothing.
+pub fn configuration(bytes: &[u8]) {
+    let [kind, body @ ..] = bytes else { return };
+    let kinds = [type_url::SERVICE, type_url::ENDPOINT, type_url::WORKLOAD];
+    let (kind, name) = match kinds[usize::from(*kind) % kinds.len()] {
+        type_url::SERVICE => (type_url::SERVICE, "hello"),
+        type_url::ENDPOINT => (type_url::ENDPOINT, "hello.default.svc.cluster.local/a"),
+        _ => (type_url::WORKLOAD, "default/a"),
+    };
+    let added = Added { name: name.into(), version: "2".into(), body: body.to_vec() };
+    let update = Update { type_url: kind.into(), added: vec![added], removed: Vec::new() };
+    let mut taker = Taker::new();
+    let before = taker.seen();
+    if !taker.take(update) {
+        assert_eq!(taker.seen(), before, "what is refused changes nothing");
+    }
+}

@@ -1,0 +1,41 @@
+//! The targets by name, and their corpora.
+
+use std::path::{Path, PathBuf};
+
+/// A target: its name, which is that of its folder, and what takes the bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 19] = [
+    ("announced", crate::announced),
+    ("certificate", crate::certificate),
+    ("chunked", crate::chunked),
+    ("client_hello", crate::client_hello),
+    ("configuration", crate::configuration),
+    ("delta_client", crate::delta_client),
+    ("delta_server", crate::delta_server),
+    ("detection", crate::detection),
+    ("dns", crate::dns),
+    ("http1_request", crate::http1_request),
+    ("http1_response", crate::http1_response),
+    ("join_token", crate::join_token),
+    ("jwks", crate::jwks),
+    ("jwt", crate::jwt),
+    ("path", crate::path),
+    ("peer", crate::peer),
+    ("protobuf", crate::protobuf),
+    ("signing_request", crate::signing_request),
+    ("yaml", crate::yaml),
+];
+
+/// The files of a target's corpus, by name.
+///
+/// # Errors
+/// If its folder cannot be read.
+pub fn corpus(target: &str) -> std::io::Result<Vec<PathBuf>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let files = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    let mut files: Vec<PathBuf> = files.collect::<std::io::Result<_>>()?;
+    files.sort();
+    Ok(files)
+}

@@ -1,0 +1,24 @@
+//! One function for each parser that reads bytes of a peer. It takes any bytes, and panics where the parser does or where
+//! something that others rely on does not hold.
+//!
+//! `runner/` has libFuzzer call them; `tests/corpus.rs` replays what was found so far, in `corpus/TARGET/`, on every run of the
+//! tests. A crash becomes a file there.
+
+mod control_plane;
+mod files;
+mod identity;
+mod jwt;
+mod path;
+mod yaml;
+
+pub use control_plane::{delta_client, delta_server};
+pub use files::{TARGETS, corpus};
+pub use identity::{certificate, join_token, signing_request, spiffe_id};
+pub use jwt::{jwks, jwt};
+pub use meltemi_apiserver::fuzzing::protobuf;
+pub use meltemi_dns::fuzzing::message as dns;
+pub use meltemi_proxy::fuzzing::{
+    announced, chunked, client_hello, configuration, detection, http1_request, http1_response, peer,
+};
+pub use path::path;
+pub use yaml::yaml;
