@@ -20,6 +20,24 @@ pub struct MeshConfig {
     /// Whom policies may name as their provider.
     #[schemars(length(max = 1000))]
     pub extension_providers: Vec<ExtensionProvider>,
+    /// What holds for proxies.
+    pub default_config: DefaultConfig,
+}
+
+/// What holds for proxies (Istio's `ProxyConfig` within the mesh's settings).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DefaultConfig {
+    /// What stands before the mesh.
+    pub gateway_topology: GatewayTopology,
+}
+
+/// What stands before the mesh.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct GatewayTopology {
+    /// So many proxies add an entry to `x-forwarded-for` before a workload is called.
+    pub num_trusted_proxies: u32,
 }
 
 impl MeshConfig {

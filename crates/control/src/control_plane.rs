@@ -80,9 +80,11 @@ impl Parts {
         let (store, released) = store::open(&options.store, state_dir).await?;
         ensure_namespaces(&*store).await?;
         let publisher = Arc::new(Publisher::default());
+        let topology = options.mesh_config.default_config.gateway_topology;
         let settings = Settings {
             path_normalization: options.path_normalization,
             extension_providers: extension_providers(options.mesh_config.clone()),
+            num_trusted_proxies: topology.num_trusted_proxies,
             ..Settings::new(options.trust_domain.clone(), &options.domain_suffix)
         };
         let (key_sets, news) = KeySets::open(options, state_dir.path());

@@ -23,6 +23,8 @@ pub struct Settings {
     pub path_normalization: Normalization,
     /// The authorizers that policies may name (Istio: `extensionProviders`).
     pub extension_providers: Vec<Arc<Provider>>,
+    /// So many proxies add an entry to `x-forwarded-for` before a workload is called (Istio: `numTrustedProxies`).
+    pub num_trusted_proxies: u32,
 }
 
 /// Who sees resources that do not say it, as in `exportTo`; everybody where a list is empty.
@@ -46,6 +48,7 @@ impl Settings {
             export_to: DefaultExportTo::default(),
             path_normalization: Normalization::default(),
             extension_providers: Vec::new(),
+            num_trusted_proxies: 0,
         }
     }
 }

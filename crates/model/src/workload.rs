@@ -42,6 +42,8 @@ pub struct Workload {
     pub credentials: BTreeMap<String, Credential>,
     /// The authorizers that these policies have asked.
     pub extension_providers: Vec<Arc<Provider>>,
+    /// So many proxies add an entry to `x-forwarded-for` before it is called.
+    pub num_trusted_proxies: u32,
     /// How paths of requests are brought into one form.
     pub path_normalization: Normalization,
 }

@@ -1,6 +1,7 @@
 //! AuthorizationPolicy over real sockets: tables taken from Istio's pages, each row allowing and denying.
 
 mod changes;
+mod clients;
 mod conditions;
 mod evasions;
 mod explained;

@@ -31,6 +31,9 @@ extensionProviders:
     assert_eq!(http.timeout.unwrap().0.as_millis(), 1500);
     assert_eq!(http.include_request_body_in_check.unwrap().max_request_bytes, 1024);
     assert!(grpc.envoy_ext_authz_grpc.as_ref().unwrap().fail_open);
+    let text = "defaultConfig: {gatewayTopology: {numTrustedProxies: 2}}";
+    let config = MeshConfig::parse("mesh.yaml", text).unwrap();
+    assert_eq!(config.default_config.gateway_topology.num_trusted_proxies, 2);
     for empty in ["", "{}", "extensionProviders: []"] {
         assert_eq!(MeshConfig::parse("-", empty).unwrap(), MeshConfig::default(), "{empty}");
     }
@@ -81,6 +84,11 @@ fn what_is_wrong_is_said_with_its_place() {
             "extensionProviders:\n- {name: a, envoyExtAuthzGrpc: {service: a, port: 1}}\n- {name: a, envoyExtAuthzGrpc: {service: a, port: 1}}",
             "extensionProviders[1].name: `a` stands there twice",
         ),
+        (
+            "defaultConfig: {gatewayTopology: {numTrustedProxies: -1}}",
+            "defaultConfig.gatewayTopology.numTrustedProxies",
+        ),
+        ("defaultConfig: {concurrency: 2}", "defaultConfig.concurrency: unknown field"),
         ("a: [", "mesh.yaml:"),
         ("- a", "must be"),
     ] {

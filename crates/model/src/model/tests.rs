@@ -16,6 +16,7 @@ mod credentials;
 mod delegates;
 mod peers;
 mod private;
+mod providers;
 mod rules;
 mod sight;
 

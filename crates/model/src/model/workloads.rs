@@ -126,6 +126,7 @@ impl Model {
             request_authentications: self.authentications.find(namespace, &record.labels),
             authorization_policies,
             extension_providers,
+            num_trusted_proxies: self.settings.num_trusted_proxies,
             path_normalization: self.settings.path_normalization,
         })
     }

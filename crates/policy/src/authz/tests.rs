@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 use rule::AuthorizationPolicy;
 
+mod custom;
+mod forwarded;
 mod index;
 mod naive;
 mod orders;

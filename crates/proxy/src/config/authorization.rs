@@ -152,6 +152,29 @@ mod tests {
     }
 
     #[test]
+    fn an_authorizer_is_found_by_its_name_if_it_can_be_read() {
+        let policy =
+            r#"{"name":"p","namespace":"n","action":"CUSTOM","provider":"o","rules":[{}]}"#;
+        let good = r#"{"name":"o","service":"b.c","port":80,"timeoutMs":1,"statusOnError":403,"protocol":"grpc"}"#;
+        let hosts: [Arc<str>; 1] = ["a".into()];
+        let mut digests = Vec::new();
+        for (provider, is_found) in [
+            (good.to_owned(), true),
+            (good.replace("\"o\"", "\"other\""), false),
+            (good.replace("port", "door"), false),
+            ("{".to_owned(), false),
+        ] {
+            let providers = [provider.clone().into_bytes()];
+            let read = Authorization::read(&[policy.as_bytes().to_vec()], &providers, hosts.iter());
+            let policies = read.of("a").unwrap();
+            assert_eq!(read.authorizer(policies).is_some(), is_found, "{provider}");
+            assert!(matches!(denial(&read, "a"), Some(Denial::Custom(_))), "{provider}");
+            assert!(!digests.contains(&read.digest), "{provider}");
+            digests.push(read.digest);
+        }
+    }
+
+    #[test]
     fn the_same_words_are_the_same_policies() {
         let [a, b] = [r#"{"name":"p","namespace":"n"}"#, r#"{"name":"q","namespace":"n"}"#];
         assert_eq!(read(&[a]), read(&[a]));

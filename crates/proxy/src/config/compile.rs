@@ -290,7 +290,10 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
         Authorization::read(&message.authorization_policies, &message.extension_providers, hosts);
     let normalization = normalization(message.path_normalization);
     let gate = Gate::of(&ports);
-    Ok((Inbound { ports, authentication, authorization, normalization, gate }, own))
+    let num_trusted_proxies = message.num_trusted_proxies;
+    let inbound =
+        Inbound { ports, authentication, authorization, normalization, num_trusted_proxies, gate };
+    Ok((inbound, own))
 }
 
 /// Whether callers are asked for mutual TLS; what this proxy does not know yet is taken for the strictest.

@@ -21,6 +21,8 @@ pub struct Inbound {
     pub authorization: Authorization,
     /// How paths of requests are brought into one form.
     pub normalization: Normalization,
+    /// So many proxies before us are trusted to say in `x-forwarded-for` who the client is.
+    pub num_trusted_proxies: u32,
     /// How connections begin.
     pub gate: Gate,
 }

@@ -1,14 +1,14 @@
 //! Whether a request or a connection of the mesh may pass to the application, by the `AuthorizationPolicy`s of our workload.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meltemi_names::SpiffeId;
 use meltemi_policy::authz::{
     Connection, Denial, Judgement, NoRequest, Peer, Policies, Request, RuleId, Settled, Token,
-    provider,
+    provider, trusted_client,
 };
 use meltemi_policy::jwt::Authenticated;
 use meltemi_telemetry::{Counter, Registry, ResponseFlags};
@@ -38,6 +38,7 @@ pub(crate) struct Authorizer {
 struct Kept {
     policies: u64,
     port: u16,
+    client: IpAddr,
     settled: Settled,
 }
 
@@ -57,10 +58,36 @@ pub(crate) enum Refused<'i> {
 /// What an authorizer is asked about.
 #[derive(Debug)]
 pub(crate) struct Asking<'i> {
-    pub(crate) policies: &'i Policies,
+    by: By<'i>,
     /// The rule that has it asked.
-    pub(crate) rule: RuleId,
+    rule: RuleId,
     pub(crate) authorizer: &'i provider::Authorizer,
+}
+
+impl Asking<'_> {
+    /// What the rule is called that has it asked.
+    pub(crate) fn rule(&self) -> String {
+        self.by.policies.name_of(self.rule)
+    }
+}
+
+/// By what something is judged.
+#[derive(Debug, Clone, Copy)]
+struct By<'i> {
+    policies: &'i Policies,
+    /// The workload's port.
+    port: u16,
+    /// So many proxies before us are trusted to say who the client is.
+    trusted_proxies: u32,
+}
+
+impl<'i> By<'i> {
+    /// `None` where there are no policies.
+    fn of(inbound: &'i Inbound, port: &InboundPort) -> Option<By<'i>> {
+        let policies = inbound.authorization.of(&port.host)?;
+        let trusted_proxies = inbound.num_trusted_proxies;
+        Some(By { policies, port: port.target_port, trusted_proxies })
+    }
 }
 
 impl Authorizer {
@@ -95,29 +122,32 @@ impl Authorizer {
         self.peer.as_ref().map(|peer| format!("spiffe://{}", peer.principal()))
     }
 
-    fn judge<R: Request>(
-        &self,
-        policies: &Policies,
-        port: u16,
-        request: Option<&R>,
-        is_allowed: bool,
-    ) -> Judgement {
+    fn judge<R: Request>(&self, by: By<'_>, request: Option<&R>, is_allowed: bool) -> Judgement {
+        let By { policies, port, trusted_proxies } = by;
         let ip = |address: SocketAddr| address.ip().to_canonical();
+        let client = match (trusted_proxies, request) {
+            (1.., Some(request)) => trusted_client(request, trusted_proxies),
+            _ => None,
+        };
+        let client = client.unwrap_or_else(|| ip(self.source));
         let connection = Connection {
             peer: self.peer.as_ref(),
             source_ip: Some(ip(self.source)),
-            // No proxy before us is trusted to say another one.
-            remote_ip: Some(ip(self.source)),
+            remote_ip: Some(client),
             destination_ip: self.destination.map(ip),
             destination_port: port,
             sni: self.sni.as_deref(),
         };
         let mut kept = self.settled.borrow_mut();
         let kept = match &mut *kept {
-            Some(kept) if kept.policies == policies.id() && kept.port == port => kept,
+            Some(kept)
+                if kept.policies == policies.id() && kept.port == port && kept.client == client =>
+            {
+                kept
+            }
             other => {
                 let settled = policies.settle(&connection);
-                other.insert(Kept { policies: policies.id(), port, settled })
+                other.insert(Kept { policies: policies.id(), port, client, settled })
             }
         };
         match is_allowed {
@@ -139,13 +169,13 @@ pub(crate) fn authorize_request<'i>(
     head: &RequestHead,
     bearer: Option<&Authenticated<'_>>,
 ) -> Result<(), Refused<'i>> {
-    let Some(policies) = inbound.authorization.of(&port.host) else { return Ok(()) };
+    let Some(by) = By::of(inbound, port) else { return Ok(()) };
     let asked = Asked { head, bearer: bearer.map(Bearer) };
-    let judgement = authorizer.judge(policies, port.target_port, Some(&asked), false);
-    if let Some(asking) = asking(inbound, port, policies, &judgement) {
+    let judgement = authorizer.judge(by, Some(&asked), false);
+    if let Some(asking) = asking(inbound, port, by, &judgement) {
         return Err(Refused::Asks(asking));
     }
-    take_note(&worker.decisions.http, authorizer, policies, &judgement, || what(head))
+    take_note(&worker.decisions.http, authorizer, by.policies, &judgement, || what(head))
         .map_err(Refused::Denied)
 }
 
@@ -155,12 +185,12 @@ pub(crate) fn authorize_connection<'i>(
     authorizer: &Authorizer,
     (inbound, port): (&'i Inbound, &InboundPort),
 ) -> Result<(), Refused<'i>> {
-    let Some(policies) = inbound.authorization.of(&port.host) else { return Ok(()) };
-    let judgement = authorizer.judge(policies, port.target_port, None::<&NoRequest>, false);
-    if let Some(asking) = asking(inbound, port, policies, &judgement) {
+    let Some(by) = By::of(inbound, port) else { return Ok(()) };
+    let judgement = authorizer.judge(by, None::<&NoRequest>, false);
+    if let Some(asking) = asking(inbound, port, by, &judgement) {
         return Err(Refused::Asks(asking));
     }
-    take_note(&worker.decisions.tcp, authorizer, policies, &judgement, || what_of(port))
+    take_note(&worker.decisions.tcp, authorizer, by.policies, &judgement, || what_of(port))
         .map_err(Refused::Denied)
 }
 
@@ -170,16 +200,17 @@ pub(crate) fn authorize_allowed(
     worker: &Worker,
     authorizer: &Authorizer,
     port: &InboundPort,
-    policies: &Policies,
+    asking: &Asking<'_>,
     request: Option<(&RequestHead, Option<&Authenticated<'_>>)>,
 ) -> Result<(), Denied> {
+    let policies = asking.by.policies;
     let Some((head, bearer)) = request else {
-        let judgement = authorizer.judge(policies, port.target_port, None::<&NoRequest>, true);
+        let judgement = authorizer.judge(asking.by, None::<&NoRequest>, true);
         let counters = &worker.decisions.tcp;
         return take_note(counters, authorizer, policies, &judgement, || what_of(port));
     };
     let asked = Asked { head, bearer: bearer.map(Bearer) };
-    let judgement = authorizer.judge(policies, port.target_port, Some(&asked), true);
+    let judgement = authorizer.judge(asking.by, Some(&asked), true);
     take_note(&worker.decisions.http, authorizer, policies, &judgement, || what(head))
 }
 
@@ -188,14 +219,14 @@ pub(crate) fn authorize_allowed(
 fn asking<'i>(
     inbound: &'i Inbound,
     port: &InboundPort,
-    policies: &'i Policies,
+    by: By<'i>,
     judgement: &Judgement,
 ) -> Option<Asking<'i>> {
     let Some(Denial::Custom(rule)) = judgement.denial else { return None };
-    let authorizer = inbound.authorization.authorizer(policies)?;
+    let authorizer = inbound.authorization.authorizer(by.policies)?;
     let is_itself =
         *authorizer.said.service == *port.host && authorizer.said.port == port.service_port;
-    (!is_itself).then_some(Asking { policies, rule, authorizer })
+    (!is_itself).then_some(Asking { by, rule, authorizer })
 }
 
 /// A request as the log tells of it. Its query is left out: a secret may stand there.

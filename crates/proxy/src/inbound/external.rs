@@ -79,7 +79,7 @@ pub(crate) async fn serve(
         }
     };
     allowed.change(call.head);
-    match authorize_allowed(worker, connection, port, asking.policies, Some((call.head, bearer))) {
+    match authorize_allowed(worker, connection, port, &asking, Some((call.head, bearer))) {
         Ok(()) => {
             let on_answer = Some(OnAnswer(allowed.response)).filter(|it| !it.0.is_empty());
             to_app(worker, port, call, Passed { replay, on_answer }).await
@@ -104,8 +104,7 @@ pub(crate) async fn admits(
             return Err(ResponseFlags::UAEX);
         }
     }
-    authorize_allowed(worker, connection, port, asking.policies, None)
-        .map_err(|_| ResponseFlags::NONE)
+    authorize_allowed(worker, connection, port, &asking, None).map_err(|_| ResponseFlags::NONE)
 }
 
 fn question(
@@ -217,12 +216,5 @@ async fn broken_off(call: &mut Call<'_>, missed: Missed) -> Outcome {
     match missed {
         Missed::Malformed(why) => malformed(call, why, &Replay::default()).await,
         _ => gone(&Replay::default()),
-    }
-}
-
-impl Asking<'_> {
-    /// The rule that has it asked, for the log.
-    fn rule(&self) -> String {
-        self.policies.name_of(self.rule)
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn message(workload: &Workload, rules: &mut rules::Rules) -> v1::Work
         sidecar: workload.sidecar.as_deref().map(|it| sidecar::message(it, &workload.namespace)),
         request_authentications: rules.request_authentications(&workload.request_authentications),
         authorization_policies: rules.authorization_policies(&workload.authorization_policies),
+        num_trusted_proxies: workload.num_trusted_proxies,
         extension_providers: rules.extension_providers(&workload.extension_providers),
         path_normalization: path_normalization(workload.path_normalization).into(),
         credentials: workload
