@@ -21,12 +21,12 @@ use crate::grpc::Services;
 use crate::identity::{OwnIdentity, open_authority};
 use crate::key_sets::KeySets;
 use crate::listen::{Bound, Sockets};
-use crate::options::{AuditChoice, Options};
+use crate::options::{AuditChoice, Options, StoreChoice};
 use crate::state_dir::{StateDir, token_key};
 use crate::stopping::Stopping;
 use crate::store::Released;
 use crate::trust::Truster;
-use crate::{admin, api, dns, http_server, monitoring, store};
+use crate::{admin, api, dns, http_server, monitoring, statuses, store};
 
 /// How long servers, and then the store's last users, may take to end.
 const LAST_WORK: Duration = Duration::from_secs(10);
@@ -246,6 +246,11 @@ impl ControlPlane {
             ready: self.ready.subscribe(),
         };
         self.keep("the way from the store to the proxies", follower.run(version));
+        if !matches!(options.store, StoreChoice::Directory(_)) {
+            // A folder is its owner's: nothing is written into files that people keep.
+            let telling = statuses::run(store.clone(), publisher.clone());
+            self.keep("the telling of what became of routes", telling);
+        }
         self.keep("the fetching of keys for tokens", key_sets.run());
         self.keep("the renewal of the own certificate", own.keep_fresh());
         self.sweep(services.registry.clone());

@@ -23,6 +23,7 @@ mod listen;
 mod monitoring;
 mod options;
 mod state_dir;
+mod statuses;
 mod stopping;
 mod store;
 mod token;

@@ -38,8 +38,8 @@ pub use export::ExportTo;
 pub use model::{Change, Model};
 pub use record::{Object, Record};
 pub use routes::{
-    Parent, ParentOf, Rank, RankedRule, ReferenceGrantRecord, Referent, RouteRecord,
-    VirtualServiceRecord,
+    Backend, Parent, ParentOf, Rank, RankedRule, ReferenceGrantRecord, Referent, RouteCondition,
+    RouteParentStatus, RouteRecord, RouteStatus, VirtualServiceRecord,
 };
 pub use service::{Resolution, Rules, Service, ServicePort};
 pub use settings::{DefaultExportTo, Settings};

@@ -7,6 +7,7 @@ mod owners;
 mod peers;
 mod rules;
 mod services;
+mod statuses;
 mod workloads;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -83,6 +84,8 @@ struct Dirty {
     /// Workloads: namespace and name.
     workloads: BTreeSet<(Arc<str>, Arc<str>)>,
     sidecars: bool,
+    /// Routes of the Gateway API of which something else may have to be told.
+    routes: BTreeSet<Object>,
 }
 
 impl Model {
@@ -153,6 +156,12 @@ impl Model {
         }
         for (namespace, name) in &dirty.workloads {
             self.recompute_workload(namespace, name, &mut affected);
+        }
+        for host in &dirty.hosts {
+            dirty.routes.extend(self.routes.concerned_by(host));
+        }
+        for object in &dirty.routes {
+            self.recompute_status(object);
         }
         self.current.version = version;
         if let Some(rejected) = self.refusals.take_changed() {

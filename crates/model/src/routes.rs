@@ -2,6 +2,7 @@
 
 mod attached;
 mod delegate;
+mod status;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,8 +15,9 @@ use crate::record::Object;
 
 use attached::{Attached, Merged};
 pub use attached::{
-    Parent, ParentOf, Rank, RankedRule, ReferenceGrantRecord, Referent, RouteRecord,
+    Backend, Parent, ParentOf, Rank, RankedRule, ReferenceGrantRecord, Referent, RouteRecord,
 };
+pub use status::{RouteCondition, RouteParentStatus, RouteStatus};
 
 /// A `VirtualService` resource.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,6 +82,26 @@ impl Routes {
         touched: &mut Touched,
     ) {
         self.attached.put_grant(object, record, touched);
+    }
+
+    /// A route of the Gateway API.
+    pub(crate) fn route(&self, object: &Object) -> Option<&RouteRecord> {
+        self.attached.record(object)
+    }
+
+    /// Whether a route may not lead to a host of another namespace, and why.
+    pub(crate) fn forbidden(&self, object: &Object, host: &Host) -> Option<String> {
+        self.attached.forbidden(object, host)
+    }
+
+    /// The route of a more special kind that takes a port of a host which this one is for too.
+    pub(crate) fn displacing(&self, object: &Object, host: &Host) -> Option<&Object> {
+        self.attached.displacing(object, host)
+    }
+
+    /// The routes to whose status it matters what a host is.
+    pub(crate) fn concerned_by(&self, host: &Host) -> BTreeSet<Object> {
+        self.attached.concerned_by(host)
     }
 
     /// Notes which hosts a service entry has.

@@ -8,6 +8,7 @@ use meltemi_names::{Host, service_host};
 
 use crate::hosts::patterns;
 use crate::record::Object;
+use crate::routes::RouteStatus;
 use crate::service::{Preference, Service};
 use crate::shards::Shards;
 use crate::sidecar::{Sidecar, Sidecars};
@@ -30,6 +31,7 @@ pub struct Snapshot {
     pub(crate) sidecars: Arc<Sidecars>,
     pub(crate) workloads: Shards<(Arc<str>, Arc<str>), Arc<Workload>>,
     pub(crate) rejected: Arc<BTreeMap<Object, String>>,
+    pub(crate) route_statuses: Arc<BTreeMap<Object, Arc<RouteStatus>>>,
 }
 
 impl Snapshot {
@@ -126,6 +128,11 @@ impl Snapshot {
     /// Resources that were set aside, and why.
     pub fn rejected(&self) -> &BTreeMap<Object, String> {
         &self.rejected
+    }
+
+    /// What is to be told of each route of the Gateway API.
+    pub fn route_statuses(&self) -> &Arc<BTreeMap<Object, Arc<RouteStatus>>> {
+        &self.route_statuses
     }
 
     /// The full host of a short name.

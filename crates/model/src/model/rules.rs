@@ -8,7 +8,7 @@ use meltemi_names::Host;
 use super::{Dirty, Model};
 use crate::affected::Affected;
 use crate::destinations::DestinationRuleRecord;
-use crate::record::Object;
+use crate::record::{Object, ObjectKind};
 use crate::routes::{ReferenceGrantRecord, RouteRecord, Touched, VirtualServiceRecord};
 use crate::service::{Rules, Service};
 
@@ -65,6 +65,9 @@ impl Model {
     fn follow(&mut self, touched: Touched, dirty: &mut Dirty) {
         for (object, flaw) in touched.flaws {
             self.refusals.flaw(&object, flaw);
+            if matches!(object.kind, ObjectKind::HttpRoute | ObjectKind::GrpcRoute) {
+                dirty.routes.insert(object);
+            }
         }
         for (object, host) in &touched.left {
             self.refusals.shadow(object, host, None);

@@ -13,14 +13,17 @@ use meltemi_api::gateway_api::http_route::{
     HeaderMatch, HttpBackendRef, HttpFilter, TextMatchType,
 };
 use meltemi_api::gateway_api::reference::{BackendObjectReference, ParentReference};
+use meltemi_api::metadata::ObjectMeta;
 use meltemi_names::{Host, service_host};
 use meltemi_policy::route::rule::{
     Action, Destination, HttpMatch, HttpRoute, HttpRouteDestination, StringMatch,
 };
 
+use serde_json::Value;
+
 use self::filters::Filters;
 use crate::record::{Object, ObjectKind};
-use crate::routes::{Parent, ParentOf, Rank, RankedRule, Referent, RouteRecord};
+use crate::routes::{Backend, Parent, ParentOf, Rank, RankedRule, Referent, RouteRecord};
 use crate::settings::Settings;
 
 /// The API group.
@@ -46,13 +49,11 @@ struct Rule<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(object: &'a Object, settings: &'a Settings, created: String) -> Self {
+    fn new(object: &'a Object, settings: &'a Settings, metadata: &ObjectMeta) -> Self {
         let record = RouteRecord {
-            created,
-            parents: Vec::new(),
-            rules: Vec::new(),
-            foreign: BTreeMap::new(),
-            flaws: Vec::new(),
+            created: metadata.creation_timestamp.clone(),
+            generation: metadata.generation.try_into().unwrap_or_default(),
+            ..RouteRecord::default()
         };
         Reader { object, suffix: &settings.suffix, record }
     }
@@ -61,16 +62,16 @@ impl<'a> Reader<'a> {
     fn finish(self) -> RouteRecord {
         match self.record.parents.is_empty() {
             true => RouteRecord {
-                rules: Vec::new(),
-                foreign: BTreeMap::new(),
-                flaws: Vec::new(),
-                ..self.record
+                created: self.record.created,
+                generation: self.record.generation,
+                ..RouteRecord::default()
             },
             false => self.record,
         }
     }
 
-    fn parents(&mut self, given: &[ParentReference]) {
+    /// Reads the parents; `resource` is the route as it was written, since its status is to name them in the same words.
+    fn parents(&mut self, given: &[ParentReference], resource: &Value) {
         for (at, parent) in given.iter().enumerate() {
             let namespace = parent.namespace.as_deref().unwrap_or(&self.object.namespace);
             let kind = parent.kind.as_deref().unwrap_or_default();
@@ -89,6 +90,7 @@ impl<'a> Reader<'a> {
             };
             let port = parent.port.as_ref().map(|port| port.number());
             self.record.parents.push(Parent { of, namespace: namespace.into(), port });
+            self.record.given.push(resource["spec"]["parentRefs"][at].clone());
         }
     }
 
@@ -141,8 +143,8 @@ impl<'a> Reader<'a> {
 
     fn backend(&mut self, path: &str, given: &HttpBackendRef) -> HttpRouteDestination {
         let filters = self.filters(path, &given.filters);
-        let (headers, unusable) = filters.of_backend(path, &mut self.record.flaws);
-        match self.destination(&given.backend) {
+        let (headers, unusable) = filters.of_backend(path, &mut self.record);
+        match self.destination(path, &given.backend) {
             Ok(destination) => HttpRouteDestination { destination, headers, unusable, weight: 0 },
             Err(reason) => {
                 self.record.flaws.push(format!("{path}: {reason}"));
@@ -152,7 +154,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Whom a reference names: a service, or with Istio's kind `Hostname` any host.
-    fn destination(&mut self, given: &BackendObjectReference) -> Result<Destination, String> {
+    fn destination(
+        &mut self,
+        path: &str,
+        given: &BackendObjectReference,
+    ) -> Result<Destination, String> {
+        let to = self.called(given);
+        self.record.backends.push(Backend { path: path.to_owned(), to: to.clone() });
+        let (host, port) = to?;
+        Ok(Destination { host: host.to_string(), subset: None, port })
+    }
+
+    fn called(&mut self, given: &BackendObjectReference) -> Result<(Host, Option<u16>), String> {
         let own = &self.object.namespace;
         let group = given.group.as_deref().unwrap_or_default();
         let host = match (group, given.kind.as_deref().unwrap_or("Service")) {
@@ -174,8 +187,7 @@ impl<'a> Reader<'a> {
                 return Err(format!("backends of kind {kind} (group {group}) cannot be called"));
             }
         };
-        let port = given.port.as_ref().map(|port| port.number());
-        Ok(Destination { host: host.to_string(), subset: None, port })
+        Ok((host, given.port.as_ref().map(|port| port.number())))
     }
 }
 

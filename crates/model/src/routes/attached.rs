@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use meltemi_names::Host;
 use meltemi_policy::route::rule::{HttpRoute, VirtualService};
+use serde_json::Value;
 
 use super::{Touched, led_by};
 use crate::record::{Object, ObjectKind};
 
 /// An `HTTPRoute` or a `GRPCRoute`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RouteRecord {
     /// When it was created (RFC 3339).
     pub created: String,
@@ -24,6 +25,23 @@ pub struct RouteRecord {
     pub foreign: BTreeMap<String, Referent>,
     /// What of it has no effect, and why.
     pub flaws: Vec<String>,
+    /// Its generation, of which its status tells.
+    pub generation: u64,
+    /// The parents as they were given, in the order of `parents`.
+    pub given: Vec<Value>,
+    /// Whom it names as those who are called or get copies.
+    pub backends: Vec<Backend>,
+    /// What it asks for that there is not here.
+    pub unsupported: Vec<String>,
+}
+
+/// One that a route names as called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backend {
+    /// The field.
+    pub path: String,
+    /// The host and the port, or why nothing of this kind can be called.
+    pub to: Result<(Host, Option<u16>), String>,
 }
 
 /// A service, or a service entry, that a route is attached to.
@@ -105,6 +123,8 @@ pub(super) struct Attached {
     by_entry: HashMap<Object, BTreeSet<Object>>,
     /// The routes that lead to services of a namespace that is not theirs.
     by_referred: HashMap<Arc<str>, BTreeSet<Object>>,
+    /// The routes that name a host as called.
+    by_backend: HashMap<Host, BTreeSet<Object>>,
     /// The routes of each host.
     by_host: HashMap<Host, BTreeMap<Object, BTreeSet<Attachment>>>,
     /// The hosts of each route.
@@ -141,6 +161,9 @@ impl Attached {
             }
             for referent in record.foreign.values() {
                 note(&mut self.by_referred, referent.namespace.clone(), object, is_new);
+            }
+            for (host, _) in record.backends.iter().filter_map(|it| it.to.as_ref().ok()) {
+                note(&mut self.by_backend, host.clone(), object, is_new);
             }
         }
         self.attach(&BTreeSet::from([object.clone()]), touched);
@@ -299,16 +322,42 @@ impl Attached {
         foreign.filter(move |(host, referent)| !is_own(host) && !is_granted(referent))
     }
 
+    /// A route.
+    pub(super) fn record(&self, object: &Object) -> Option<&RouteRecord> {
+        self.records.get(object).map(|record| &**record)
+    }
+
+    /// Whether a route may not lead to a host of another namespace, and why.
+    pub(super) fn forbidden(&self, object: &Object, host: &Host) -> Option<String> {
+        let record = self.records.get(object)?;
+        let mut ungranted = self.ungranted(object, record);
+        let (_, referent) = ungranted.find(|(ungranted, _)| *ungranted == host.as_str())?;
+        Some(no_grant(object, referent))
+    }
+
+    /// The route of a more special kind that takes a port of a host which this one is for too.
+    pub(super) fn displacing(&self, object: &Object, host: &Host) -> Option<&Object> {
+        merge::displacing(object, self.by_host.get(host)?)
+    }
+
+    /// The routes to whose status it matters what a host is.
+    pub(super) fn concerned_by(&self, host: &Host) -> BTreeSet<Object> {
+        let of_host = self.by_host.get(host).into_iter().flat_map(BTreeMap::keys);
+        let mut found: BTreeSet<Object> = of_host.cloned().collect();
+        if host.is_wildcard() {
+            let covered = self.by_backend.iter().filter(|(led, _)| host.covers(led.as_str()));
+            found.extend(covered.flat_map(|(_, routes)| routes).cloned());
+        }
+        found.extend(self.by_backend.get(host).into_iter().flatten().cloned());
+        found
+    }
+
     /// What of a route has no effect, and why.
     fn flaw(&self, object: &Object) -> Option<String> {
         let record = self.records.get(object)?;
         let mut flaws = record.flaws.clone();
-        flaws.extend(self.ungranted(object, record).map(|(_, Referent { namespace, name })| {
-            format!(
-                "no ReferenceGrant of namespace {namespace} lets {}s of namespace {} refer to Service {name}; requests to it are answered with an error",
-                object.kind.as_str(),
-                object.namespace
-            )
+        flaws.extend(self.ungranted(object, record).map(|(_, referent)| {
+            format!("{}; requests to it are answered with an error", no_grant(object, referent))
         }));
         let hosts = self.hosts.get(object).into_iter().flatten();
         flaws.extend(hosts.filter_map(|host| {
@@ -338,6 +387,14 @@ impl Attached {
         let rules = parents.flat_map(|parent| self.of(parent)).map(|merged| &merged.rule);
         rules.filter(|rule| led_by(rule).contains(host))
     }
+}
+
+fn no_grant(object: &Object, Referent { namespace, name }: &Referent) -> String {
+    format!(
+        "no ReferenceGrant of namespace {namespace} lets {}s of namespace {} refer to Service {name}",
+        object.kind.as_str(),
+        object.namespace
+    )
 }
 
 fn entries_of(record: &RouteRecord) -> impl Iterator<Item = &Object> {

@@ -5,6 +5,7 @@ mod backends;
 mod filters;
 mod grpc;
 mod parents;
+mod status;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

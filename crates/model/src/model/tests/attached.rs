@@ -32,8 +32,7 @@ fn record(parents: &[(&str, Option<u16>)], to: &[(&str, u32)]) -> RouteRecord {
         created: "2026".into(),
         parents: parents.collect(),
         rules: rules.collect(),
-        foreign: BTreeMap::new(),
-        flaws: Vec::new(),
+        ..RouteRecord::default()
     }
 }
 

@@ -11,6 +11,7 @@ use meltemi_policy::route::rule::{
 };
 
 use super::Reader;
+use crate::routes::RouteRecord;
 
 /// The status of a redirect that names none.
 const FOUND: u16 = 302;
@@ -34,7 +35,7 @@ impl Filters {
     pub(super) fn of_backend(
         self,
         path: &str,
-        flaws: &mut Vec<String>,
+        record: &mut RouteRecord,
     ) -> (Headers, Option<String>) {
         let is_more = !self.mirrors.is_empty()
             || self.redirect.is_some()
@@ -42,9 +43,9 @@ impl Filters {
             || self.cors_policy.is_some();
         if self.unusable.is_none() && is_more {
             let reason = "a backend's filters can change headers and nothing else".to_owned();
-            flaws.push(format!(
-                "{path}.filters: {reason}; requests to it are answered with an error"
-            ));
+            let told = format!("{path}.filters: {reason}");
+            record.flaws.push(format!("{told}; requests to it are answered with an error"));
+            record.unsupported.push(told);
             return (self.headers, Some(reason));
         }
         (self.headers, self.unusable)
@@ -71,9 +72,9 @@ impl Reader<'_> {
             let kind = filter.r#type;
             if matches!(kind, HttpFilterType::ExtensionRef | HttpFilterType::ExternalAuth) {
                 let reason = format!("there is no filter of type {kind:?} here");
-                self.record.flaws.push(format!(
-                    "{path}.filters[{at}]: {reason}; requests are answered with an error"
-                ));
+                let told = format!("{path}.filters[{at}]: {reason}");
+                self.record.flaws.push(format!("{told}; requests are answered with an error"));
+                self.record.unsupported.push(told);
                 found.unusable = Some(reason);
             }
         }
@@ -89,7 +90,7 @@ impl Reader<'_> {
             (Some(percent), None) => Percentage::from_fraction(whole(percent), 100),
             (None, None) => Percentage::ALL,
         };
-        match self.destination(&given.backend_ref) {
+        match self.destination(path, &given.backend_ref) {
             Ok(destination) => Some(Mirror { destination, percentage }),
             Err(reason) => {
                 self.record.flaws.push(format!("{path}: {reason}; nobody gets a copy"));

@@ -30,8 +30,8 @@ pub(in crate::read) fn read(
     let Resource::GrpcRoute(route) = checked(resource)? else {
         return Err("it is not a GRPCRoute".into());
     };
-    let mut reader = Reader::new(object, settings, route.metadata.creation_timestamp);
-    reader.parents(&route.spec.parent_refs);
+    let mut reader = Reader::new(object, settings, &route.metadata);
+    reader.parents(&route.spec.parent_refs, resource);
     for (at, rule) in route.spec.rules.into_iter().enumerate() {
         let filters = filters(rule.filters);
         let backends: Vec<HttpBackendRef> = rule.backend_refs.into_iter().map(backend).collect();

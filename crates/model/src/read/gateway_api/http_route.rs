@@ -31,8 +31,8 @@ pub(in crate::read) fn read(
     let Resource::HttpRoute(route) = checked(resource)? else {
         return Err("it is not an HTTPRoute".into());
     };
-    let mut reader = Reader::new(object, settings, route.metadata.creation_timestamp);
-    reader.parents(&route.spec.parent_refs);
+    let mut reader = Reader::new(object, settings, &route.metadata);
+    reader.parents(&route.spec.parent_refs, resource);
     for (at, rule) in route.spec.rules.iter().enumerate() {
         let given = Rule {
             name: rule.name.as_deref(),
