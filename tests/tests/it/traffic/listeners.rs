@@ -3,9 +3,13 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use meltemi_tests::{Http1, HttpApp, Mesh, Response, Sidecar, TcpApp, eventually, free_port};
+use meltemi_tests::{
+    Http1, HttpApp, Mesh, Response, Sidecar, TcpApp, eventually, free_port, within,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+
+use super::streams::hello;
 
 /// Gives the workloads of `front` these egress listeners.
 async fn listen(mesh: &Mesh, egress: &str) {
@@ -136,6 +140,60 @@ async fn a_listener_for_bytes_leads_to_the_host_that_it_names() {
     let back = eventually("bytes come back", async || echo(address).await).await;
     assert_eq!(&back, b"\x00bytes");
     assert!(app.seen().ends_with(b"\x00bytes"));
+}
+
+/// What a server says to these bytes at an address; nothing where the connection is closed.
+async fn said(address: SocketAddr, bytes: &[u8]) -> Result<String, String> {
+    let exchange = async {
+        let (mut stream, mut text) = (TcpStream::connect(address).await?, String::new());
+        stream.write_all(bytes).await?;
+        match stream.read_to_string(&mut text).await {
+            Ok(_) => Ok(text),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(text),
+            Err(error) => Err(error),
+        }
+    };
+    within("an end", exchange).await.map_err(|error| error.to_string())
+}
+
+/// Fields: Sidecar spec.egress[].port.protocol
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_for_tls_leads_to_the_host_that_the_sni_names() {
+    let mesh = Mesh::start().await;
+    let (one, two) = (TcpApp::answers(b"one").await, TcpApp::answers(b"two").await);
+    let port = free_port();
+    for (host, app) in
+        [("one.example.com", &one), ("two.example.com", &two), ("two.example.org", &two)]
+    {
+        let name = host.replace('.', "-");
+        mesh.apply(&format!(
+            "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: {name}}},
+              spec: {{hosts: [{host}], location: MESH_EXTERNAL, resolution: STATIC,
+                ports: [{{number: {port}, name: tls, protocol: TLS}}],
+                endpoints: [{{address: 127.0.0.1, ports: {{tls: {}}}}}]}}}}",
+            app.port()
+        ))
+        .await;
+    }
+    listen(
+        &mesh,
+        &format!(
+            "{{port: {{number: {port}, protocol: TLS, name: tls}}, captureMode: NONE,
+               hosts: ['*/*.example.com']}}, {{hosts: ['*/*']}}"
+        ),
+    )
+    .await;
+    let _front = mesh.workload("front").proxy().await;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    for (name, expected) in
+        [("one.example.com", "one"), ("two.example.com", "two"), ("two.example.org", "")]
+    {
+        eventually(&format!("{name} leads to `{expected}`"), async || {
+            let said = said(address, &hello(name)).await?;
+            (said == expected).then_some(()).ok_or(said)
+        })
+        .await;
+    }
 }
 
 /// The answer to a request by a Unix socket.

@@ -14,7 +14,7 @@ const SERVERS: [(&[u8], u16); 4] =
     [(b"own", 9000), (b"right", 9010), (b"wrong", 9020), (b"other", 9030)];
 
 /// The first message of a client of TLS that asks for a name.
-fn hello(name: &str) -> Vec<u8> {
+pub(super) fn hello(name: &str) -> Vec<u8> {
     let config = ClientConfig::builder()
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
