@@ -5,6 +5,7 @@ mod bodies;
 mod by_http;
 mod connections;
 mod failures;
+mod grpc_calls;
 mod told;
 
 use meltemi_tests::{Response, Sidecar};
