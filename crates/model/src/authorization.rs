@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use meltemi_names::Host;
 use meltemi_policy::authz::rule::AuthorizationPolicy;
 
 use crate::record::Object;
@@ -14,6 +15,8 @@ use crate::workload::InboundPort;
 pub struct AuthorizationPolicyRecord {
     /// The labels of its workloads; `None` for all of the namespace.
     pub selector: Option<BTreeMap<String, String>>,
+    /// The names of the service entries of its namespace that it is attached to.
+    pub entries: Vec<Arc<str>>,
     /// Whether all that it is attached to is nothing that a sidecar stands for.
     pub is_elsewhere: bool,
     /// The policy as it travels.
@@ -72,6 +75,7 @@ impl Authorizations {
         namespace: &str,
         labels: &BTreeMap<String, String>,
         inbound: &[InboundPort],
+        entries: &[(&Object, &[Host])],
     ) -> Vec<Arc<AuthorizationPolicy>> {
         let root = Some(&*self.root).filter(|root| *root != namespace);
         let of = root.into_iter().chain([namespace]).filter_map(|namespace| self.of.get(namespace));
@@ -79,13 +83,29 @@ impl Authorizations {
             let is_host = |host: &String| inbound.iter().any(|port| port.host.as_str() == host);
             policy.services.is_empty() || policy.services.iter().any(is_host)
         };
-        let is_for =
-            |it: &&AuthorizationPolicyRecord| it.may_be_for(labels) && is_attached(&it.policy);
-        of.flat_map(BTreeMap::values).filter(is_for).map(|it| it.policy.clone()).collect()
+        let all = of.flat_map(BTreeMap::values).filter(|it| it.may_be_for(labels));
+        let with_hosts = all.map(|it| it.with_hosts(entries));
+        with_hosts.flatten().filter(|policy| is_attached(policy)).collect()
     }
 }
 
 impl AuthorizationPolicyRecord {
+    /// The policy for a workload that these entries select: the hosts of those that it is attached to are services like others.
+    /// `None` where it is attached to entries alone, and to none of them.
+    fn with_hosts(&self, entries: &[(&Object, &[Host])]) -> Option<Arc<AuthorizationPolicy>> {
+        if self.entries.is_empty() {
+            return Some(self.policy.clone());
+        }
+        let is_meant = |object: &Object| {
+            *object.namespace == *self.policy.namespace && self.entries.contains(&object.name)
+        };
+        let meant = entries.iter().filter(|(object, _)| is_meant(object));
+        let hosts = meant.flat_map(|(_, hosts)| *hosts).map(ToString::to_string);
+        let mut policy = AuthorizationPolicy::clone(&self.policy);
+        policy.services.extend(hosts);
+        (!policy.services.is_empty()).then(|| policy.into())
+    }
+
     /// Whether it may be for a workload with these labels, whatever services it stands for.
     fn may_be_for(&self, labels: &BTreeMap<String, String>) -> bool {
         !self.is_elsewhere && self.selector.as_ref().is_none_or(|it| selects(it, labels))

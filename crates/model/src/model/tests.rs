@@ -12,6 +12,7 @@ use crate::viewer::Viewer;
 mod addresses;
 mod attached;
 mod authentications;
+mod authorizations;
 mod credentials;
 mod delegates;
 mod peers;

@@ -8,7 +8,7 @@ use meltemi_policy::authz::rule::AuthorizationPolicy;
 
 use super::{Dirty, Model};
 use crate::affected::Affected;
-use crate::record::{Object, WorkloadRecord};
+use crate::record::{Object, ObjectKind, WorkloadRecord};
 use crate::selectors::selects;
 use crate::sidecar::SidecarRecord;
 use crate::workload::{InboundPort, Workload};
@@ -88,11 +88,14 @@ impl Model {
         let record = around.workloads.get(name)?;
         let services: BTreeSet<&Object> = around.selectors.candidates(&record.labels).collect();
         let modes = self.peers.modes(namespace, &record.labels);
-        let mut inbound = Vec::new();
+        let (mut inbound, mut entries) = (Vec::new(), Vec::new());
         for object in services {
             let Some(service) = self.services.get(object) else { continue };
             let is_selected =
                 service.selector.as_ref().is_some_and(|selector| selects(selector, &record.labels));
+            if is_selected && object.kind == ObjectKind::ServiceEntry {
+                entries.push((object, &*service.hosts));
+            }
             for host in service.hosts.iter().filter(|_| is_selected) {
                 inbound.extend(service.ports.iter().map(|port| {
                     let target_port = port.on(record);
@@ -109,7 +112,8 @@ impl Model {
                 }));
             }
         }
-        let authorization_policies = self.authorizations.find(namespace, &record.labels, &inbound);
+        let authorization_policies =
+            self.authorizations.find(namespace, &record.labels, &inbound, &entries);
         let credentials = self.destinations.credentials(namespace, &record.labels);
         let extension_providers = self.extension_providers(&authorization_policies);
         Some(Workload {

@@ -36,6 +36,10 @@ pub(super) fn read(
         spec.target_ref.iter().chain(&spec.target_refs).collect();
     let (services, others): (Vec<_>, Vec<_>) =
         targets.iter().partition(|it| it.group.is_empty() && it.kind == "Service");
+    let is_entry = |it: &&PolicyTargetReference| {
+        it.group == "networking.istio.io" && it.kind == "ServiceEntry"
+    };
+    let (entries, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_entry);
     let is_dry_run = resource.metadata.annotations.get(DRY_RUN).is_some_and(|it| is_true(it));
     let action = spec.action.map_or(Action::Allow, action);
     let provider = spec.provider.map(|it| it.name).unwrap_or_default();
@@ -54,7 +58,8 @@ pub(super) fn read(
     Policies::compile([&policy]).map_err(|error| error.to_string())?;
     Ok(AuthorizationPolicyRecord {
         selector: spec.selector.map(|it| it.match_labels).filter(|it| !it.is_empty()),
-        is_elsewhere: services.is_empty() && !others.is_empty(),
+        entries: entries.iter().map(|it| it.name.as_str().into()).collect(),
+        is_elsewhere: services.is_empty() && entries.is_empty() && !others.is_empty(),
         flaw: flaw(&policy, &others, settings),
         policy: policy.into(),
     })

@@ -112,3 +112,42 @@ async fn a_policy_is_attached_within_its_namespace_alone() {
         assert!(answer.to_string().contains(field), "{answer}");
     }
 }
+
+/// Fields: AuthorizationPolicy spec.targetRefs[].group, spec.targetRefs[].kind, spec.targetRefs[].name
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_of_a_service_entry_is_for_what_arrives_for_its_hosts() {
+    let world = World::start().await;
+    let [_, app, _] = &world._apps;
+    world
+        .mesh
+        .apply(&format!(
+            "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry,
+              metadata: {{name: entry, namespace: one}},
+              spec: {{hosts: [entry.example], location: MESH_INTERNAL, resolution: STATIC,
+                ports: [{{number: 80, name: http, protocol: HTTP, targetPort: {}}}],
+                workloadSelector: {{labels: {{app: b}}}}}}}}",
+            app.port()
+        ))
+        .await;
+    let calls = ["http://entry.example/", "http://b.one/", "http://a.one/"];
+    for target in calls {
+        world.client.until("it may be called", target, |it| it.status == 200).await;
+    }
+    let object = json!({
+        "apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+        "metadata": {"name": "deny"},
+        "spec": {
+            "targetRefs": [{"group": "networking.istio.io", "kind": "ServiceEntry", "name": "entry"}],
+            "action": "DENY", "rules": [{}],
+        },
+    });
+    let path = "/apis/security.istio.io/v1/namespaces/one/authorizationpolicies";
+    let (status, answer) = world.mesh.api().post(path, &object).await;
+    assert_eq!(status, 201, "{answer}");
+    world.client.until("the entry is refused", calls[0], |it| it.status == 403).await;
+    let mut statuses = Vec::new();
+    for target in calls {
+        statuses.push(world.client.http().await.get(target).await.status);
+    }
+    assert_eq!(statuses, [403, 200, 200]);
+}
