@@ -20,6 +20,7 @@ mod private;
 mod providers;
 mod rules;
 mod sight;
+mod statuses;
 
 const SUFFIX: &str = "svc.cluster.local";
 
