@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     ("announced", crate::announced),
+    ("authorizer_answer", crate::authorizer_answer),
     ("certificate", crate::certificate),
     ("chunked", crate::chunked),
     ("client_hello", crate::client_hello),

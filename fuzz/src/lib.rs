@@ -18,7 +18,8 @@ pub use jwt::{jwks, jwt};
 pub use meltemi_apiserver::fuzzing::protobuf;
 pub use meltemi_dns::fuzzing::message as dns;
 pub use meltemi_proxy::fuzzing::{
-    announced, chunked, client_hello, configuration, detection, http1_request, http1_response, peer,
+    announced, authorizer_answer, chunked, client_hello, configuration, detection, http1_request,
+    http1_response, peer,
 };
 pub use path::path;
 pub use yaml::yaml;

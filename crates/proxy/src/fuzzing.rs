@@ -95,6 +95,11 @@ pub fn http1_response(bytes: &[u8]) {
     assert_eq!((again.size, next.status), (written.len(), head.status));
 }
 
+/// What an authorizer outside answers by gRPC.
+pub fn authorizer_answer(bytes: &[u8]) {
+    crate::inbound::external::fuzzing::answer(bytes);
+}
+
 /// The chunked coding: the same body, however the bytes come in.
 pub fn chunked(bytes: &[u8]) {
     let [size, bytes @ ..] = bytes else { return };
@@ -103,9 +108,12 @@ pub fn chunked(bytes: &[u8]) {
     assert_eq!(whole, parts);
 }
 
+/// Bytes used and number of trailers, where a body came to its end.
+type BodyEnd = Option<(usize, usize)>;
+
 /// Data, bytes used and number of trailers of a chunked body that comes in parts of `size` bytes; `None` where it is
 /// malformed. An end that does not come leaves the last two out.
-fn body(bytes: &[u8], size: usize) -> Option<(Vec<u8>, Option<(usize, usize)>)> {
+fn body(bytes: &[u8], size: usize) -> Option<(Vec<u8>, BodyEnd)> {
     let (mut chunked, mut trailers) = (Chunked::default(), Fields::default());
     let (mut data, mut used, mut there) = (Vec::new(), 0, 0);
     loop {

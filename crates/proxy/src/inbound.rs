@@ -4,6 +4,6 @@ mod authenticate;
 pub(crate) mod authorize;
 pub(crate) mod caller;
 pub(crate) mod connection;
-mod external;
+pub(crate) mod external;
 pub(crate) mod http;
 pub(crate) mod tcp;

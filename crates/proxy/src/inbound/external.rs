@@ -4,6 +4,7 @@
 mod answer;
 mod by_grpc;
 mod by_http;
+pub(crate) mod fuzzing;
 mod shown;
 
 use std::rc::Rc;
