@@ -166,18 +166,23 @@ async fn the_kernel_looks_after_connections_as_the_rule_says() {
         let route = route(&hello(port, None, policy, &[]), Inner::Http1);
         let connected = connect(&worker, &route).await.unwrap();
         let (_, local) = connected.io.addresses().unwrap();
-        let timer = keepalive_timer(local.port());
+        let timer = keepalive_timer(local.port(), port);
         assert_eq!(timer.is_some_and(|it| (300..=500).contains(&it)), is_set, "{timer:?}");
         assert_eq!(timer.is_some(), is_set);
     }
 }
 
-/// In how many seconds, rounded up, the kernel asks whether the peer of a local port is there (`proc(5)`).
-fn keepalive_timer(port: u16) -> Option<u64> {
-    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
-    let own = format!(":{port:04X}");
-    let sockets = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let timer = sockets.filter(|it| it[1].ends_with(&own)).map(|it| it[5].to_owned()).next()?;
+/// In how many seconds, rounded up, the kernel asks whether the peer of a connection is there (`proc(5)`).
+fn keepalive_timer(local: u16, remote: u16) -> Option<u64> {
+    let (local, remote) = (format!(":{local:04X}"), format!(":{remote:04X}"));
+    let look = || {
+        let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+        let mut sockets = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let found = sockets.find(|it| it[1].ends_with(&local) && it[2].ends_with(&remote));
+        found.map(|it| it[5].to_owned())
+    };
+    // A table that is written while sockets come and go may leave out one that is there.
+    let timer = std::iter::repeat_with(look).take(1000).flatten().next().expect("its socket");
     let (kind, ticks) = timer.split_once(':')?;
     // The kernel's clock ticks 100 times a second towards programs.
     (kind == "02").then(|| u64::from_str_radix(ticks, 16).unwrap().div_ceil(100))
