@@ -46,6 +46,10 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// The length of a chunk of `/stream/N`.
 const CHUNK: usize = 16 * 1024;
 
+/// What tests ask for until rules that they have made answer it in the application's stead: the application answers 404, and
+/// does not count it.
+const CONFIGURATION: &str = "/which-configuration";
+
 type Body = BoxBody<Bytes, Infallible>;
 
 /// The application in the test's process.
@@ -118,7 +122,7 @@ impl HttpApp {
         self.server.address
     }
 
-    /// How many requests it saw.
+    /// How many requests it saw, those for [`CONFIGURATION`] apart.
     pub fn requests(&self) -> u64 {
         self.state.requests.load(Ordering::SeqCst)
     }
@@ -221,6 +225,11 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Response<Body>
     let path = request.uri().path().to_owned();
     if path == "/stats" {
         return stats(&state);
+    }
+    if path == CONFIGURATION {
+        let mut response = Response::new(Full::default().boxed());
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return response;
     }
     // Numbered before it is counted as in flight: whoever sees it there can release it.
     let number = state.requests.fetch_add(1, Ordering::SeqCst);
