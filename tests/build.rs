@@ -4,7 +4,9 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(["calls.proto", "health.proto"], ["proto"])?;
+    println!("cargo::rerun-if-changed=../crates/wire/proto/spiffe");
+    let files = ["calls.proto", "health.proto", "spiffe/workload.proto"];
+    let descriptors = protox::compile(files, ["proto", "../crates/wire/proto"])?;
     tonic_prost_build::configure().compile_fds(descriptors)?;
     Ok(())
 }

@@ -2,11 +2,15 @@
 
 use std::error::Error;
 
-const FILES: [&str; 3] =
-    ["meltemi/v1/mesh.proto", "meltemi/v1/registration.proto", "istio/v1/auth/ca.proto"];
+const FILES: [&str; 4] = [
+    "meltemi/v1/mesh.proto",
+    "meltemi/v1/registration.proto",
+    "istio/v1/auth/ca.proto",
+    "spiffe/workload.proto",
+];
 
 /// Messages that are not to be seen in logs; their `Debug` is written by hand.
-const SECRET: [&str; 1] = ["meltemi.v1.Credential"];
+const SECRET: [&str; 2] = ["meltemi.v1.Credential", "X509SVID"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

@@ -6,6 +6,7 @@ meltemi=${1:-$here/../../target/debug/meltemi}
 
 # Defaults in the text must be the program's own, and the lines' ends must not depend on the terminal.
 while IFS= read -r variable; do unset "$variable"; done < <(compgen -v MELTEMI_ || true)
+unset SPIFFE_ENDPOINT_SOCKET
 export COLUMNS=100
 
 # The commands that a help text lists.

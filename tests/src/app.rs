@@ -6,6 +6,7 @@ mod idle_closer;
 mod issuer;
 mod record;
 mod tcp;
+mod workload_api;
 
 use std::net::SocketAddr;
 
@@ -18,6 +19,7 @@ pub use idle_closer::IdleCloser;
 pub use issuer::Issuer;
 pub use record::Recorded;
 pub use tcp::TcpApp;
+pub use workload_api::WorkloadApi;
 
 /// A listener whose connections are each served by a task; all end when this is dropped.
 #[derive(Debug)]

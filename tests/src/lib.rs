@@ -18,7 +18,7 @@ pub mod peer;
 mod port;
 mod process;
 
-pub use app::{GrpcApp, HttpApp, IdleCloser, Issuer, Recorded, TcpApp, UnixApp};
+pub use app::{GrpcApp, HttpApp, IdleCloser, Issuer, Recorded, TcpApp, UnixApp, WorkloadApi};
 pub use binary::{meltemi, test_app};
 pub use client::{Http1, Response};
 pub use load::{Load, Report};
@@ -37,4 +37,10 @@ pub mod health {
 #[expect(missing_docs, reason = "generated")]
 pub mod calls {
     tonic::include_proto!("meltemi.test.v1");
+}
+
+/// The SPIFFE Workload API's messages and service.
+#[expect(missing_docs, reason = "generated")]
+pub mod spiffe {
+    tonic::include_proto!("_");
 }

@@ -26,6 +26,7 @@ use crate::state_dir::{StateDir, token_key};
 use crate::stopping::Stopping;
 use crate::store::Released;
 use crate::trust::Truster;
+use crate::trust_roots::TrustRoots;
 use crate::{admin, api, dns, http_server, monitoring, statuses, store};
 
 /// How long servers, and then the store's last users, may take to end.
@@ -70,6 +71,7 @@ impl Parts {
         bound: &Bound,
     ) -> Result<Self, ControlError> {
         let authority = open_authority(options, state_dir)?;
+        let roots = Arc::new(TrustRoots::open(&options.trust_roots)?);
         let own = OwnIdentity::new(authority.clone(), options, bound)?;
         let tokens =
             Issuer::open_or_create(&token_key(state_dir.path())).map_err(ControlError::TokenKey)?;
@@ -107,6 +109,7 @@ impl Parts {
             services.publisher.clone(),
             services.hub.clone(),
             own.identity().clone(),
+            roots,
         );
         truster.tell().await?;
         Ok(Parts {
@@ -267,6 +270,7 @@ impl ControlPlane {
             self.server("the plaintext xDS server", anybody);
         }
         self.keep("the way of revocations to the proxies", truster.clone().run());
+        self.keep("the following of further roots", truster.clone().follow_roots());
         let api =
             api::Parts { store, publisher: publisher.clone(), token: admin_token, audit, truster };
         let routes = api::routes(options, &self.bound, api, stopping);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use meltemi_identity::ca::{AuthorityError, SignError};
-use meltemi_identity::{FileError, IdentityError};
+use meltemi_identity::{BundleError, FileError, IdentityError};
 use meltemi_store::StoreError;
 
 /// What ends a control plane, at its start or later.
@@ -74,6 +74,14 @@ pub enum ControlError {
     /// The CA.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// Roots that are to be believed beside the CA's.
+    #[error("--trust-root {path}: {source}")]
+    TrustRoot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BundleError,
+    },
     /// The control plane's own certificate.
     #[error("the control plane's own certificate: {0}")]
     Sign(#[from] SignError),

@@ -28,6 +28,7 @@ mod stopping;
 mod store;
 mod token;
 mod trust;
+mod trust_roots;
 
 pub use control_file::{ControlFile, ControlFileError};
 pub use control_plane::ControlPlane;

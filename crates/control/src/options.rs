@@ -28,6 +28,8 @@ pub struct Options {
     pub dns_upstreams: Vec<SocketAddr>,
     /// A CA in the layout of Istio's `cacerts` secret, to be used instead of one of its own.
     pub cacerts: Option<PathBuf>,
+    /// Files with roots that are believed beside the CA's own: of SPIRE, say.
+    pub trust_roots: Vec<PathBuf>,
     /// Names, beside loopback ones, under which the API may be asked.
     pub api_names: Vec<String>,
     /// Where changes and uses of tokens are told.
@@ -60,6 +62,7 @@ impl Options {
             domain_suffix: DEFAULT_DOMAIN_SUFFIX.into(),
             dns_upstreams: Vec::new(),
             cacerts: None,
+            trust_roots: Vec::new(),
             api_names: Vec::new(),
             audit_log: AuditChoice::StateDir,
             path_normalization: Normalization::default(),

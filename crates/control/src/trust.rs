@@ -1,4 +1,4 @@
-//! Whom the mesh believes: the CA's roots, and the revocations in the store; told to every member, and to ourselves.
+//! Whom the mesh believes: the CA's roots, those that were added, and the revocations in the store; told to every member, and to ourselves.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,6 +16,8 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::trust_roots::TrustRoots;
+
 /// The wait before a store that failed is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -27,6 +29,7 @@ pub(crate) struct Truster {
     publisher: Arc<Publisher>,
     pub(crate) hub: Arc<Hub>,
     own: Identity,
+    roots: Arc<TrustRoots>,
     /// The version that was published last.
     version: Arc<Mutex<String>>,
     /// One at a time, so that what is published last is what is known last.
@@ -40,6 +43,7 @@ impl Truster {
         publisher: Arc<Publisher>,
         hub: Arc<Hub>,
         own: Identity,
+        roots: Arc<TrustRoots>,
     ) -> Self {
         Truster {
             authority,
@@ -47,6 +51,7 @@ impl Truster {
             publisher,
             hub,
             own,
+            roots,
             version: Arc::default(),
             turn: Arc::default(),
         }
@@ -56,7 +61,7 @@ impl Truster {
     pub(crate) async fn tell(&self) -> Result<String, StoreError> {
         let _turn = self.turn.lock().await;
         let denied = self.denied().await?;
-        let bundle = self.authority.bundle();
+        let bundle = self.roots.beside(self.authority.bundle());
         let version = self.publisher.publish_trust(&message(&bundle.to_pem(), &denied));
         let trust = Trust { bundle: Arc::new(bundle), denied: Arc::new(denied) };
         if let Err(error) = self.own.believe(trust) {
@@ -81,6 +86,21 @@ impl Truster {
                 Err(error) => {
                     tracing::warn!(%error, "revocations cannot be followed; trying again");
                     tokio::time::sleep(ASK_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Tells of changes in the files with further roots, for ever.
+    pub(crate) async fn follow_roots(self) {
+        let mut is_untold = false;
+        loop {
+            self.roots.time().await;
+            is_untold |= self.roots.read_anew();
+            if is_untold {
+                match self.tell().await {
+                    Ok(_) => is_untold = false,
+                    Err(error) => tracing::warn!(%error, "new roots cannot be told yet"),
                 }
             }
         }

@@ -8,6 +8,8 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use thiserror::Error;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
 
 use crate::private_file::{self, FileError};
 
@@ -22,6 +24,9 @@ pub enum BundleError {
     /// A block that is not PEM, or not base64.
     #[error("the trust bundle is not PEM: {0}")]
     Pem(String),
+    /// Bytes that are no certificates.
+    #[error("the trust bundle is not DER: {0}")]
+    Der(String),
     /// A certificate that cannot serve as a root.
     #[error("certificate {position} of the trust bundle cannot be used as a root: {reason}")]
     Root {
@@ -74,6 +79,11 @@ impl TrustBundle {
         Self::new(roots)
     }
 
+    /// Reads certificates in DER, one after the other, as the SPIFFE Workload API sends them.
+    pub fn from_der(der: &[u8]) -> Result<Self, BundleError> {
+        Self::new(certificates_of(der).map_err(BundleError::Der)?)
+    }
+
     /// All roots as PEM, one after the other.
     pub fn to_pem(&self) -> String {
         self.roots.iter().map(|root| certificate_pem(root)).collect()
@@ -118,6 +128,18 @@ impl PartialEq for TrustBundle {
 }
 
 impl Eq for TrustBundle {}
+
+/// Takes certificates apart that stand in DER one after the other.
+pub(crate) fn certificates_of(mut der: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut certificates = Vec::new();
+    while !der.is_empty() {
+        let (rest, _) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+        let (certificate, rest) = der.split_at(der.len() - rest.len());
+        certificates.push(CertificateDer::from(certificate.to_vec()));
+        der = rest;
+    }
+    Ok(certificates)
+}
 
 /// One certificate as a PEM block.
 pub(crate) fn certificate_pem(der: &CertificateDer<'_>) -> String {

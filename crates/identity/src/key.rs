@@ -40,6 +40,14 @@ impl KeyPair {
             .map_err(|error| KeyError::Read(error.to_string()))
     }
 
+    /// Reads a private key, PKCS#8 in DER.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(der));
+        rcgen::KeyPair::try_from(&der)
+            .map(KeyPair)
+            .map_err(|error| KeyError::Read(error.to_string()))
+    }
+
     /// The key as PKCS#8 PEM. Write it only to a file of mode 0600.
     pub fn to_pem(&self) -> String {
         self.0.serialize_pem()

@@ -13,7 +13,7 @@ use thiserror::Error;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use crate::bundle::certificate_pem;
+use crate::bundle::{certificate_pem, certificates_of};
 use crate::key::{KeyError, KeyPair};
 use crate::private_file::{self, FileError};
 use crate::tls::{self, Leaf, PeerError};
@@ -28,6 +28,9 @@ pub enum SvidError {
     /// The chain text is not PEM.
     #[error("the certificate chain is not PEM: {0}")]
     Pem(String),
+    /// The chain is not certificates in DER.
+    #[error("the certificate chain is not DER: {0}")]
+    Der(String),
     /// No certificate in it.
     #[error(
         "the certificate chain is empty; expected the workload's certificate first, then the issuers'"
@@ -78,6 +81,13 @@ impl Svid {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| SvidError::Pem(error.to_string()))?;
         Self::new(chain, KeyPair::from_pem(key_pem)?)
+    }
+
+    /// Reads what the SPIFFE Workload API sends: a chain, DER, one certificate after the other, leaf first, and the key,
+    /// PKCS#8 in DER.
+    pub fn from_der(chain: &[u8], key: &[u8]) -> Result<Self, SvidError> {
+        let chain = certificates_of(chain).map_err(SvidError::Der)?;
+        Self::new(chain, KeyPair::from_pkcs8(key)?)
     }
 
     /// Makes an SVID of a chain (leaf first, DER) and the leaf's key.

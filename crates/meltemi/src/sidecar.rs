@@ -19,6 +19,7 @@ use meltemi_proxy::start::{
 };
 use meltemi_telemetry::access_log::LogFormat;
 use meltemi_wire::transport::Target;
+use meltemi_wire::workload_api::Socket;
 
 use crate::exit::Failure;
 use crate::state;
@@ -95,6 +96,9 @@ pub struct Args {
     /// File with the mesh's root certificates, PEM (`meltemi token create --trust-bundle-out`)
     #[arg(long, env = "MELTEMI_TRUST_BUNDLE", value_name = "FILE")]
     trust_bundle: Option<PathBuf>,
+    /// Socket of a SPIFFE Workload API, such as SPIRE's agent, that gives the certificate instead of the control plane
+    #[arg(long, env = "SPIFFE_ENDPOINT_SOCKET", value_name = "unix:///PATH")]
+    spiffe_endpoint_socket: Option<Socket>,
     /// Trust domain of a mesh on other machines
     #[arg(long, env = "MELTEMI_TRUST_DOMAIN", default_value = DEFAULT_TRUST_DOMAIN, value_name = "DOMAIN")]
     trust_domain: TrustDomain,
@@ -178,6 +182,7 @@ impl Args {
         let options = ProxyOptions {
             workload,
             control,
+            workload_api: self.spiffe_endpoint_socket,
             listen,
             upstreams: self.upstreams,
             state_dir,

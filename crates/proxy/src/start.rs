@@ -4,26 +4,27 @@
 mod bind;
 mod home;
 mod join;
+mod member;
 mod options;
 mod party;
 mod readiness;
 mod register;
 mod renew;
 mod trust;
+mod workload_api;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meltemi_identity::rotate::{self, Surroundings};
-use meltemi_identity::{Identity, IdentityError, SvidError};
+use meltemi_identity::{IdentityError, SvidError};
 use meltemi_names::{Protocol, SpiffeIdError};
 use meltemi_telemetry::Metrics;
+use meltemi_wire::workload_api::WorkloadApiError;
 use meltemi_wire::xds;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tonic::transport::Channel;
 
 pub use bind::Addresses;
 pub use home::HomeError;
@@ -31,19 +32,19 @@ pub use options::{
     AppPort, ControlPlane, Listen, ListenOptions, Located, ProxyOptions, Upstream, WorkloadOptions,
 };
 pub use readiness::Ready;
+pub use workload_api::GivenError;
 
 use crate::admin::{self, Panel};
-use crate::config::{Mesh, MeshOptions, TrustSink};
+use crate::config::{Mesh, MeshOptions};
 use crate::data_path::{DataPath, Drain};
 use crate::listen::egress;
 use crate::probe::AppHealth;
-use crate::shared::{Local, Shared, alpn_plan};
+use crate::shared::{Local, Shared};
 use bind::Bound;
 use home::Home;
-use join::Joining;
+use member::Member;
 use readiness::{NOT_CONNECTED, Signs};
 use register::Registration;
-use renew::Renewal;
 
 /// Why a member of a group may not be called at first.
 const UNKNOWN_GROUP: &str = "not registered yet, so what its group says is not known";
@@ -78,6 +79,12 @@ pub enum StartError {
     /// The certificate is no good.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The SPIFFE Workload API does not answer this process.
+    #[error(transparent)]
+    WorkloadApi(#[from] WorkloadApiError),
+    /// What it answers is of no use.
+    #[error(transparent)]
+    Given(#[from] GivenError),
     /// The certificate's trust domain is none.
     #[error(transparent)]
     TrustDomain(#[from] SpiffeIdError),
@@ -125,25 +132,10 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
         tasks.spawn(admin::serve(listener, role, panel.clone()).map_err(StartError::DataPath)?);
     }
 
-    let joining = Joining {
-        control: options.control.clone(),
-        namespace: workload.namespace.clone(),
-        service_account: workload.service_account.clone(),
-    };
-    let waiting = |reason: &str| {
-        drop(judged.send_replace(Err(format!("waiting for the control plane: {reason}"))));
-    };
-    let (svid, bundle) = joining.identity(&home.identity(), waiting).await?;
+    let waiting = |what: &str| drop(judged.send_replace(Err(format!("waiting for {what}"))));
+    let member = member::join(&options, &home.identity(), waiting, &mut tasks).await?;
     drop(judged.send_replace(Err(NOT_CONNECTED.to_owned())));
-    let identity = Identity::new(svid, bundle, alpn_plan())?;
-    let channel = renew::secure_channel(&identity, options.control.clone())?;
-    trust::restore(&identity, &home.identity());
-    let surroundings = Surroundings::real(Some(home.identity()));
-    let believer = trust::believer(identity.clone(), home.identity(), surroundings.hurry.clone());
-    let renewal = Renewal { identity: identity.clone(), channel: channel.clone(), joining };
-    tasks.spawn(rotate::run(identity.clone(), renewal, surroundings));
-
-    let member = Member { channel: channel.clone(), identity, trust: believer };
+    let channel = member.channel.clone();
     let shared = Arc::new(share(&options, &home, member, metrics));
     panel.show(shared.clone());
     let (group, news) = watch::channel(Err(UNKNOWN_GROUP.to_owned()));
@@ -181,13 +173,6 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
         tasks,
         home,
     })
-}
-
-/// A member of the mesh: its way to the control plane, who it is, and whom it believes.
-struct Member {
-    channel: Channel,
-    identity: Identity,
-    trust: TrustSink,
 }
 
 /// What the data path's threads share. Starts the discovery stream.

@@ -26,3 +26,15 @@ pub mod istio {
         }
     }
 }
+
+/// The SPIFFE Workload API, whose service is in no package.
+#[allow(missing_docs, clippy::all)]
+pub mod spiffe {
+    tonic::include_proto!("_");
+
+    impl std::fmt::Debug for X509svid {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("X509svid").field("spiffe_id", &self.spiffe_id).finish_non_exhaustive()
+        }
+    }
+}

@@ -24,7 +24,10 @@ Example:
   meltemi run --service hello --port 8001 -- python3 -m http.server 8001
 
 For workloads on other machines, with a folder of YAML as the configuration:
-  meltemi control --secure-xds 0.0.0.0:15012 --store dir:/srv/mesh";
+  meltemi control --secure-xds 0.0.0.0:15012 --store dir:/srv/mesh
+
+For workloads with certificates of SPIRE's (`spire-server bundle show > spire.pem`):
+  meltemi control --trust-domain example.org --trust-root spire.pem";
 
 /// Run the control plane in the foreground: API, discovery, certificates, DNS.
 #[derive(Debug, clap::Args)]
@@ -62,6 +65,10 @@ pub struct Args {
     /// Directory with ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem, to sign with an existing CA
     #[arg(long, env = "MELTEMI_CACERTS", value_name = "DIR")]
     cacerts: Option<PathBuf>,
+    /// File with root certificates, PEM, that the mesh believes beside its CA's, for any identity of the trust domain: SPIRE's.
+    /// Read anew when it changes; may be repeated
+    #[arg(long, value_name = "FILE")]
+    trust_root: Vec<PathBuf>,
     /// A name, besides the loopback ones, under which the API may be asked; may be repeated
     #[arg(long, value_name = "HOST")]
     api_name: Vec<String>,
@@ -175,6 +182,7 @@ impl Args {
             domain_suffix: self.domain_suffix,
             dns_upstreams: self.dns_upstream,
             cacerts: self.cacerts,
+            trust_roots: self.trust_root,
             api_names: self.api_name,
             audit_log: self.audit_log,
             path_normalization: self.path_normalization,

@@ -13,7 +13,9 @@ Example:
   meltemi proxy --group hello --name hello-1
   # where systemd or a container runtime starts the application: on another machine than the control plane's
   meltemi proxy --service hello --port 8001 --name hello-1 --address 10.0.0.7 \\
-    --control https://mesh.example.com:15012 --token-file hello.token --trust-bundle mesh.pem";
+    --control https://mesh.example.com:15012 --token-file hello.token --trust-bundle mesh.pem
+  # with a certificate of SPIRE's, which the control plane believes by `meltemi control --trust-root spire.pem`
+  meltemi proxy --service hello --port 8001 --spiffe-endpoint-socket unix:///run/spire/agent.sock";
 
 /// Run a sidecar alone, beside an application that is started elsewhere.
 #[derive(Debug, clap::Args)]

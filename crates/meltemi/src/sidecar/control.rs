@@ -51,9 +51,10 @@ pub(super) fn find(args: &Args, state_dir: &Path) -> Result<Arc<dyn ControlPlane
                        --trust-bundle-out FILE` writes on the control plane's machine";
         return Err(Failure::Usage(message.into()));
     }
-    if source.target.is_some() && source.token.is_none() && source.local().is_err() {
+    let needs_token = source.target.is_some() && args.spiffe_endpoint_socket.is_none();
+    if needs_token && source.token.is_none() && source.local().is_err() {
         let message = "--control needs --token-file FILE: make one with `meltemi token create` on the control plane's \
-                       machine";
+                       machine, or take the certificate from --spiffe-endpoint-socket";
         return Err(Failure::Usage(message.into()));
     }
     Ok(Arc::new(source))

@@ -69,6 +69,7 @@ fn wrong_usage_says_what_to_write() {
         ("--upstream hello", "hello:8001=127.0.0.1:19001"),
         ("--control http://mesh:15012", "https://HOST:PORT"),
         ("--control https://mesh:15012", "--trust-bundle FILE"),
+        ("--spiffe-endpoint-socket tcp://127.0.0.1:1", "unix:///run/spire/agent.sock"),
     ] {
         match read(&flags.split_whitespace().collect::<Vec<_>>()) {
             Err(Failure::Usage(message)) => assert!(message.contains(part), "{flags}: {message}"),

@@ -11,6 +11,7 @@ use meltemi_identity::TrustBundle;
 use meltemi_names::{Protocol, TrustDomain};
 use meltemi_telemetry::access_log::LogFormat;
 use meltemi_wire::transport::Target;
+use meltemi_wire::workload_api::Socket;
 
 /// Everything that a proxy is told at its start.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct ProxyOptions {
     pub workload: WorkloadOptions,
     /// How the control plane is found and joined.
     pub control: Arc<dyn ControlPlane>,
+    /// The SPIFFE Workload API that gives the certificate; `None` where the mesh's own CA does.
+    pub workload_api: Option<Socket>,
     /// Where to listen.
     pub listen: ListenOptions,
     /// Local addresses that each stand for one service.

@@ -10,25 +10,43 @@ use meltemi_wire::proto::meltemi::v1;
 use prost::Message;
 use tokio::sync::Notify;
 
+use super::workload_api::Roots;
 use crate::config::TrustSink;
 
 /// The file, beside the certificate, that holds what is revoked.
 const DENIED: &str = "denied";
 
+/// Where our certificate comes from.
+pub(super) enum Source {
+    /// The mesh's CA; it is asked at once for a new one when it signs by another root.
+    ControlPlane(Arc<Notify>),
+    /// A SPIFFE Workload API, whose roots are believed beside what the control plane says.
+    WorkloadApi(Arc<Roots>),
+}
+
 /// Puts what is said in use before it is acknowledged: the control plane signs by a new root only when all believe it.
-pub(super) fn believer(identity: Identity, dir: PathBuf, hurry: Arc<Notify>) -> TrustSink {
+pub(super) fn believer(identity: Identity, dir: PathBuf, source: Source) -> TrustSink {
     TrustSink::new(move |body| {
         let trust = read(body)?;
-        identity.believe(trust.clone()).map_err(|error| error.to_string())?;
+        let believed = match &source {
+            Source::ControlPlane(_) => identity.believe(trust.clone()),
+            Source::WorkloadApi(roots) => roots.believe(trust.clone()),
+        };
+        believed.map_err(|error| error.to_string())?;
         keep(&trust, &dir);
-        let is_signed_anew = is_of_first_root(&identity, &trust.bundle);
+        let hurry = match &source {
+            Source::ControlPlane(hurry) if !is_of_first_root(&identity, &trust.bundle) => {
+                Some(hurry)
+            }
+            _ => None,
+        };
         tracing::info!(
             roots = trust.bundle.roots().len(),
             revoked = trust.denied.serials().count() + trust.denied.ids().count(),
-            renewing = !is_signed_anew,
+            renewing = hurry.is_some(),
             "the control plane has said whom to believe"
         );
-        if !is_signed_anew {
+        if let Some(hurry) = hurry {
             hurry.notify_one();
         }
         Ok(())
@@ -67,8 +85,9 @@ fn read(body: &[u8]) -> Result<Trust, String> {
 
 /// A disk that is full must not keep it from use: only a restart would miss it.
 fn keep(trust: &Trust, dir: &Path) {
-    let kept = rotate::save_bundle(&trust.bundle, dir)
+    let kept = std::fs::create_dir_all(dir)
         .map_err(|error| error.to_string())
+        .and_then(|()| rotate::save_bundle(&trust.bundle, dir).map_err(|error| error.to_string()))
         .and_then(|()| trust.denied.save(&dir.join(DENIED)).map_err(|error| error.to_string()));
     if let Err(error) = kept {
         tracing::warn!(%error, "whom to believe could not be kept for a restart");
