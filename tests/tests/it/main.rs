@@ -31,5 +31,6 @@ mod request_authentication;
 mod spire;
 mod tcp;
 mod threats;
+mod three_workloads;
 mod traffic;
 mod trust;

@@ -1,37 +1,14 @@
 //! Which workloads a policy is for.
 
-use meltemi_tests::{HttpApp, Mesh, Sidecar};
+use meltemi_tests::Mesh;
 use serde_json::{Value, json};
 
 use super::arrived;
-
-/// Two workloads of a namespace and one of another one.
-struct World {
-    mesh: Mesh,
-    _apps: [HttpApp; 3],
-    workloads: [Sidecar; 3],
-    client: Sidecar,
-}
+use crate::three_workloads::World;
 
 const TARGETS: [&str; 3] = ["http://a.one/", "http://b.one/", "http://a.two/"];
 
 impl World {
-    async fn start() -> Self {
-        let mesh = Mesh::start().await;
-        let apps =
-            [HttpApp::start("1").await, HttpApp::start("2").await, HttpApp::start("3").await];
-        let start = async |service: &str, namespace: &str, app: &HttpApp| {
-            mesh.workload(service).namespace(namespace).port(app.port(), "http").proxy().await
-        };
-        let workloads = [
-            start("a", "one", &apps[0]).await,
-            start("b", "one", &apps[1]).await,
-            start("a", "two", &apps[2]).await,
-        ];
-        let client = mesh.client().await;
-        World { mesh, _apps: apps, workloads, client }
-    }
-
     /// Has one policy that denies everything of its workloads, and checks which of the three are meant.
     async fn denies(&self, namespace: &str, attached: Value, expected: [bool; 3]) {
         let api = self.mesh.api();
@@ -117,7 +94,7 @@ async fn a_policy_is_attached_within_its_namespace_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_of_a_service_entry_is_for_what_arrives_for_its_hosts() {
     let world = World::start().await;
-    let [_, app, _] = &world._apps;
+    let [_, app, _] = &world.apps;
     world
         .mesh
         .apply(&format!(

@@ -1,42 +1,17 @@
 //! Which policy decides for a workload, and what it lets in.
 
-use meltemi_tests::{HttpApp, Mesh, Sidecar, eventually};
+use meltemi_tests::{Sidecar, eventually};
 use serde_json::{Value, json};
 
 use super::{Policies, mode, selecting, shows};
+use crate::three_workloads::{HOSTS, World};
 
 /// A policy: namespace, name and specification.
 type Said<'n> = (&'n str, &'n str, Value);
 
 const ROOT: &str = "istio-system";
 
-/// Two workloads of a namespace, one of another one, and a caller.
-struct World {
-    mesh: Mesh,
-    _apps: [HttpApp; 3],
-    workloads: [Sidecar; 3],
-    client: Sidecar,
-}
-
-const HOSTS: [&str; 3] = ["a.one", "b.one", "a.two"];
-
 impl World {
-    async fn start() -> Self {
-        let mesh = Mesh::start().await;
-        let apps =
-            [HttpApp::start("1").await, HttpApp::start("2").await, HttpApp::start("3").await];
-        let start = async |service: &str, namespace: &str, app: &HttpApp| {
-            mesh.workload(service).namespace(namespace).port(app.port(), "http").proxy().await
-        };
-        let workloads = [
-            start("a", "one", &apps[0]).await,
-            start("b", "one", &apps[1]).await,
-            start("a", "two", &apps[2]).await,
-        ];
-        let client = mesh.client().await;
-        World { mesh, _apps: apps, workloads, client }
-    }
-
     fn each(&self) -> [&Sidecar; 3] {
         let [first, second, third] = &self.workloads;
         [first, second, third]
