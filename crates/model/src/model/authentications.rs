@@ -34,11 +34,6 @@ impl Model {
     fn note_authentication(&mut self, object: &Object, dirty: &mut Dirty) {
         self.refusals.flaw(object, self.authentications.flaw(object));
         let is_root = self.authentications.is_root(&object.namespace);
-        for (namespace, of) in &self.namespaces {
-            if is_root || *namespace == object.namespace {
-                let names = of.workloads.keys();
-                dirty.workloads.extend(names.map(|name| (namespace.clone(), name.clone())));
-            }
-        }
+        self.note_reach(&object.namespace, is_root, |_| true, dirty);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Dirty, Model};
 use crate::authorization::AuthorizationPolicyRecord;
-use crate::record::Object;
+use crate::record::{Object, WorkloadRecord};
 
 impl Model {
     pub(super) fn put_authorization_policy(
@@ -14,12 +14,7 @@ impl Model {
         self.refusals.flaw(object, record.as_ref().and_then(|it| it.flaw.clone()));
         let Some(replaced) = self.authorizations.put(object, record) else { return };
         let is_root = self.authorizations.is_root(&object.namespace);
-        for (namespace, of) in &self.namespaces {
-            if is_root || *namespace == object.namespace {
-                let touched = of.workloads.iter().filter(|(_, it)| replaced.touches(&it.labels));
-                let names = touched.map(|(name, _)| (namespace.clone(), name.clone()));
-                dirty.workloads.extend(names);
-            }
-        }
+        let touches = |it: &WorkloadRecord| replaced.touches(&it.labels);
+        self.note_reach(&object.namespace, is_root, touches, dirty);
     }
 }

@@ -91,7 +91,7 @@ impl Model {
     ) {
         let mut touched = BTreeSet::new();
         if self.destinations.put(object, record, &mut touched) {
-            self.note_namespace(&object.namespace, dirty);
+            self.note_reach(&object.namespace, false, |_| true, dirty);
         }
         self.note_covered(touched, dirty);
     }

@@ -49,11 +49,21 @@ impl Model {
         }
         dirty.sidecars = true;
         let is_root = sidecars.is_root(&object.namespace);
-        for (namespace, of) in &self.namespaces {
-            if is_root || *namespace == object.namespace {
-                let names = of.workloads.keys();
-                dirty.workloads.extend(names.map(|name| (namespace.clone(), name.clone())));
-            }
+        self.note_reach(&object.namespace, is_root, |_| true, dirty);
+    }
+
+    /// Notes those workloads that a resource of this namespace reaches: the namespace's, or all where it is the root namespace.
+    pub(super) fn note_reach(
+        &self,
+        namespace: &str,
+        is_root: bool,
+        touches: impl Fn(&WorkloadRecord) -> bool,
+        dirty: &mut Dirty,
+    ) {
+        let reached = self.namespaces.iter().filter(|(it, _)| is_root || ***it == *namespace);
+        for (namespace, of) in reached {
+            let touched = of.workloads.iter().filter(|(_, workload)| touches(workload));
+            dirty.workloads.extend(touched.map(|(name, _)| (namespace.clone(), name.clone())));
         }
     }
 
