@@ -62,6 +62,23 @@ pub enum BenchError {
         /// The first one's reason.
         first: String,
     },
+    /// Fewer requests were answered in time than must be.
+    #[error(
+        "{policy}: {percent:.2} % of the requests were answered in time; expected {least} to {most} %"
+    )]
+    Share {
+        /// Under which policy.
+        policy: &'static str,
+        /// How many were.
+        percent: f64,
+        /// The least that is well.
+        least: f64,
+        /// The most.
+        most: f64,
+    },
+    /// An experiment cannot be made, or was cut short.
+    #[error("{0}")]
+    Incomplete(String),
     /// There is nothing to measure.
     #[error(
         "none of the contestants that were asked for is installed: see the notes above and bench/README.md"

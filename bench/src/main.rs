@@ -4,14 +4,16 @@
 //! The way of a run: [`options`] reads the command line, [`contestant`] starts every proxy under test beside the
 //! [`role::backend`], [`measure`] loads them round by round, [`figures`], [`report`] and [`plot`] make of the samples
 //! what is printed and drawn. Load generator, backend and relay are processes of this same binary, see [`role`]. The [`guard`] against
-//! regressions has a command line of its own.
+//! regressions and the [`experiment`]s with balancing have command lines of their own.
 
 mod certificates;
 mod contestant;
 mod error;
+mod experiment;
 mod figures;
 mod guard;
 mod measure;
+mod mesh;
 mod options;
 mod plot;
 mod ports;
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
         Some(word) if word == role::WORD => role::run(std::env::args_os().skip(1)),
         Some(word) if word == guard::WORD => {
             guard::run(&guard::Options::parse_from(std::env::args_os().skip(1)))
+        }
+        Some(word) if word == experiment::WORD => {
+            experiment::run(&experiment::Options::parse_from(std::env::args_os().skip(1)))
         }
         _ => bench(Options::read()),
     };

@@ -20,7 +20,8 @@ Examples:
   cargo run --release -p meltemi-bench -- churn --against rules --rounds 1 --seconds 30 --rate 2000 --strict
   ENVOY=/opt/envoy/bin/envoy cargo run --release -p meltemi-bench -- services --against envoy --output json
 
-The guard against regressions has a command line of its own: meltemi-bench guard --help";
+The guard against regressions and the experiments with balancing have command lines of their own:
+meltemi-bench guard --help, meltemi-bench experiment --help";
 
 /// From here on a body's bytes cost more than its request, and a rate that suits a kilobyte would be too much.
 const BULKY: usize = 16 << 10;

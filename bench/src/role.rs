@@ -1,9 +1,12 @@
-//! What this binary does as a child of itself: load, backend, relay, or becoming a program tied to the parent's life.
+//! What this binary does as a child of itself: load, backend, relay, server, callers, or becoming a program tied to the
+//! parent's life.
 
 pub mod backend;
+pub mod callers;
 pub mod http1;
 pub mod load;
 pub mod relay;
+pub mod server;
 mod tied;
 
 use std::ffi::OsString;
@@ -33,6 +36,10 @@ enum Role {
     Load(load::Args),
     /// The floor
     Relay(relay::Args),
+    /// A server of known capacity
+    Server(server::Args),
+    /// Callers of the same service
+    Callers(callers::Args),
     /// Becomes a program that ends when the benchmark does
     Tied(tied::Args),
 }
@@ -51,6 +58,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> Result<(), BenchError> 
         Role::Backend(args) => backend::run(args),
         Role::Load(args) => load::run(&args),
         Role::Relay(args) => relay::run(args),
+        Role::Server(args) => server::run(&args),
+        Role::Callers(args) => callers::run(&args),
         Role::Tied(args) => tied::run(&args),
     }
 }

@@ -1,41 +1,26 @@
 //! Meltemi as a user runs it: `meltemi control`, a service applied, `meltemi proxy` beside the caller and each endpoint.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::change::{Api, Changer};
 use super::{Kind, Place, READY, Special, Starting};
 use crate::error::BenchError;
+use crate::mesh::{ANY, Mesh, NO_PROGRAM, Up};
 use crate::process::Process;
 use crate::scenario::{Topology, Wire};
 use crate::template::{fill, repeat};
 
-/// Any free port.
-const ANY: &str = "127.0.0.1:0";
 /// The port of the service, as the files in `bench/peers/meltemi` have it.
 const PORT: u16 = 9080;
 /// How much longer a proxy may take that another program runs.
 const SLOWED: u32 = 4;
 /// The host of the endpoints that have no sidecar.
 const EXTERNAL: &str = "bench.example.com";
-/// How long `meltemi apply` may take.
-const APPLY: Duration = Duration::from_secs(30);
 
 /// Names of the service where no session may be resumed: four times as many as those whose sessions a client remembers.
 const NAMES: usize = 64;
-
-/// What a sidecar prints when it is up, as far as it is needed here.
-#[derive(Debug, Deserialize)]
-struct Up {
-    outbound: SocketAddr,
-    admin: SocketAddr,
-    #[serde(default)]
-    upstreams: BTreeMap<String, SocketAddr>,
-}
 
 /// What `control.json` says, as far as it is needed here.
 #[derive(Deserialize)]
@@ -45,32 +30,22 @@ struct Control {
 }
 
 pub(super) async fn start(starting: &mut Starting<'_>) -> Result<Option<String>, BenchError> {
-    let Some(program) = program() else {
-        return Ok(Some(
-            "there is no `meltemi` beside this binary: cargo build --release -p meltemi".to_owned(),
-        ));
+    let Some(mesh) = Mesh::new(starting.directory, starting.contestant.kind.name()) else {
+        return Ok(Some(NO_PROGRAM.to_owned()));
     };
-    let state = format!("--state-dir={}", state_dir(starting).display());
-    start_control(starting, &program, &state).await?;
-    apply(starting, &program, &state).await?;
+    let control = mesh.control()?;
+    starting.contestant.others.push(control);
+    if let Some(control) = starting.contestant.others.last_mut() {
+        Mesh::controls(control).await?;
+    }
+    mesh.apply(&resources(starting)?).await?;
     if starting.setup.topology == Topology::Pair {
         for (number, endpoint) in starting.endpoints.iter().enumerate() {
-            start_server(starting, &program, &state, number + 1, *endpoint).await?;
+            start_server(starting, &mesh, number + 1, *endpoint).await?;
         }
     }
-    start_front(starting, &program, &state).await?;
+    start_front(starting, &mesh).await?;
     Ok(None)
-}
-
-/// The directory of the control plane's state, and the other commands' way to it.
-fn state_dir(starting: &Starting<'_>) -> PathBuf {
-    starting.directory.join(starting.contestant.kind.name())
-}
-
-/// The binary beside this one.
-fn program() -> Option<PathBuf> {
-    let own = std::env::current_exe().ok()?;
-    Some(own.with_file_name("meltemi")).filter(|it| it.is_file())
 }
 
 /// The protocol as a port's name, and as a `ServiceEntry` has it.
@@ -83,22 +58,8 @@ fn protocol(wire: Wire) -> (&'static str, &'static str) {
     }
 }
 
-async fn start_control(
-    starting: &mut Starting<'_>,
-    program: &Path,
-    state: &str,
-) -> Result<(), BenchError> {
-    let mut words = vec!["control".to_owned(), "--output=json".to_owned(), state.to_owned()];
-    for listener in ["api", "xds", "secure-xds", "dns", "monitoring"] {
-        words.push(format!("--{listener}={ANY}"));
-    }
-    let mut control = Process::start("meltemi-control", program, &words, starting.directory)?;
-    let said = control.line(READY).await;
-    starting.contestant.others.push(control);
-    said.map(drop)
-}
-
-async fn apply(starting: &Starting<'_>, program: &Path, state: &str) -> Result<(), BenchError> {
+/// What is applied before any proxy starts.
+fn resources(starting: &Starting<'_>) -> Result<String, BenchError> {
     let template = match (starting.special, starting.setup.topology) {
         (Special { services: Some(_), .. }, _) => include_str!("../../peers/meltemi/services.yaml"),
         (Special { full_handshakes: true, .. }, _) => {
@@ -114,56 +75,33 @@ async fn apply(starting: &Starting<'_>, program: &Path, state: &str) -> Result<(
     let template = repeat(&template, starting.special.services.unwrap_or(NAMES));
     let (name, protocol) = protocol(starting.setup.wire);
     let values = [("port_name", name.to_owned()), ("port_protocol", protocol.to_owned())];
-    let text =
-        fill(&template, &values, starting.endpoints).map_err(|said| BenchError::Unclear {
-            name: "meltemi-apply".to_owned(),
-            reason: "the file names a value that there is not".to_owned(),
-            said,
-        })?;
-    let file = state_dir(starting).with_extension("yaml");
-    std::fs::write(&file, text).map_err(BenchError::system(format!("write {}", file.display())))?;
-    let words = ["apply".to_owned(), format!("--filename={}", file.display()), state.to_owned()];
-    let mut apply = Process::start("meltemi-apply", program, &words, starting.directory)?;
-    apply.succeeded(APPLY).await
-}
-
-/// The flags that all sidecars have.
-fn proxy(starting: &Starting<'_>, state: &str, name: &str) -> Vec<String> {
-    let mut words = vec!["proxy".to_owned(), "--output=json".to_owned(), state.to_owned()];
-    words.push(format!("--name={name}"));
-    words.push(format!("--workers={}", starting.setup.workers));
-    words.push("--drain-timeout=2s".to_owned());
-    for listener in ["outbound", "inbound", "admin", "metrics", "health"] {
-        words.push(format!("--{listener}={ANY}"));
-    }
-    words
+    fill(&template, &values, starting.endpoints).map_err(|said| BenchError::Unclear {
+        name: "meltemi-apply".to_owned(),
+        reason: "the file names a value that there is not".to_owned(),
+        said,
+    })
 }
 
 async fn start_server(
     starting: &mut Starting<'_>,
-    program: &Path,
-    state: &str,
+    mesh: &Mesh,
     number: usize,
     endpoint: SocketAddr,
 ) -> Result<(), BenchError> {
-    let mut words = proxy(starting, state, &format!("bench-{number}"));
+    let mut words = mesh.proxy(&format!("bench-{number}"), starting.setup.workers);
     words.push("--service=bench".to_owned());
     words.push("--service-account=bench".to_owned());
     words.push(format!("--port={}/{}", endpoint.port(), protocol(starting.setup.wire).0));
-    up(starting, program, Place::Server, &words).await?;
+    up(starting, mesh, Place::Server, &words).await?;
     Ok(())
 }
 
-async fn start_front(
-    starting: &mut Starting<'_>,
-    program: &Path,
-    state: &str,
-) -> Result<(), BenchError> {
-    let mut words = proxy(starting, state, "client");
+async fn start_front(starting: &mut Starting<'_>, mesh: &Mesh) -> Result<(), BenchError> {
+    let mut words = mesh.proxy("client", starting.setup.workers);
     words.push("--service-account=client".to_owned());
     let (place, hosts) = front(starting);
     words.extend(hosts.iter().map(|host| format!("--upstream={host}:{PORT}={ANY}")));
-    let (said, up) = up(starting, program, place, &words).await?;
+    let (said, up) = up(starting, mesh, place, &words).await?;
     starting.contestant.targets = up.upstreams.values().copied().collect();
     if hosts.is_empty() {
         starting.contestant.targets.push(up.outbound);
@@ -179,7 +117,7 @@ async fn start_front(
         starting.contestant.host = EXTERNAL;
     }
     if starting.special.changes {
-        starting.contestant.changer = Some(changer(starting, up.admin)?);
+        starting.contestant.changer = Some(changer(mesh, up.admin, starting)?);
     }
     Ok(())
 }
@@ -197,8 +135,8 @@ fn front(starting: &Starting<'_>) -> (Place, Vec<String>) {
     }
 }
 
-fn changer(starting: &Starting<'_>, admin: SocketAddr) -> Result<Changer, BenchError> {
-    let path = state_dir(starting).join("control.json");
+fn changer(mesh: &Mesh, admin: SocketAddr, starting: &Starting<'_>) -> Result<Changer, BenchError> {
+    let path = mesh.state_dir.join("control.json");
     let text = std::fs::read_to_string(&path);
     let text = text.map_err(BenchError::system(format!("read {}", path.display())))?;
     let Control { api, token } =
@@ -216,17 +154,17 @@ fn changer(starting: &Starting<'_>, admin: SocketAddr) -> Result<Changer, BenchE
 /// Starts a sidecar and waits until it tells where it listens.
 async fn up(
     starting: &mut Starting<'_>,
-    program: &Path,
+    mesh: &Mesh,
     place: Place,
     words: &[String],
 ) -> Result<(String, Up), BenchError> {
     let name = starting.name(place);
     let wrapper = starting.wrapper.filter(|it| it.place == place);
     let (mut process, patience) = match wrapper.and_then(|it| it.words.split_first()) {
-        None => (Process::start(&name, program, words, starting.directory)?, READY),
+        None => (Process::start(&name, &mesh.program, words, starting.directory)?, READY),
         Some((outer, its)) => {
             let mut all = its.to_vec();
-            all.push(program.display().to_string());
+            all.push(mesh.program.display().to_string());
             all.extend_from_slice(words);
             (Process::start(&name, outer, &all, starting.directory)?, SLOWED * READY)
         }
@@ -235,8 +173,6 @@ async fn up(
     // Also one that failed has to be ended.
     starting.push(place, process);
     let said = said?;
-    match serde_json::from_str(&said) {
-        Ok(up) => Ok((said, up)),
-        Err(error) => Err(BenchError::Unclear { name, reason: error.to_string(), said }),
-    }
+    let up = Up::read(&name, &said)?;
+    Ok((said, up))
 }

@@ -1,0 +1,186 @@
+//! Servers that others slow down: each has what was set aside for it, and what its machine has to spare beyond that, unless an
+//! antagonist takes it. Antagonists move on every ten seconds. After the experiments of Prequal's authors (NSDI '24).
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+
+use super::policy::Policy;
+use super::report::{self, Pass};
+use super::world::{self, Plan, World};
+use crate::error::BenchError;
+use crate::options::Output;
+use crate::role::callers::{Ask, Seen};
+use crate::role::server::Setting;
+
+/// How long antagonists stay.
+const STAY: Duration = Duration::from_secs(10);
+/// The part of the servers that have one.
+const SLOWED: f64 = 0.3;
+/// What such a server has of what is set aside for it.
+const SLOW: f64 = 1.0;
+/// What one without has.
+const FREE: f64 = 2.0;
+/// Mean work of a request: a server's capacity, by which loads are told, is 50 a second.
+const WORK: Duration = Duration::from_millis(20);
+
+/// The command line.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// The policies
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "round-robin,least-request",
+        value_name = "POLICY,..."
+    )]
+    policies: Vec<Policy>,
+    /// Loads, in parts of the capacity that is set aside for all servers together
+    #[arg(long, value_delimiter = ',', default_value = "0.75,0.93,1.03,1.27,1.57", value_name = "LOAD,...", value_parser = load)]
+    loads: Vec<f64>,
+    /// Servers, each a process with a sidecar
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200), value_name = "N")]
+    servers: u32,
+    /// Callers, each a sidecar
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200), value_name = "N")]
+    callers: u32,
+    /// Length of a pass that is measured, after ten seconds that are not
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(10..=600), value_name = "S")]
+    seconds: u32,
+    /// Passes of each policy at each load
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
+    rounds: u32,
+    /// Of everything that is drawn: arrivals, work, whom antagonists visit, the order of passes
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How to print
+    #[arg(long, short = 'o', value_enum, default_value = "table", value_name = "FORMAT")]
+    output: Output,
+}
+
+fn load(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(load) if (0.01..=10.0).contains(&load) => Ok(load),
+        _ => Err(format!("`{text}` is not a load: expected a number between 0.01 and 10")),
+    }
+}
+
+/// Runs all passes, one at a time.
+pub async fn run(options: &Options) -> Result<(), BenchError> {
+    let mut passes = Vec::new();
+    let mut random = StdRng::seed_from_u64(options.seed);
+    for round in 0..options.rounds {
+        // The same world and the same arrivals for each policy of a round.
+        let seed = random.random::<u32>().into();
+        let mut order: Vec<(f64, Policy)> = Vec::new();
+        for load in &options.loads {
+            order.extend(options.policies.iter().map(|policy| (*load, *policy)));
+        }
+        order.shuffle(&mut random);
+        for (load, policy) in order {
+            let seen = pass(options, policy, load, seed).await?;
+            eprintln!(
+                "round {}: {} at {load}: p99 {:.0} ms, {} of {} failed{}",
+                round + 1,
+                policy.name(),
+                seen.p99,
+                seen.errors,
+                seen.requests,
+                seen.error.as_ref().map(|it| format!(" ({it})")).unwrap_or_default()
+            );
+            passes.push(Pass { load, policy, seen });
+        }
+    }
+    report::latencies(options.output, &options.loads, &options.policies, &passes)
+}
+
+async fn pass(options: &Options, policy: Policy, load: f64, seed: u64) -> Result<Seen, BenchError> {
+    let plan = Plan { servers: options.servers, callers: options.callers, work: WORK, seed };
+    let ask = Ask {
+        targets: Vec::new(),
+        host: String::new(),
+        rate: load * f64::from(options.servers) / WORK.as_secs_f64(),
+        is_even: false,
+        warm_up: STAY,
+        window: Duration::from_secs(options.seconds.into()),
+        within: Duration::from_secs(1),
+        seed,
+    };
+    let whole = ask.warm_up + ask.window;
+    world::within(&plan, policy, async |world| {
+        let mut schedule = Schedule::new(options.servers as usize, seed);
+        visit(world, &schedule.next()).await?;
+        world.call(ask, async |world| move_on(world, schedule, whole).await).await
+    })
+    .await
+}
+
+/// Which servers have an antagonist, stay by stay.
+#[derive(Debug)]
+struct Schedule {
+    servers: Vec<usize>,
+    random: StdRng,
+}
+
+impl Schedule {
+    fn new(servers: usize, seed: u64) -> Schedule {
+        Schedule { servers: (0..servers).collect(), random: StdRng::seed_from_u64(seed) }
+    }
+
+    /// The speed of each server, in order.
+    fn next(&mut self) -> Vec<f64> {
+        self.servers.shuffle(&mut self.random);
+        let slowed = (self.servers.len() as f64 * SLOWED).round() as usize;
+        let mut speeds = vec![FREE; self.servers.len()];
+        self.servers[..slowed].iter().for_each(|server| speeds[*server] = SLOW);
+        speeds
+    }
+}
+
+async fn visit(world: &World, speeds: &[f64]) -> Result<(), BenchError> {
+    for (server, speed) in speeds.iter().enumerate() {
+        world.set(server, Setting::Speed(*speed)).await?;
+    }
+    Ok(())
+}
+
+async fn move_on(world: &World, mut schedule: Schedule, whole: Duration) -> Result<(), BenchError> {
+    let began = tokio::time::Instant::now();
+    let mut at = STAY;
+    while at < whole {
+        tokio::time::sleep_until(began + at).await;
+        visit(world, &schedule.next()).await?;
+        at += STAY;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn antagonists_are_as_many_as_before_when_they_have_moved() {
+        let mut schedule = Schedule::new(20, 5);
+        let stays: Vec<Vec<f64>> = (0..50).map(|_| schedule.next()).collect();
+        for stay in &stays {
+            assert_eq!(stay.iter().filter(|speed| **speed < FREE).count(), 6);
+        }
+        for server in 0..20 {
+            let slowed = stays.iter().filter(|stay| stay[server] < FREE).count();
+            assert!((1..50).contains(&slowed), "server {server}: {slowed} of 50");
+        }
+        assert_eq!(Schedule::new(20, 5).next(), stays[0]);
+    }
+
+    #[test]
+    fn loads_are_numbers_above_zero() {
+        assert_eq!(load("1.03"), Ok(1.03));
+        for wrong in ["0", "-1", "NaN", "inf", "much"] {
+            assert!(load(wrong).is_err(), "{wrong}");
+        }
+    }
+}
