@@ -12,8 +12,7 @@ pub const MESSAGE: &str = "accepted and stored, but this version does not act on
 /// A field, `[]` standing for the items of a list and `*` for the keys of a map; with a part of it alone, all below.
 type Field = &'static str;
 
-const VIRTUAL_SERVICE: &[Field] =
-    &["spec.http[].match[].statPrefix", "spec.tcp[].match[].sourceSubnet"];
+const VIRTUAL_SERVICE: &[Field] = &["spec.tcp[].match[].sourceSubnet"];
 
 /// Where a destination rule has a traffic policy.
 const POLICIES: &[Field] = &[
@@ -197,7 +196,7 @@ mod tests {
     fn a_part_stands_for_all_below_it() {
         for (kind, field, expected) in [
             (Kind::VirtualService, "spec.http[].timeout", true),
-            (Kind::VirtualService, "spec.http[].match[].statPrefix", false),
+            (Kind::VirtualService, "spec.tcp[].match[].sourceSubnet", false),
             (Kind::VirtualService, "spec.http[].name", true),
             (Kind::ServiceEntry, "spec.location", false),
             (Kind::ServiceEntry, "spec.locations", true),

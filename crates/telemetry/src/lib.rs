@@ -1,4 +1,4 @@
-//! What a proxy tells about itself: Istio's standard metrics, process metrics, access log; and the
+//! What a proxy tells about itself: Istio's standard metrics, Envoy's of named routes, process metrics, access log; and the
 //! reader that `demo` and `top` use on other proxies' metrics.
 //!
 //! The way of a figure: the data path resolves labels once ([`Metrics::http`], [`Metrics::tcp`]),
@@ -13,6 +13,7 @@ mod metrics;
 mod process;
 mod registry;
 mod render;
+mod route;
 pub mod scrape;
 mod series;
 
@@ -24,4 +25,5 @@ pub use labels::{
 pub use metrics::{DEFAULT_SERIES_LIMIT, Metrics};
 pub use registry::{Counter, Gauge, Registry};
 pub use render::{Format, Rendering};
+pub use route::{RouteEvent, RouteLabels, RouteSeries};
 pub use series::{HttpSeries, TcpSeries};

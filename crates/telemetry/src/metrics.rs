@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 
 use crate::{
     Counter, Format, HttpLabels, HttpSeries, Registry, Rendering, Reporter, ResponseFlags,
-    TcpLabels, TcpSeries,
+    RouteLabels, RouteSeries, TcpLabels, TcpSeries,
 };
 
 /// How many label sets are kept unless another limit is given: with two shards below 13 MiB of
@@ -35,6 +35,7 @@ pub struct Metrics {
 struct Series {
     http: BTreeMap<HttpLabels, Arc<HttpSeries>>,
     tcp: BTreeMap<TcpLabels, Arc<TcpSeries>>,
+    routes: BTreeMap<RouteLabels, Arc<RouteSeries>>,
 }
 
 impl Metrics {
@@ -87,6 +88,23 @@ impl Metrics {
         series.tcp.entry(key).or_insert_with(make).clone()
     }
 
+    /// The figures of a route that has a name for statistics.
+    pub fn route(&self, labels: &RouteLabels) -> Arc<RouteSeries> {
+        if let Some(series) = self.series.read().routes.get(labels) {
+            return series.clone();
+        }
+        let mut series = self.series.write();
+        let full = series.len() >= self.limit && !series.routes.contains_key(labels);
+        let key = if full {
+            self.overflows.add_one();
+            RouteLabels::default()
+        } else {
+            labels.clone()
+        };
+        let make = || Arc::new(RouteSeries::new(self.shards));
+        series.routes.entry(key).or_insert_with(make).clone()
+    }
+
     /// The process' own counters and gauges.
     pub fn registry(&self) -> &Registry {
         &self.registry
@@ -103,10 +121,11 @@ impl Metrics {
         let series = self.series.read();
         let http: Vec<_> = series.http.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let tcp: Vec<_> = series.tcp.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        let routes: Vec<_> = series.routes.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         drop(series);
         let mut figures = self.registry.snapshot();
         figures.extend(crate::process::figures(self.started));
-        Rendering::new(format, http, tcp, figures)
+        Rendering::new(format, http, tcp, routes, figures)
     }
 
     fn overflow_http(&self, labels: &HttpLabels) -> HttpLabels {
@@ -128,7 +147,7 @@ impl Metrics {
 
 impl Series {
     fn len(&self) -> usize {
-        self.http.len() + self.tcp.len()
+        self.http.len() + self.tcp.len() + self.routes.len()
     }
 }
 

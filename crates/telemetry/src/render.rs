@@ -2,6 +2,7 @@
 //!
 //! prometheus-client writes OpenMetrics only; both texts come from here, so that they agree.
 
+mod route;
 mod text;
 
 use std::fmt::Write;
@@ -9,7 +10,9 @@ use std::sync::Arc;
 
 use crate::histogram::{BOUNDS, Totals};
 use crate::registry::FamilySnapshot;
-use crate::{HttpLabels, HttpSeries, RequestProtocol, TcpLabels, TcpSeries};
+use crate::{
+    HttpLabels, HttpSeries, RequestProtocol, RouteLabels, RouteSeries, TcpLabels, TcpSeries,
+};
 use text::{Bound, write_header, write_http_labels, write_labels, write_tcp_labels};
 
 /// A part is handed out when it has grown beyond this many bytes.
@@ -61,6 +64,7 @@ pub struct Rendering {
     format: Format,
     http: Vec<(HttpLabels, Arc<HttpSeries>)>,
     tcp: Vec<(TcpLabels, Arc<TcpSeries>)>,
+    routes: Vec<(RouteLabels, Arc<RouteSeries>)>,
     figures: Vec<FamilySnapshot>,
     /// Index in [`FAMILIES`] of the family being written; beyond the last come the figures.
     family: usize,
@@ -146,9 +150,10 @@ impl Rendering {
         format: Format,
         http: Vec<(HttpLabels, Arc<HttpSeries>)>,
         tcp: Vec<(TcpLabels, Arc<TcpSeries>)>,
+        routes: Vec<(RouteLabels, Arc<RouteSeries>)>,
         figures: Vec<FamilySnapshot>,
     ) -> Rendering {
-        Rendering { format, http, tcp, figures, family: 0, position: 0, finished: false }
+        Rendering { format, http, tcp, routes, figures, family: 0, position: 0, finished: false }
     }
 
     /// Writes the next series of the family, or goes on to the next family.
@@ -183,7 +188,7 @@ impl Rendering {
         write_http_labels(&mut text, labels);
         match family.kind {
             Kind::HttpHistogram(read, unit) => {
-                self.write_histogram(family.name, &text, &read(series), unit, out);
+                write_histogram(self.format, family.name, &text, &read(series), unit, out);
             }
             Kind::HttpCounter(read) => {
                 let _ = writeln!(out, "{}{{{text}}} {}", family.name, read(series));
@@ -193,26 +198,6 @@ impl Rendering {
             }
             Kind::GrpcCounter(_) | Kind::TcpCounter(_) => {}
         }
-    }
-
-    fn write_histogram(
-        &self,
-        name: &str,
-        labels: &str,
-        totals: &Totals,
-        unit: f64,
-        out: &mut String,
-    ) {
-        let mut below = 0;
-        for (bound, count) in BOUNDS.iter().zip(&totals.buckets) {
-            below += count;
-            let bound = Bound(*bound, self.format);
-            let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {below}");
-        }
-        let count = totals.count();
-        let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
-        let _ = writeln!(out, "{name}_sum{{{labels}}} {}", totals.sum as f64 / unit);
-        let _ = writeln!(out, "{name}_count{{{labels}}} {count}");
     }
 
     /// Writes the process' own figures and, where the format has one, the end mark.
@@ -243,6 +228,27 @@ impl Rendering {
     }
 }
 
+/// Writes a histogram: buckets that each hold those before, the sum in `unit`, the count.
+fn write_histogram(
+    format: Format,
+    name: &str,
+    labels: &str,
+    totals: &Totals,
+    unit: f64,
+    out: &mut String,
+) {
+    let mut below = 0;
+    for (bound, count) in BOUNDS.iter().zip(&totals.buckets) {
+        below += count;
+        let bound = Bound(*bound, format);
+        let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {below}");
+    }
+    let count = totals.count();
+    let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
+    let _ = writeln!(out, "{name}_sum{{{labels}}} {}", totals.sum as f64 / unit);
+    let _ = writeln!(out, "{name}_count{{{labels}}} {count}");
+}
+
 impl Iterator for Rendering {
     type Item = String;
 
@@ -266,6 +272,8 @@ impl Iterator for Rendering {
                 return Some(out);
             }
         }
+        let routes = self.routes.iter().map(|(labels, series)| (labels, &**series));
+        route::write(routes, self.format, &mut out);
         self.write_figures(&mut out);
         self.finished = true;
         Some(out)

@@ -138,7 +138,7 @@ impl TcpSeries {
 }
 
 /// The worker's shard. There is always at least one.
-fn pick<T>(shards: &[T], shard: usize) -> &T {
+pub(crate) fn pick<T>(shards: &[T], shard: usize) -> &T {
     match shards.get(shard) {
         Some(found) => found,
         None => &shards[shard % shards.len()],

@@ -26,6 +26,7 @@ mod scope;
 mod shop;
 mod sidecars;
 mod split;
+mod stat_prefix;
 mod streams;
 mod timeouts;
 mod trouble;

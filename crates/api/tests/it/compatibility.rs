@@ -164,14 +164,15 @@ fn what_the_tables_call_refused_is_refused() {
 
 #[test]
 fn fields_without_effect_are_warned_of_where_they_stand() {
-    let text = virtual_service("match: [{port: 80, statPrefix: a}]");
+    let text = virtual_service("timeout: 1s")
+        + "  tcp: [{match: [{port: 80, sourceSubnet: 10.0.0.0/8}], route: [{destination: {host: a}}]}]\n";
     let accepted = read(text).unwrap();
     let told: Vec<_> =
         accepted.objects[0].without_effect().iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
         [format!(
-            "a.yaml:8:24: warning: VirtualService default/a: spec.http[0].match[0].statPrefix: {}",
+            "a.yaml:9:29: warning: VirtualService default/a: spec.tcp[0].match[0].sourceSubnet: {}",
             effect::MESSAGE
         )]
     );

@@ -59,6 +59,13 @@ impl<'t> Decision<'t> {
         self.entry.name.as_deref().unwrap_or(&self.rule().name)
     }
 
+    /// The name under which the request is counted (Istio's `statPrefix`), with its number among those of the table;
+    /// none where the match has none.
+    pub fn stat_prefix(&self) -> Option<(usize, &'t str)> {
+        let number = self.entry.stat_prefix?;
+        Some((number as usize, &self.matched()?.stat_prefix))
+    }
+
     /// Whether it goes to the host that was asked for, as if there were no rules.
     pub fn is_for_itself(&self) -> bool {
         matches!(self.route.act, Act::Itself)

@@ -1,5 +1,6 @@
 //! The rules for requests of one host in their compiled form.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::condition::{self, Condition};
@@ -37,6 +38,8 @@ pub(super) struct Entry {
     conditions: Box<[Condition]>,
     /// `ROUTE.MATCH` where both have a name.
     pub(super) name: Option<Box<str>>,
+    /// The number of its name for statistics among the table's.
+    pub(super) stat_prefix: Option<u32>,
 }
 
 /// One route.
@@ -132,6 +135,8 @@ struct Compiler<'r> {
     paths: PathsBuilder<'r>,
     entries: Vec<Entry>,
     routes: Vec<Route>,
+    /// The names for statistics by their numbers.
+    stat_prefixes: HashMap<&'r str, u32>,
 }
 
 impl<'r> Compiler<'r> {
@@ -153,6 +158,7 @@ impl<'r> Compiler<'r> {
                 path: PathKind::Any,
                 conditions: Box::default(),
                 name: None,
+                stat_prefix: None,
             });
         }
         for (index, one) in rule.matches.iter().enumerate() {
@@ -170,8 +176,15 @@ impl<'r> Compiler<'r> {
             .map_err(|(field, error)| Flaw::new(field, error))?;
         let path = self.add_path(one, self.entries.len() as u32)?;
         let name = (!one.name.is_empty()).then(|| format!("{}.{}", rule.name, one.name).into());
-        self.entries.push(Entry { route, matched: Some(index as u32), path, conditions, name });
+        let stat_prefix = self.add_stat_prefix(&one.stat_prefix);
+        let matched = Some(index as u32);
+        self.entries.push(Entry { route, matched, path, conditions, name, stat_prefix });
         Ok(())
+    }
+
+    fn add_stat_prefix(&mut self, prefix: &'r str) -> Option<u32> {
+        let next = self.stat_prefixes.len() as u32;
+        (!prefix.is_empty()).then(|| *self.stat_prefixes.entry(prefix).or_insert(next))
     }
 
     fn add_path(&mut self, rule: &'r HttpMatch, entry: u32) -> Result<PathKind, Flaw> {

@@ -13,9 +13,10 @@ use meltemi_policy::circuit::{Circuit, Permit, Resource};
 use meltemi_policy::outlier;
 use meltemi_policy::retry::{Failed, RetryOn, RetryPolicy};
 use meltemi_policy::route::rule::Destination;
-use meltemi_telemetry::ResponseFlags;
+use meltemi_telemetry::{ResponseFlags, RouteEvent};
 
 use super::changes::Changes;
+use super::counted::Counting;
 use super::deadline::{self, Deadline};
 use super::decide::inner;
 use super::goal::Named;
@@ -48,6 +49,8 @@ pub(crate) struct Way<'t> {
     /// Who gets a copy.
     pub(crate) mirrors: Vec<&'t Destination>,
     pub(crate) spot: Option<&'t Rc<super::decide::Spot>>,
+    /// Where it is counted, if its rule has a name for statistics.
+    pub(crate) counting: Option<&'t Counting>,
 }
 
 impl<'t> Way<'t> {
@@ -59,6 +62,7 @@ impl<'t> Way<'t> {
             changes: Changes::default(),
             mirrors: Vec::new(),
             spot: None,
+            counting: None,
         }
     }
 }
@@ -76,6 +80,8 @@ pub(super) struct Run<'r> {
     /// Leave for a retry, while it is under way.
     pub(super) retrying: Option<Permit>,
     pub(super) flags: ResponseFlags,
+    /// When all of the request had come; only where it is counted.
+    whole: Option<Whole>,
 }
 
 /// Has an attempt take no longer than this from when it is made, or, if all of the request comes later, from then on.
@@ -154,6 +160,8 @@ pub(crate) async fn run(
                 continue;
             }
             run.flags |= ResponseFlags::URX;
+        } else {
+            run.count_end(&attempted);
         }
         if let Some(spot) = way.spot {
             mirror::send(worker, spot, &way.mirrors, call, &replay);
@@ -174,11 +182,10 @@ pub(crate) async fn run(
         run.retrying = None;
         // A connection that has left HTTP lasts as long as its ends like.
         let deadline = run.deadline.take().filter(|_| attempted.is_ok() && !response.upgrade);
-        let made = run.made;
-        let mut outcome =
+        let (made, is_answered) = (run.made, attempted.is_ok());
+        let outcome =
             pass_on(worker, &route, call, attempted, response, replay, made, deadline).await;
-        outcome.flags |= run.flags;
-        return outcome;
+        return run.passed_on(is_answered, outcome);
     }
 }
 
@@ -202,6 +209,7 @@ impl<'r> Run<'r> {
     ) -> Run<'r> {
         // What went before, an injected delay say, is not the endpoint's.
         let timeout = way.timeout.map(|it| (it, replay.tell_whole(&mut call.body)));
+        let whole = way.counting.map(|_| replay.tell_whole(&mut call.body));
         Run {
             worker,
             way,
@@ -212,6 +220,7 @@ impl<'r> Run<'r> {
             tried: Vec::new(),
             retrying: None,
             flags: ResponseFlags::NONE,
+            whole,
         }
     }
 
@@ -259,6 +268,7 @@ impl<'r> Run<'r> {
         response: &mut ResponseHead,
     ) -> Result<Answer, Missed> {
         forward::set_attempt(call.head, self.made);
+        self.count(RouteEvent::Attempt);
         let limit = self.way.retry.attempt_timeout(self.left());
         let is_fresh = self.made > 1;
         let worker = self.worker;
@@ -316,14 +326,50 @@ impl<'r> Run<'r> {
 
     /// Whether another attempt is within its limits; then it has leave to be made.
     pub(super) fn may_try_again(&mut self, circuit: Option<&Circuit>) -> bool {
-        if self.made > self.way.retry.attempts || self.left().is_some_and(|left| left <= LEAST) {
+        if self.made > self.way.retry.attempts {
+            self.count(RouteEvent::RetryLimitExceeded);
+            return false;
+        }
+        if self.left().is_some_and(|left| left <= LEAST) {
             return false;
         }
         // The one before is over.
         self.retrying = None;
-        let Some(circuit) = circuit else { return true };
-        self.retrying = circuit.try_acquire(Resource::Retries);
-        self.retrying.is_some()
+        if let Some(circuit) = circuit {
+            self.retrying = circuit.try_acquire(Resource::Retries);
+            if self.retrying.is_none() {
+                self.count(RouteEvent::RetryOverflow);
+                return false;
+            }
+        }
+        self.count(RouteEvent::Retry);
+        true
+    }
+
+    fn count(&self, event: RouteEvent) {
+        if let Some(counting) = self.way.counting {
+            counting.event(event);
+        }
+    }
+
+    /// Counts how the last attempt ended, where another one could make nothing better.
+    pub(super) fn count_end(&self, attempted: &Result<Answer, Missed>) {
+        match attempted {
+            Ok(_) if self.made > 1 => self.count(RouteEvent::RetrySuccess),
+            Err(Missed::Endpoint(failure)) if failure.failed == Failed::TimedOut => {
+                self.count(RouteEvent::Timeout);
+            }
+            _ => {}
+        }
+    }
+
+    /// The outcome of the request, when it is passed on. `is_answered`: an endpoint had begun to answer.
+    pub(super) fn passed_on(&self, is_answered: bool, mut outcome: Outcome) -> Outcome {
+        if let (true, Some(counting)) = (is_answered, self.way.counting) {
+            counting.passed_back(self.whole.as_ref(), &outcome);
+        }
+        outcome.flags |= self.flags;
+        outcome
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, Protocol};
 use meltemi_telemetry::ResponseFlags;
 
+use super::counted::Counted;
 use super::goal::{self, Goal};
 use crate::config::{Cluster, Lookup, Resolution, Service};
 use crate::http::head::Version;
@@ -38,6 +39,8 @@ pub(crate) struct Spot {
     pub(crate) port: u16,
     /// The endpoints behind the port; `None` where only routes say where its calls go.
     pub(crate) cluster: Option<Arc<Cluster>>,
+    /// The figures of its routes that have a name for statistics.
+    pub(super) counted: Counted,
 }
 
 impl Spot {
@@ -120,7 +123,8 @@ fn judge(host: &str, port: u16, lookup: Lookup, registry_only: bool) -> Decision
 fn of_service(service: Arc<Service>, host: &str, port: u16) -> Decision {
     let cluster = service.cluster(port).cloned();
     if service.table.is_some() || cluster.as_ref().is_some_and(|it| !is_own_address(it)) {
-        return Decision::Service(Rc::new(Spot { name: host.into(), service, port, cluster }));
+        let (name, counted) = (host.into(), Counted::default());
+        return Decision::Service(Rc::new(Spot { name, service, port, cluster, counted }));
     }
     match service.resolution == Resolution::None || cluster.is_some() {
         true => Decision::Outside(host.into(), port),

@@ -74,6 +74,8 @@ pub(crate) async fn by_rule(
                 continue;
             }
             run.flags |= ResponseFlags::URX;
+        } else {
+            run.count_end(&attempted);
         }
         mirror::send(worker, spot, &way.mirrors, call, &replay);
         if attempted.is_ok() {
@@ -88,12 +90,12 @@ pub(crate) async fn by_rule(
         // The resource is for getting an answer, not for how long that is.
         run.retrying = None;
         let deadline = run.deadline.take().filter(|_| attempted.is_ok() && !response.upgrade);
+        let is_answered = attempted.is_ok();
         let passing = attempts::pass_on(
             worker, &route, call, attempted, response, replay, run.made, deadline,
         );
-        let mut outcome = passing.await;
-        outcome.flags |= run.flags;
-        return outcome;
+        let outcome = passing.await;
+        return run.passed_on(is_answered, outcome);
     }
 }
 

@@ -9,6 +9,7 @@ use meltemi_telemetry::ResponseFlags;
 
 use super::attempts::{self, Way, gone, pause};
 use super::changes::{self, Changes, allow};
+use super::counted::Counting;
 use super::decide::{Spot, refusal};
 use super::edit;
 use super::goal::{self, Goal};
@@ -137,18 +138,24 @@ async fn act(
         call.head.set_authority(authority.as_bytes());
     }
     debug_assert!(call.head.fields.find(Known::Host).is_none(), "the authority stands apart");
+    let counting = Counting::of(worker, spot, decision);
     let way = Way {
         retry: decision.retry(),
         timeout: decision.timeout(),
         changes: Changes { edits: target.response_headers() },
         mirrors: decision.mirrors(|| worker.random()).collect(),
         spot: Some(spot),
+        counting: counting.as_ref(),
     };
-    match goal {
+    let outcome = match goal {
         Goal::Cluster(named) => attempts::run(worker, &named, &way, call, served, started).await,
         Goal::Outside(host, port) => {
             // Boxed, so that requests to endpoints do not carry its room.
             Box::pin(outside::by_rule(worker, spot, host, port, &way, call, started)).await
         }
+    };
+    if let Some(counting) = &counting {
+        counting.answered(&outcome);
     }
+    outcome
 }

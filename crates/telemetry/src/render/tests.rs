@@ -185,3 +185,35 @@ fn openmetrics_is_sent_to_those_who_ask_for_it() {
         assert_eq!(Format::of_accept(accept), expected, "{accept:?}");
     }
 }
+
+#[test]
+fn a_route_bears_the_names_that_envoy_gives_it() {
+    let metrics = Metrics::new(2);
+    assert!(!metrics.render(Format::Prometheus).contains("envoy_vhost"), "no route, no family");
+    let labels = RouteLabels { virtual_host: "hello:80".into(), route: "checkout".into() };
+    let series = metrics.route(&labels);
+    for (worker, status) in [(0, 200), (1, 200), (0, 204), (1, 503)] {
+        series.answered(worker, status);
+    }
+    series.event(0, crate::RouteEvent::Retry);
+    series.took(1, Duration::from_micros(1500));
+    let text = metrics.render(Format::Prometheus);
+    let of = "envoy_virtual_host=\"hello:80\",envoy_route=\"checkout\"";
+    for line in [
+        "# TYPE envoy_vhost_route_upstream_rq counter".to_owned(),
+        "# TYPE envoy_vhost_route_upstream_rq_time histogram".to_owned(),
+        format!("envoy_vhost_route_upstream_rq{{envoy_response_code=\"200\",{of}}} 2"),
+        format!("envoy_vhost_route_upstream_rq{{envoy_response_code=\"503\",{of}}} 1"),
+        format!("envoy_vhost_route_upstream_rq_xx{{envoy_response_code_class=\"2\",{of}}} 3"),
+        format!("envoy_vhost_route_upstream_rq_xx{{envoy_response_code_class=\"5\",{of}}} 1"),
+        format!("envoy_vhost_route_upstream_rq_completed{{{of}}} 4"),
+        format!("envoy_vhost_route_upstream_rq_retry{{{of}}} 1"),
+        format!("envoy_vhost_route_upstream_rq_timeout{{{of}}} 0"),
+        format!("envoy_vhost_route_upstream_rq_time_sum{{{of}}} 1.5"),
+        format!("envoy_vhost_route_upstream_rq_time_bucket{{{of},le=\"5\"}} 1"),
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+    }
+    let open = metrics.render(Format::OpenMetrics);
+    assert!(open.contains("# TYPE envoy_vhost_route_upstream_rq_total unknown"), "{open}");
+}

@@ -101,7 +101,7 @@ fn write_party(out: &mut String, side: &str, party: &Party) {
 }
 
 /// Writes `name="value"`, with the three escapes that both formats have.
-fn write_label(out: &mut String, name: &str, value: &str) {
+pub(super) fn write_label(out: &mut String, name: &str, value: &str) {
     out.push_str(name);
     out.push_str("=\"");
     let mut rest = value;
