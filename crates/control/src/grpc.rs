@@ -20,8 +20,8 @@ use tonic::transport::server::Router;
 use crate::stopping::{Closable, Stopping};
 
 /// How often a proxy that says nothing is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(10);
-/// How long it may take to answer: a proxy that vanished or hangs is noticed after 15 s, a killed one at once.
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// How long it may take to answer: a proxy that vanished or hangs is noticed within 10 s, a killed one at once.
 const PING_ANSWER: Duration = Duration::from_secs(5);
 /// The largest request of discovery: a returning proxy tells the version of everything that it holds.
 const MAX_REQUEST: usize = 16 * 1024 * 1024;

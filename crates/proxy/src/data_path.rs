@@ -19,7 +19,7 @@ use crate::listen::accept::{Accepted, Door, Incoming, Purpose, accept};
 use crate::listen::{Role, detect, http1, http2};
 use crate::shared::Shared;
 use crate::worker::{Load, Worker};
-use crate::{inbound, outbound};
+use crate::{in_process, inbound, outbound};
 
 /// How often pools are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -130,6 +130,11 @@ impl DataPath {
     /// Where the workers take their connections from.
     pub(crate) fn doors(&self) -> Vec<Door> {
         self.doors.clone()
+    }
+
+    /// Makes calls of this process, without a connection to it.
+    pub fn caller(&self) -> in_process::Caller {
+        in_process::Caller::new(self.doors.clone())
     }
 
     /// Requests and TCP connections that are being carried.
@@ -243,6 +248,7 @@ async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
             stream => stream.map(Stream::Tcp),
         },
         Incoming::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Stream::Unix),
+        Incoming::Call(asked) => return in_process::serve(worker, *asked).await,
     };
     let io = match stream {
         Ok(stream) => Io::new(stream),
@@ -253,7 +259,7 @@ async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
             outbound::captured::serve(worker, io, &host, port).await;
         }
         Purpose::Egress(bind) => outbound::egress::serve(worker, io, bind).await,
-        Purpose::Outbound | Purpose::Inbound => {
+        Purpose::Outbound | Purpose::Inbound | Purpose::Call => {
             let mut reader = Reader::new(io.clone());
             let role = Rc::new(Role::Proxy);
             match detect::http_version(&mut reader).await {

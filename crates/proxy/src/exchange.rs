@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::Reason;
 use h2::server::SendResponse;
+use meltemi_telemetry::ResponseFlags;
 
 use crate::http::body::{BodyError, Sink, Source};
 use crate::http::h1::encode::{self, Answering};
@@ -14,6 +15,7 @@ use crate::http::h2::{Sender, convert};
 use crate::http::head::{RequestHead, ResponseHead};
 use crate::http::kept::Kept;
 use crate::http::known::Known;
+use crate::in_process::Answering as InProcess;
 use crate::outbound::changes::Cors;
 
 /// A request that has come in.
@@ -32,6 +34,7 @@ impl Call<'_> {
             (Source::H1(reader), _) => reader.poll_gone(cx),
             // Only before the answer has begun: from then on its sink is told.
             (Source::H2(_), Reply::H2 { respond, .. }) => respond.poll_reset(cx).map(drop),
+            (_, Reply::InProcess(answering)) => answering.poll_gone(cx),
             _ => Poll::Pending,
         }
     }
@@ -47,6 +50,8 @@ pub(crate) enum Reply<'a> {
     Nobody,
     /// A call of our own: it is kept.
     Kept(&'a mut Kept),
+    /// A program of this process.
+    InProcess(&'a mut InProcess),
 }
 
 impl Reply<'_> {
@@ -59,7 +64,7 @@ impl Reply<'_> {
                     .send_informational(convert::response(head))
                     .map_err(io::Error::other);
             }
-            Reply::Nobody | Reply::Kept(_) => return Ok(()),
+            Reply::Nobody | Reply::Kept(_) | Reply::InProcess(_) => return Ok(()),
         };
         if to.version != crate::http::head::Version::Http11 {
             return Ok(());
@@ -84,6 +89,7 @@ impl Reply<'_> {
             }
             Reply::Nobody => {}
             Reply::Kept(kept) => kept.begin(head),
+            Reply::InProcess(answering) => answering.begin(head),
         }
         Ok(())
     }
@@ -95,6 +101,7 @@ impl Reply<'_> {
             Reply::H2 { sender, .. } => Sink::H2(sender),
             Reply::Nobody => Sink::Nowhere,
             Reply::Kept(kept) => Sink::Kept(kept),
+            Reply::InProcess(answering) => Sink::InProcess(answering),
         }
     }
 
@@ -107,7 +114,15 @@ impl Reply<'_> {
                 sender.reset(reason);
                 respond.send_reset(reason);
             }
+            Reply::InProcess(answering) => answering.break_off(),
             Reply::Nobody | Reply::Kept(_) => {}
+        }
+    }
+
+    /// The answer that is begun next is given by no endpoint, but by us.
+    pub(crate) fn is_ours(&mut self, flags: ResponseFlags) {
+        if let Reply::InProcess(answering) = self {
+            answering.is_ours(flags);
         }
     }
 

@@ -10,6 +10,7 @@ mod exchange;
 mod finish;
 mod hash;
 mod http;
+pub mod in_process;
 mod inbound;
 mod io;
 pub mod listen;

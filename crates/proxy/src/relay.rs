@@ -141,7 +141,7 @@ async fn both_ways(
 fn poll_gone(body: &mut Source<'_>, cx: &mut Context<'_>) -> Poll<()> {
     match body {
         Source::H1(reader) => reader.poll_gone(cx),
-        Source::H2(_) | Source::Over(_) | Source::Bytes(..) => Poll::Pending,
+        Source::H2(_) | Source::Over(_) | Source::Bytes(..) | Source::InProcess(_) => Poll::Pending,
     }
 }
 

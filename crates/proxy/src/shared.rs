@@ -7,6 +7,7 @@ use meltemi_telemetry::access_log::LogFormat;
 use meltemi_telemetry::{Metrics, Party};
 
 use crate::config::Mesh;
+use crate::in_process::Handlers;
 use crate::probe::AppHealth;
 
 /// The application protocols that the proxy's TLS configurations are made for: give this plan to
@@ -26,6 +27,8 @@ pub struct Shared {
     pub local: Local,
     /// Told when the application refuses connections.
     pub app: AppHealth,
+    /// The ports that this very process serves.
+    pub handlers: Handlers,
     /// The layout of access log lines; `None` writes none.
     pub access_log: Option<LogFormat>,
 }

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meltemi_identity::{IdentityError, SvidError};
+use meltemi_identity::{Identity, IdentityError, SvidError};
 use meltemi_names::{Protocol, SpiffeIdError};
 use meltemi_telemetry::Metrics;
 use meltemi_wire::workload_api::WorkloadApiError;
@@ -37,6 +37,7 @@ pub use workload_api::GivenError;
 use crate::admin::{self, Panel};
 use crate::config::{Mesh, MeshOptions};
 use crate::data_path::{DataPath, Drain};
+use crate::in_process::{Caller, Handlers};
 use crate::listen::egress;
 use crate::probe::AppHealth;
 use crate::shared::{Local, Shared};
@@ -48,6 +49,9 @@ use register::Registration;
 
 /// Why a member of a group may not be called at first.
 const UNKNOWN_GROUP: &str = "not registered yet, so what its group says is not known";
+
+/// Why a proxy does not serve at first.
+const NO_CERTIFICATE: &str = "the certificate is not here yet";
 
 /// Why a proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +77,9 @@ pub enum StartError {
     /// The control plane does not let the workload join.
     #[error("the control plane refuses this workload: {0}")]
     Refused(String),
+    /// The time is over in which the workload was to join the mesh.
+    #[error("no member of the mesh within {0:?}: {1}")]
+    Late(Duration, String),
     /// The certificate could not be written to the proxy's own directory.
     #[error("the certificate cannot be kept: {0}")]
     Keep(SvidError),
@@ -115,13 +122,43 @@ pub struct Running {
 /// # Errors
 /// When a socket cannot be opened, the state directory cannot be used, or the control plane refuses the workload.
 pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
+    let (judged, ready) = watch::channel(Err(NO_CERTIFICATE.to_owned()));
+    assemble(options, Handlers::default(), judged, ready).await
+}
+
+/// Starts the data path of a program that holds it itself, and that serves these ports in its own process. Where the mesh
+/// cannot be joined within this time it says why.
+///
+/// # Errors
+/// As [`start`], and when the time is over.
+pub async fn start_within(
+    options: ProxyOptions,
+    handlers: Handlers,
+    limit: Duration,
+) -> Result<Running, StartError> {
+    let (judged, ready) = watch::channel(Err(NO_CERTIFICATE.to_owned()));
+    let late = ready.clone();
+    match tokio::time::timeout(limit, assemble(options, handlers, judged, ready)).await {
+        Ok(started) => started,
+        Err(_) => {
+            let reason = late.borrow().clone().err().unwrap_or_default();
+            Err(StartError::Late(limit, reason))
+        }
+    }
+}
+
+async fn assemble(
+    options: ProxyOptions,
+    handlers: Handlers,
+    judged: watch::Sender<Ready>,
+    ready: watch::Receiver<Ready>,
+) -> Result<Running, StartError> {
     let Bound { data_path: listeners, admin, metrics: metrics_listener, health, addresses } =
         Bound::open(&options.listen, &options.upstreams)?;
     let workload = &options.workload;
     let home =
         Home::open(&options.state_dir, &workload.namespace, &workload.name, options.ephemeral)?;
     let metrics = Arc::new(Metrics::new(options.workers));
-    let (judged, ready) = watch::channel(Err("the certificate is not here yet".to_owned()));
     let panel = Arc::new(Panel::new(metrics.clone(), ready.clone()));
     let mut tasks = JoinSet::new();
     for (listener, role) in [
@@ -129,6 +166,7 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
         (metrics_listener, admin::Role::Metrics),
         (health, admin::Role::Health),
     ] {
+        let Some(listener) = listener else { continue };
         tasks.spawn(admin::serve(listener, role, panel.clone()).map_err(StartError::DataPath)?);
     }
 
@@ -136,7 +174,7 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
     let member = member::join(&options, &home.identity(), waiting, &mut tasks).await?;
     drop(judged.send_replace(Err(NOT_CONNECTED.to_owned())));
     let channel = member.channel.clone();
-    let shared = Arc::new(share(&options, &home, member, metrics));
+    let shared = Arc::new(share(&options, &home, member, metrics, handlers));
     panel.show(shared.clone());
     let (group, news) = watch::channel(Err(UNKNOWN_GROUP.to_owned()));
     let (app, is_member) = (shared.app.clone(), workload.group.is_some());
@@ -176,7 +214,13 @@ pub async fn start(options: ProxyOptions) -> Result<Running, StartError> {
 }
 
 /// What the data path's threads share. Starts the discovery stream.
-fn share(options: &ProxyOptions, home: &Home, member: Member, metrics: Arc<Metrics>) -> Shared {
+fn share(
+    options: &ProxyOptions,
+    home: &Home,
+    member: Member,
+    metrics: Arc<Metrics>,
+    handlers: Handlers,
+) -> Shared {
     let Member { channel, identity, trust } = member;
     let WorkloadOptions { name, namespace, service_account, address, labels, ports, group, .. } =
         &options.workload;
@@ -191,7 +235,8 @@ fn share(options: &ProxyOptions, home: &Home, member: Member, metrics: Arc<Metri
         trust: Some(trust),
     });
     let party = party::of(&options.workload, &identity.id());
-    let answering = ports.iter().filter(|port| port.protocol != Protocol::Udp);
+    let is_asked = |port: &&AppPort| port.protocol != Protocol::Udp && !handlers.has(port.number);
+    let answering = ports.iter().filter(is_asked);
     Shared {
         mesh,
         identity,
@@ -206,6 +251,7 @@ fn share(options: &ProxyOptions, home: &Home, member: Member, metrics: Arc<Metri
             Some(_) => AppHealth::unknown(UNKNOWN_GROUP),
             None => AppHealth::new(answering.map(|port| port.number)),
         },
+        handlers,
         access_log: options.access_log,
     }
 }
@@ -219,6 +265,26 @@ impl Running {
     /// Whether it serves, and each change of that.
     pub fn ready(&self) -> watch::Receiver<Ready> {
         self.ready.clone()
+    }
+
+    /// Makes calls of this very process over the data path.
+    pub fn caller(&self) -> Caller {
+        self.data_path.caller()
+    }
+
+    /// What is known of the mesh.
+    pub fn mesh(&self) -> &Mesh {
+        &self.shared.mesh
+    }
+
+    /// Who this workload is.
+    pub fn identity(&self) -> &Identity {
+        &self.shared.identity
+    }
+
+    /// Why the registry does not take the workload, if it has said so.
+    pub fn refusal(&self) -> Option<String> {
+        self.registration.refusal()
     }
 
     /// Ends when somebody has asked the admin interface to quit.

@@ -28,6 +28,7 @@ mod large;
 mod metrics;
 mod peer_authentication;
 mod request_authentication;
+mod sdk;
 mod spire;
 mod tcp;
 mod threats;

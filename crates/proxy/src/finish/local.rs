@@ -61,6 +61,7 @@ pub(crate) async fn respond_with(
         cors.apply(&mut response.fields);
     }
     change(&mut response.fields);
+    call.reply.is_ours(local.flags);
     let is_bare = matches!(response.status, 204 | 304) || call.head.method() == b"HEAD";
     let has_body = response.body != BodyLength::Empty && !is_bare;
     if !has_body {

@@ -10,6 +10,7 @@ use super::h1::{ReadError, Reader, Writer};
 use super::h2::{H2Error, Receiver, Sender};
 use super::head::Fields;
 use super::kept::Kept;
+use crate::in_process::{self, Answering, Given};
 
 /// What waits at a source.
 pub(crate) enum Piece<'a> {
@@ -31,6 +32,8 @@ pub(crate) enum Source<'a> {
     Over(&'a Fields),
     /// These bytes, and no trailers.
     Bytes(&'a mut Bytes, &'a Fields),
+    /// What a program of this process gives.
+    InProcess(&'a mut Given),
 }
 
 /// Why no more of a body comes or goes.
@@ -51,6 +54,12 @@ pub(crate) enum BodyError {
     /// It is longer than what is kept of one, bytes.
     #[error("the body is longer than {0} bytes")]
     TooLong(usize),
+    /// A program of this process gives no more.
+    #[error(transparent)]
+    Given(#[from] in_process::Broken),
+    /// A program of this process reads no more.
+    #[error("nobody reads it any longer")]
+    Gone,
 }
 
 impl Source<'_> {
@@ -62,6 +71,7 @@ impl Source<'_> {
             Source::Over(nothing) => Ok(Piece::End(nothing)),
             Source::Bytes(bytes, nothing) if bytes.is_empty() => Ok(Piece::End(nothing)),
             Source::Bytes(bytes, _) => Ok(Piece::Data(bytes)),
+            Source::InProcess(given) => Ok(given.piece()),
         }
     }
 
@@ -72,6 +82,7 @@ impl Source<'_> {
             Source::H2(receiver) => receiver.is_over(),
             Source::Over(_) => true,
             Source::Bytes(bytes, _) => bytes.is_empty(),
+            Source::InProcess(given) => given.is_over(),
         }
     }
 
@@ -81,6 +92,7 @@ impl Source<'_> {
             Source::H1(reader) => reader.is_body_here(),
             Source::H2(receiver) => receiver.is_here(),
             Source::Over(_) | Source::Bytes(..) => true,
+            Source::InProcess(given) => given.is_here(),
         }
     }
 
@@ -91,6 +103,7 @@ impl Source<'_> {
             Source::H2(receiver) => receiver.consume(count),
             Source::Over(_) => {}
             Source::Bytes(bytes, _) => bytes.advance(count.min(bytes.len())),
+            Source::InProcess(given) => given.consume(count),
         }
     }
 
@@ -100,6 +113,7 @@ impl Source<'_> {
             Source::H1(reader) => reader.poll_more(cx).map_err(BodyError::H1),
             Source::H2(receiver) => receiver.poll_more(cx).map_err(BodyError::H2),
             Source::Over(_) | Source::Bytes(..) => Poll::Ready(Ok(())),
+            Source::InProcess(given) => given.poll_more(cx).map_err(BodyError::Given),
         }
     }
 
@@ -109,6 +123,7 @@ impl Source<'_> {
             Source::H1(_) | Source::Over(_) => None,
             Source::H2(receiver) => receiver.take(),
             Source::Bytes(bytes, _) => Some(std::mem::take(bytes)),
+            Source::InProcess(given) => given.take(),
         }
     }
 }
@@ -123,6 +138,8 @@ pub(crate) enum Sink<'a> {
     Nowhere,
     /// It is kept.
     Kept(&'a mut Kept),
+    /// A program of this process reads it.
+    InProcess(&'a mut Answering),
 }
 
 impl Sink<'_> {
@@ -131,6 +148,7 @@ impl Sink<'_> {
         match self {
             Sink::H1(writer) => writer.flush().await.map_err(BodyError::Write),
             Sink::H2(_) | Sink::Nowhere | Sink::Kept(_) => Ok(()),
+            Sink::InProcess(answering) => answering.flush().await,
         }
     }
 
@@ -141,6 +159,7 @@ impl Sink<'_> {
             Sink::H2(sender) => Ok(sender.write(bytes).await?),
             Sink::Nowhere => Ok(bytes.len()),
             Sink::Kept(kept) => kept.write(bytes),
+            Sink::InProcess(answering) => answering.write(bytes).await,
         }
     }
 
@@ -150,6 +169,7 @@ impl Sink<'_> {
             Sink::H1(writer) => writer.is_done(),
             Sink::H2(sender) => sender.is_over(),
             Sink::Nowhere | Sink::Kept(_) => true,
+            Sink::InProcess(answering) => answering.is_over(),
         }
     }
 
@@ -161,6 +181,7 @@ impl Sink<'_> {
             }
             Sink::H2(sender) => Ok(sender.finish(trailers)?),
             Sink::Nowhere | Sink::Kept(_) => Ok(()),
+            Sink::InProcess(answering) => answering.finish(trailers).await,
         }
     }
 }
@@ -171,9 +192,12 @@ fn wait(
     sink: &mut Sink<'_>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), Broken>> {
-    if let Sink::H2(sender) = sink
-        && sender.poll_reset(cx).is_ready()
-    {
+    let is_given_up = match sink {
+        Sink::H2(sender) => sender.poll_reset(cx).is_ready(),
+        Sink::InProcess(answering) => answering.poll_gone(cx).is_ready(),
+        Sink::H1(_) | Sink::Nowhere | Sink::Kept(_) => false,
+    };
+    if is_given_up {
         return Poll::Ready(Err(Broken::Sink));
     }
     source.poll_more(cx).map_err(Broken::Source)

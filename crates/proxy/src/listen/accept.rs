@@ -14,6 +14,7 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::config::Bind;
+use crate::in_process::Asked;
 use crate::worker::Load;
 
 /// How long to wait after the kernel refused to give a connection (no file descriptors left, for example).
@@ -30,6 +31,8 @@ pub(crate) enum Purpose {
     Upstream(Arc<str>, u16),
     /// The application, towards the hosts of a Sidecar resource's listener.
     Egress(Arc<Bind>),
+    /// A program of this process, without a connection.
+    Call,
 }
 
 /// A connection on its way to a worker.
@@ -46,6 +49,8 @@ pub(crate) enum Incoming {
     Tcp(TcpStream, SocketAddr),
     /// Over a Unix socket.
     Unix(UnixStream),
+    /// None: a call of this very process.
+    Call(Box<Asked>),
 }
 
 /// Where a worker takes its connections from.

@@ -85,7 +85,7 @@ async fn one(
     let may_continue = role.serve(worker, &mut call).await;
     let keep_alive = match call.reply {
         Reply::H1 { to, .. } => to.keep_alive,
-        Reply::H2 { .. } | Reply::Nobody | Reply::Kept(_) => false,
+        Reply::H2 { .. } | Reply::Nobody | Reply::Kept(_) | Reply::InProcess(_) => false,
     };
     if !may_continue || !writer.is_over() {
         return false;

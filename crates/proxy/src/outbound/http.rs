@@ -36,6 +36,8 @@ pub(crate) enum Entry<'a> {
     Service(&'a [u8]),
     /// By a listener of a Sidecar resource: it goes to where it says, if the listener carries that.
     Listener(&'a Bind),
+    /// Of a program of this process: it goes to services that the mesh knows, and nowhere else.
+    Program,
 }
 
 /// Serves a request from its head to the last byte of its answer.
@@ -46,6 +48,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, entry: Entry<'_>, call: &mut Call
     let mut decision = match entry {
         Entry::Proxy => decide(worker, call.head.authority(), HTTP_PORT).await,
         Entry::Service(authority) => decide(worker, authority, HTTP_PORT).await,
+        Entry::Program => known(worker, decide(worker, call.head.authority(), HTTP_PORT).await),
         Entry::Listener(bind) => {
             Box::pin(egress::of_request(worker, bind, call.head.authority())).await
         }
@@ -80,6 +83,17 @@ pub(crate) async fn serve(worker: &Rc<Worker>, entry: Entry<'_>, call: &mut Call
         |kind: Kind| labels(worker, kind.protocol(), cluster.as_deref(), endpoint.as_deref());
     finish(worker, &account, labels, call.head, &outcome, started);
     outcome.may_continue
+}
+
+/// A program that calls a service by the mesh means no host that only has the same name.
+fn known(worker: &Worker, decision: Decision) -> Decision {
+    match decision {
+        Decision::Outside(host, _) if worker.shared.mesh.find(&host).is_none() => {
+            let text = format!("there is no service {host} in the mesh");
+            Decision::Refuse(Refusal { status: 503, flags: ResponseFlags::NR, text })
+        }
+        decision => decision,
+    }
 }
 
 /// Whether rules or the called proxy look at the path. What leaves the mesh goes as the application wrote it.

@@ -1,7 +1,7 @@
 //! The proxy's sockets: all of them are opened before anything else is done, so that a port in use is told at once.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -12,7 +12,7 @@ use crate::data_path::{Listeners, UpstreamListener};
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 4096;
 
-/// Where a proxy listens, as it turned out.
+/// Where a proxy listens, as it turned out; `0.0.0.0:0` where it was not wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// What the application sends enters the mesh here.
@@ -32,9 +32,9 @@ pub struct Addresses {
 /// The sockets, listening.
 pub(super) struct Bound {
     pub(super) data_path: Listeners,
-    pub(super) admin: TcpListener,
-    pub(super) metrics: TcpListener,
-    pub(super) health: TcpListener,
+    pub(super) admin: Option<TcpListener>,
+    pub(super) metrics: Option<TcpListener>,
+    pub(super) health: Option<TcpListener>,
     pub(super) addresses: Addresses,
 }
 
@@ -50,15 +50,13 @@ impl Bound {
         for Upstream { host, port, listen } in upstreams {
             let role = format!("the upstream {host}:{port}");
             let (listener, at) = open(Listen::Exactly(*listen), &role, "--upstream")?;
-            listeners.push(UpstreamListener { host: host.clone(), port: *port, listener });
+            let upstream =
+                |listener| UpstreamListener { host: host.clone(), port: *port, listener };
+            listeners.extend(listener.map(upstream));
             upstreams_at.push(at);
         }
         Ok(Bound {
-            data_path: Listeners {
-                outbound: Some(outbound),
-                inbound: Some(inbound),
-                upstreams: listeners,
-            },
+            data_path: Listeners { outbound, inbound, upstreams: listeners },
             admin,
             metrics,
             health,
@@ -78,8 +76,10 @@ fn open(
     listen: Listen,
     role: &str,
     flag: &'static str,
-) -> Result<(TcpListener, SocketAddr), StartError> {
-    let (Listen::Exactly(address) | Listen::Preferably(address)) = listen;
+) -> Result<(Option<TcpListener>, SocketAddr), StartError> {
+    let (Listen::Exactly(address) | Listen::Preferably(address)) = listen else {
+        return Ok((None, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))));
+    };
     let opened = match (bind(address), listen) {
         (Err(error), Listen::Preferably(_)) if error.kind() == io::ErrorKind::AddrInUse => {
             bind(SocketAddr::new(address.ip(), 0))
@@ -89,7 +89,7 @@ fn open(
     let failed = |source| StartError::Bind { address, role: role.into(), flag, source };
     let listener = opened.map_err(failed)?;
     let at = listener.local_addr().map_err(failed)?;
-    Ok((listener, at))
+    Ok((Some(listener), at))
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {

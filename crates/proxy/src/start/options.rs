@@ -90,6 +90,8 @@ pub enum Listen {
     Exactly(SocketAddr),
     /// This one, or another port if it is taken: nobody asked for it.
     Preferably(SocketAddr),
+    /// Nowhere: it is not wanted.
+    Nowhere,
 }
 
 /// Where a proxy listens.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
+use super::UNKNOWN_GROUP;
 use super::options::WorkloadOptions;
 use crate::probe::State;
 
@@ -19,6 +20,8 @@ use crate::probe::State;
 pub(super) struct Registration {
     registrar: Arc<Mutex<Registrar>>,
     confirmed: watch::Receiver<bool>,
+    /// What the registry says of the workload's group, or why it does not take the workload.
+    news: watch::Receiver<GroupNews>,
     keeping: JoinHandle<()>,
 }
 
@@ -31,16 +34,22 @@ impl Registration {
     ) -> Self {
         let ready = app.borrow().ready;
         let first = RegisteredWorkload { ready, ..workload.clone() };
+        let news = group.subscribe();
         let start = move |workload| Registrar::start(channel.clone(), workload, group.clone());
         let registrar = Arc::new(Mutex::new(start(first)));
         let (told, confirmed) = watch::channel(false);
         let keeping = tokio::spawn(keep(registrar.clone(), start, workload, ready, app, told));
-        Registration { registrar, confirmed, keeping }
+        Registration { registrar, confirmed, news, keeping }
     }
 
     /// True from the moment at which the control plane has confirmed the workload as ready.
     pub(super) fn confirmed(&self) -> watch::Receiver<bool> {
         self.confirmed.clone()
+    }
+
+    /// Why the registry does not take the workload, in its words, if it has said so.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.news.borrow().as_ref().err().filter(|why| *why != UNKNOWN_GROUP).cloned()
     }
 
     /// Takes the workload out and waits, `limit` at most, until nobody knows it any longer.

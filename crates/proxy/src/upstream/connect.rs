@@ -83,12 +83,17 @@ pub(crate) async fn connect<'a>(
 }
 
 async fn to_app<'w>(worker: &'w Worker, app: &App) -> Result<Connected<'w>, ConnectError> {
+    let failed = |error| ConnectError::Tcp(app.place.at.to_string(), error);
+    if let At::Loopback(port) = app.place.at
+        && let Some(connected) = worker.shared.handlers.connect(port)
+    {
+        return connected.map(|stream| Connected::new(Stream::Unix(stream))).map_err(failed);
+    }
     let connected = match &app.place.at {
         At::Loopback(port) => to_loopback(*port).await,
         At::Address(address) if worker.is_own(*address) => Err(ConnectError::Circle(*address)),
         At::Address(address) => to_address(*address).await,
         At::Unix(path) => {
-            let failed = |error| ConnectError::Tcp(app.place.at.to_string(), error);
             let connected = UnixStream::connect(path).await.map_err(failed);
             if connected.is_err() {
                 worker.shared.app.report_refused(app.port);

@@ -64,6 +64,11 @@ impl Replay {
                     && matches!(receiver.poll_more(cx), Poll::Ready(Ok(())))
                 {}
             }
+            Source::InProcess(given) => {
+                while matches!(given.piece(), Piece::Nothing)
+                    && matches!(given.poll_more(cx), Poll::Ready(Ok(())))
+                {}
+            }
             Source::Over(_) | Source::Bytes(..) => {}
         }
         if body.is_here() {

@@ -15,6 +15,7 @@ use meltemi_wire::xds::node;
 
 use crate::config::fixture::{built, endpoint, service};
 use crate::config::{Mesh, MeshOptions, Service};
+use crate::in_process::Handlers;
 use crate::listen::alpn::Inner;
 use crate::probe::AppHealth;
 use crate::upstream::route::{Place, Route};
@@ -46,6 +47,7 @@ pub(super) fn worker() -> (Rc<Worker>, Identity) {
             cluster: String::new(),
         },
         app: AppHealth::new([]),
+        handlers: Handlers::default(),
         access_log: None,
     };
     let worker = Worker::new(Arc::new(shared), 0, Arc::<Load>::default(), [].into());

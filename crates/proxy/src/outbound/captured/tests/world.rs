@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::fixture::added;
 use crate::config::{Mesh, MeshOptions};
+use crate::in_process::Handlers;
 use crate::probe::AppHealth;
 use crate::{DataPath, Listeners, Local, Shared, UpstreamListener, alpn_plan};
 
@@ -234,6 +235,7 @@ impl Proxy {
                 cluster: String::new(),
             },
             app: AppHealth::new([]),
+            handlers: Handlers::default(),
             access_log: None,
         };
         let path = DataPath::start(Arc::new(shared), 1, listeners).unwrap();

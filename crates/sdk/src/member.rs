@@ -1,0 +1,175 @@
+//! A workload of this program with its own identity and data path: the mesh's own client, and each registered service.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meltemi_proxy::in_process::{Caller, Handlers};
+use meltemi_proxy::start::{
+    AppPort, Listen, ListenOptions, ProxyOptions, Running, WorkloadOptions, start_within,
+};
+
+use crate::control::{Control, Entry, Token};
+use crate::error::Error;
+
+/// How long the control plane may take to let a workload in: who waits for it is a person, or a program's start.
+pub(crate) const JOINING: Duration = Duration::from_secs(2);
+/// How long it may take from there until callers find the workload.
+const REGISTERING: Duration = Duration::from_secs(10);
+/// How long callers have to let go of a workload that is drained, and then its requests to finish.
+const DRAINING: Duration = Duration::from_secs(30);
+
+/// What all workloads of a program have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    pub(crate) control: Control,
+    pub(crate) token: Token,
+    pub(crate) namespace: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) workers: usize,
+}
+
+/// Who a workload is.
+#[derive(Debug)]
+pub(crate) struct Who {
+    pub(crate) stem: String,
+    pub(crate) service: Option<String>,
+    pub(crate) service_account: String,
+    pub(crate) address: IpAddr,
+    pub(crate) ports: Vec<AppPort>,
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+/// A running workload. Dropped, it leaves the registry at once.
+pub(crate) struct Member {
+    running: Arc<Running>,
+    caller: Caller,
+    name: String,
+    pid: u32,
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Member {
+    /// Joins the mesh, and waits until the workload is known there.
+    pub(crate) async fn start(home: &Home, who: Who, handlers: Handlers) -> Result<Member, Error> {
+        let name = fresh_name(&who.stem);
+        let entry = Entry {
+            control: home.control.clone(),
+            token: home.token.clone(),
+            namespace: home.namespace.clone(),
+            service_account: who.service_account.clone(),
+        };
+        let options = ProxyOptions {
+            workload: WorkloadOptions {
+                name: name.clone(),
+                namespace: home.namespace.clone(),
+                service: who.service,
+                group: None,
+                service_account: who.service_account,
+                address: who.address,
+                address_is_default: false,
+                ports: who.ports,
+                labels: who.labels,
+            },
+            control: entry.shared(),
+            workload_api: None,
+            listen: ListenOptions {
+                outbound: Listen::Nowhere,
+                inbound: Listen::Exactly(SocketAddr::new(who.address, 0)),
+                admin: Listen::Nowhere,
+                metrics: Listen::Nowhere,
+                health: Listen::Nowhere,
+            },
+            upstreams: Vec::new(),
+            state_dir: home.state_dir.clone(),
+            ephemeral: true,
+            workers: home.workers,
+            access_log: None,
+            allow_exec_probes: false,
+            drain_timeout: DRAINING,
+        };
+        let running = start_within(options, handlers, JOINING).await?;
+        let caller = running.caller();
+        let member = Member {
+            running: Arc::new(running),
+            caller,
+            name: format!("{}/{name}", home.namespace),
+            pid: std::process::id(),
+        };
+        member.registered().await?;
+        Ok(member)
+    }
+
+    async fn registered(&self) -> Result<(), Error> {
+        let mut ready = self.running.ready();
+        let waiting = ready.wait_for(Result::is_ok);
+        if let Ok(Ok(_)) = tokio::time::timeout(REGISTERING, waiting).await {
+            return Ok(());
+        }
+        match self.running.refusal() {
+            Some(reason) => Err(Error::Refused(reason)),
+            None => {
+                let reason = self.running.ready().borrow().clone().err().unwrap_or_default();
+                Err(Error::NotRegistered(REGISTERING, reason))
+            }
+        }
+    }
+
+    /// `NAMESPACE/NAME`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the mesh reaches it.
+    pub(crate) fn inbound(&self) -> SocketAddr {
+        self.running.addresses().inbound
+    }
+
+    /// Who it is, as its certificate says.
+    pub(crate) fn id(&self) -> String {
+        self.running.identity().id().to_string()
+    }
+
+    /// Whether the control plane can be reached.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.running.mesh().connection().borrow().is_connected()
+    }
+
+    /// What makes its calls.
+    ///
+    /// # Errors
+    /// In a process that was forked.
+    pub(crate) fn caller(&self) -> Result<&Caller, Error> {
+        match self.pid == std::process::id() {
+            true => Ok(&self.caller),
+            false => Err(Error::Forked),
+        }
+    }
+
+    /// Takes it out: callers let go of it, its last request finishes.
+    pub(crate) async fn drain(&self) {
+        self.running.drain(meltemi_proxy::Drain::Inbound).await;
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if self.pid != std::process::id() {
+            // Its threads and locks are the parent's: to end them here could wait for ever.
+            std::mem::forget(self.running.clone());
+        }
+    }
+}
+
+/// `STEM-XXXXXXXX`: of this run only.
+fn fresh_name(stem: &str) -> String {
+    format!("{stem}-{:08x}", rand::random::<u32>())
+}

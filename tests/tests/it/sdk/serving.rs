@@ -1,0 +1,119 @@
+//! Services of a program: found, called, guarded and taken out as those beside sidecars are.
+
+use http::Response;
+use http_body_util::Full;
+use meltemi_sdk::Service;
+use meltemi_tests::{Mesh, Process, eventually, test_app};
+use tokio::process::Command;
+
+use super::{get, join, saying, says};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sidecar_calls_a_service_of_a_program_until_it_is_dropped() {
+    let mesh = Mesh::start().await;
+    let program = join(&mesh).await;
+    let greeter = saying("greeter", 8001, "hello").register(&program, [127, 0, 0, 1].into());
+    let greeter = greeter.await.expect("registered");
+    mesh.api().healthy("default", "greeter", 1).await;
+    let client = mesh.client().await;
+    let mut calls = client.http().await;
+    for _ in 0..3 {
+        let response = calls.get("http://greeter:8001/").await;
+        assert_eq!((response.status, &*response.text()), (200, "hello"));
+    }
+    drop(greeter);
+    mesh.api().healthy("default", "greeter", 0).await;
+    eventually("the sidecar has let go of it", async || {
+        match calls.get("http://greeter:8001/").await.status {
+            503 => Ok(()),
+            other => Err(format!("status {other}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_killed_is_out_of_the_registry_at_once() {
+    let mesh = Mesh::start().await;
+    let mut command = Command::new(test_app());
+    command.arg("sdk").arg(mesh.state()).args(["greeter", "8001"]);
+    let mut killed = Process::start("program", command, mesh.directory());
+    assert_eq!(killed.line().await.as_deref(), Some("registered"));
+    let program = join(&mesh).await;
+    assert_eq!(says(&program, "http://greeter:8001/").await, (200, "greeter".into()));
+    killed.kill().await;
+    mesh.api().healthy("default", "greeter", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drained_service_finishes_what_it_has_begun() {
+    let mesh = Mesh::start().await;
+    let program = join(&mesh).await;
+    let (entered, mut has_entered) = tokio::sync::mpsc::channel(1);
+    let (release, released) = tokio::sync::watch::channel(false);
+    let slow = Service::new("slow", 8001).handler_fn(move |_| {
+        let (entered, mut released) = (entered.clone(), released.clone());
+        async move {
+            entered.send(()).await.expect("it is waited for");
+            drop(released.wait_for(|it| *it).await);
+            Response::new(Full::new(bytes::Bytes::from("done")))
+        }
+    });
+    let slow = slow.register(&program, [127, 0, 0, 1].into()).await.expect("registered");
+    let calling = {
+        let program = program.clone();
+        tokio::spawn(async move { says(&program, "http://slow:8001/").await })
+    };
+    assert!(has_entered.recv().await.is_some());
+    let draining = tokio::spawn(slow.drain());
+    mesh.api().healthy("default", "slow", 0).await;
+    assert!(!draining.is_finished(), "a request is under way");
+    release.send_replace(true);
+    assert_eq!(calling.await.expect("a call"), (200, "done".into()));
+    draining.await.expect("it is drained");
+}
+
+/// Fields: AuthorizationPolicy spec.rules[].from[].source.principals[]
+#[tokio::test(flavor = "multi_thread")]
+async fn services_of_one_program_are_told_apart_by_policies() {
+    let mesh = Mesh::start().await;
+    let program = join(&mesh).await;
+    let home = [127, 0, 0, 1].into();
+    let friend = saying("friend", 8001, "").register(&program, home).await.expect("registered");
+    let stranger = saying("stranger", 8002, "").register(&program, home).await.expect("registered");
+    let vault = saying("vault", 8003, "open").register(&program, home).await.expect("registered");
+    mesh.apply(
+        r"
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: vault }
+spec:
+  selector: { matchLabels: { app: vault } }
+  rules: [{ from: [{ source: { principals: [cluster.local/ns/default/sa/friend] } }] }]
+",
+    )
+    .await;
+    eventually("the policy is in effect", async || {
+        let denied = stranger.call_whole(get("http://vault:8003/"), 1024).await;
+        match denied.expect("an answer").status().as_u16() {
+            403 => Ok(()),
+            other => Err(format!("status {other}")),
+        }
+    })
+    .await;
+    let response = friend.call_whole(get("http://vault:8003/"), 1024).await.expect("an answer");
+    assert_eq!((response.status().as_u16(), &response.body()[..]), (200, &b"open"[..]));
+    assert_ne!(friend.inbound(), vault.inbound());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_without_a_handler_is_the_application_on_its_port() {
+    let mesh = Mesh::start().await;
+    let app = meltemi_tests::HttpApp::start("app-1").await;
+    let program = join(&mesh).await;
+    let service = Service::new("app", app.port()).label("version", "v1");
+    let _service = service.register(&program, [127, 0, 0, 1].into()).await.expect("registered");
+    let uri = format!("http://app:{}/echo", app.port());
+    assert_eq!(says(&program, &uri).await.0, 200);
+    assert_eq!(app.requests(), 1);
+}
