@@ -1,5 +1,6 @@
 //! Applications behind the sidecars: small servers in the test's own process, which a test steers and reads directly.
 
+mod bundle_endpoint;
 mod grpc;
 mod http;
 mod idle_closer;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use bundle_endpoint::BundleEndpoint;
 pub use grpc::GrpcApp;
 pub use http::{HttpApp, UnixApp, serve};
 pub use idle_closer::IdleCloser;

@@ -18,7 +18,9 @@ pub mod peer;
 mod port;
 mod process;
 
-pub use app::{GrpcApp, HttpApp, IdleCloser, Issuer, Recorded, TcpApp, UnixApp, WorkloadApi};
+pub use app::{
+    BundleEndpoint, GrpcApp, HttpApp, IdleCloser, Issuer, Recorded, TcpApp, UnixApp, WorkloadApi,
+};
 pub use binary::{meltemi, test_app};
 pub use client::{Http1, Response};
 pub use load::{Load, Report};

@@ -6,11 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use meltemi_model::read::extension_providers;
 use meltemi_policy::authz::provider::Provider;
 use meltemi_policy::path::Normalization;
 use serde::{Deserialize, Serialize};
 
 use crate::listen::Bound;
+use crate::options::Options;
 use crate::state_dir::write_private;
 
 /// Its name in the state directory.
@@ -63,6 +65,9 @@ pub struct ControlFile {
     pub trust_bundle: String,
     /// The mesh's trust domain.
     pub trust_domain: String,
+    /// Further names of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trust_domain_aliases: Vec<String>,
     /// The DNS suffix of the mesh's services.
     pub domain_suffix: String,
     /// How proxies normalise paths.
@@ -95,11 +100,8 @@ impl ControlFile {
     /// The file of this process. Where a listener takes every address, commands are told the loopback.
     pub(crate) fn new(
         bound: &Bound,
+        options: &Options,
         trust_bundle: String,
-        trust_domain: String,
-        domain_suffix: String,
-        path_normalization: Normalization,
-        extension_providers: Vec<Arc<Provider>>,
         token: String,
     ) -> Self {
         ControlFile {
@@ -109,10 +111,11 @@ impl ControlFile {
             dns: bound.dns.map(reachable),
             monitoring: bound.monitoring.map(reachable),
             trust_bundle,
-            trust_domain,
-            domain_suffix,
-            path_normalization,
-            extension_providers,
+            trust_domain: options.trust_domain.to_string(),
+            trust_domain_aliases: options.mesh_config.trust_domain_aliases.clone(),
+            domain_suffix: options.domain_suffix.clone(),
+            path_normalization: options.path_normalization,
+            extension_providers: extension_providers(options.mesh_config.clone()),
             token,
             pid: std::process::id(),
         }

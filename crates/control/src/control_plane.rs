@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::control_file::ControlFile;
 use crate::door::Door;
 use crate::error::ControlError;
+use crate::federation::Federated;
 use crate::follow::Follower;
 use crate::grpc::Services;
 use crate::identity::{OwnIdentity, open_authority};
@@ -62,6 +63,7 @@ struct Parts {
     admin_token: String,
     audit: AuditLog,
     truster: Truster,
+    federated: Arc<Federated>,
 }
 
 impl Parts {
@@ -72,6 +74,7 @@ impl Parts {
     ) -> Result<Self, ControlError> {
         let authority = open_authority(options, state_dir)?;
         let roots = Arc::new(TrustRoots::open(&options.trust_roots)?);
+        let federated = Arc::new(Federated::open(options, state_dir.path())?);
         let own = OwnIdentity::new(authority.clone(), options, bound)?;
         let tokens =
             Issuer::open_or_create(&token_key(state_dir.path())).map_err(ControlError::TokenKey)?;
@@ -86,6 +89,7 @@ impl Parts {
         let settings = Settings {
             path_normalization: options.path_normalization,
             extension_providers: extension_providers(options.mesh_config.clone()),
+            trust_domain_aliases: federated.aliases().to_vec(),
             num_trusted_proxies: topology.num_trusted_proxies,
             ..Settings::new(options.trust_domain.clone(), &options.domain_suffix)
         };
@@ -110,6 +114,7 @@ impl Parts {
             services.hub.clone(),
             own.identity().clone(),
             roots,
+            federated.clone(),
         );
         truster.tell().await?;
         Ok(Parts {
@@ -123,6 +128,7 @@ impl Parts {
             admin_token,
             audit,
             truster,
+            federated,
         })
     }
 }
@@ -237,6 +243,7 @@ impl ControlPlane {
             admin_token,
             audit,
             truster,
+            federated,
         } = parts;
         self.released = released;
         let (identity, publisher) = (own.identity().clone(), services.publisher.clone());
@@ -271,6 +278,8 @@ impl ControlPlane {
         }
         self.keep("the way of revocations to the proxies", truster.clone().run());
         self.keep("the following of further roots", truster.clone().follow_roots());
+        self.keep("the fetching of SPIFFE bundles", federated.run());
+        self.keep("the following of other trust domains", truster.clone().follow_federation());
         let api =
             api::Parts { store, publisher: publisher.clone(), token: admin_token, audit, truster };
         let routes = api::routes(options, &self.bound, api, stopping);
@@ -332,11 +341,8 @@ fn open_audit(choice: &AuditChoice, state_dir: &StateDir) -> Result<AuditLog, Co
 fn control_file(options: &Options, bound: &Bound, parts: &Parts) -> ControlFile {
     ControlFile::new(
         bound,
+        options,
         parts.services.authority.bundle().to_pem(),
-        options.trust_domain.to_string(),
-        options.domain_suffix.clone(),
-        options.path_normalization,
-        extension_providers(options.mesh_config.clone()),
         parts.admin_token.clone(),
     )
 }

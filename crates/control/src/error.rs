@@ -82,6 +82,20 @@ pub enum ControlError {
         /// What is wrong with it.
         source: BundleError,
     },
+    /// Roots in the mesh's settings.
+    #[error("--mesh-config: caCertificates[{index}]: {reason}")]
+    CaCertificate {
+        /// Which entry, from zero.
+        index: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A further name of the trust domain in the mesh's settings.
+    #[error("--mesh-config: trustDomainAliases: {reason}")]
+    TrustDomainAlias {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The control plane's own certificate.
     #[error("the control plane's own certificate: {0}")]
     Sign(#[from] SignError),

@@ -19,7 +19,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 pub use allow::{JwksAllow, JwksAllowError};
-use fetch::{FetchError, Fetcher};
+use fetch::FetchError;
+pub(crate) use fetch::Fetcher;
 
 use crate::options::Options;
 

@@ -14,6 +14,7 @@ mod control_plane;
 mod dns;
 mod door;
 mod error;
+mod federation;
 mod follow;
 mod grpc;
 mod http_server;

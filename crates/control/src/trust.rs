@@ -8,7 +8,7 @@ use meltemi_api::meltemi::CertificateRevocationSpec;
 use meltemi_audit::timestamp;
 use meltemi_discovery::{Hub, Publisher};
 use meltemi_identity::ca::{Authority, MAX_TTL};
-use meltemi_identity::{DenyList, Identity, Trust};
+use meltemi_identity::{DenyList, Federation, Identity, Trust};
 use meltemi_names::SpiffeId;
 use meltemi_store::{Selector, Store, StoreError, kind};
 use meltemi_wire::proto::meltemi::v1;
@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::federation::Federated;
 use crate::trust_roots::TrustRoots;
 
 /// The wait before a store that failed is asked again.
@@ -30,6 +31,7 @@ pub(crate) struct Truster {
     pub(crate) hub: Arc<Hub>,
     own: Identity,
     roots: Arc<TrustRoots>,
+    federated: Arc<Federated>,
     /// The version that was published last.
     version: Arc<Mutex<String>>,
     /// One at a time, so that what is published last is what is known last.
@@ -44,6 +46,7 @@ impl Truster {
         hub: Arc<Hub>,
         own: Identity,
         roots: Arc<TrustRoots>,
+        federated: Arc<Federated>,
     ) -> Self {
         Truster {
             authority,
@@ -52,6 +55,7 @@ impl Truster {
             hub,
             own,
             roots,
+            federated,
             version: Arc::default(),
             turn: Arc::default(),
         }
@@ -61,9 +65,12 @@ impl Truster {
     pub(crate) async fn tell(&self) -> Result<String, StoreError> {
         let _turn = self.turn.lock().await;
         let denied = self.denied().await?;
-        let bundle = self.roots.beside(self.authority.bundle());
-        let version = self.publisher.publish_trust(&message(&bundle.to_pem(), &denied));
-        let trust = Trust { bundle: Arc::new(bundle), denied: Arc::new(denied) };
+        let bundle = self.federated.beside(self.roots.beside(self.authority.bundle()));
+        let federation = self.federated.federation();
+        let said = message(&bundle.to_pem(), &federation, &denied);
+        let version = self.publisher.publish_trust(&said);
+        // Members of other trust domains may call members of ours, as policies say. None has anything to ask of us.
+        let trust = Trust { denied: Arc::new(denied), ..Trust::in_members(bundle) };
         if let Err(error) = self.own.believe(trust) {
             tracing::error!(%error, "the control plane cannot go by the roots of its own CA");
         }
@@ -102,6 +109,17 @@ impl Truster {
                     Ok(_) => is_untold = false,
                     Err(error) => tracing::warn!(%error, "new roots cannot be told yet"),
                 }
+            }
+        }
+    }
+
+    /// Tells of changes of other trust domains, for ever.
+    pub(crate) async fn follow_federation(self) {
+        loop {
+            self.federated.changed().await;
+            while let Err(error) = self.tell().await {
+                tracing::warn!(%error, "whom to believe of other trust domains cannot be told yet");
+                tokio::time::sleep(ASK_AGAIN).await;
             }
         }
     }
@@ -166,7 +184,7 @@ impl Kept {
     }
 }
 
-fn message(roots: &str, denied: &DenyList) -> v1::Trust {
+fn message(roots: &str, federation: &Federation, denied: &DenyList) -> v1::Trust {
     let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     v1::Trust {
         roots: roots.to_owned(),
@@ -174,6 +192,14 @@ fn message(roots: &str, denied: &DenyList) -> v1::Trust {
         denied_identities: denied
             .ids()
             .map(|(id, before)| v1::DeniedIdentity { id: id.to_string(), before: seconds(before) })
+            .collect(),
+        aliases: federation.aliases().map(ToString::to_string).collect(),
+        federated: federation
+            .bundles()
+            .map(|(domain, bundle)| v1::FederatedDomain {
+                trust_domain: domain.to_string(),
+                roots: bundle.to_pem(),
+            })
             .collect(),
     }
 }

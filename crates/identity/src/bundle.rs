@@ -13,6 +13,10 @@ use x509_parser::prelude::FromDer;
 
 use crate::private_file::{self, FileError};
 
+mod spiffe;
+
+pub use spiffe::SpiffeBundle;
+
 /// Why a text is no trust bundle.
 #[derive(Debug, Error)]
 pub enum BundleError {
@@ -27,6 +31,9 @@ pub enum BundleError {
     /// Bytes that are no certificates.
     #[error("the trust bundle is not DER: {0}")]
     Der(String),
+    /// No document of a SPIFFE bundle endpoint.
+    #[error("it is no SPIFFE bundle: {0}")]
+    Spiffe(String),
     /// A certificate that cannot serve as a root.
     #[error("certificate {position} of the trust bundle cannot be used as a root: {reason}")]
     Root {

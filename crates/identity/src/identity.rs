@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use meltemi_names::SpiffeId;
+use meltemi_names::{SpiffeId, TrustDomain};
 use parking_lot::Mutex;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, ServerConfig};
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::bundle::TrustBundle;
 use crate::deny::DenyList;
+use crate::federation::Federation;
 use crate::svid::Svid;
 use crate::tls::Leaf;
 use crate::tls::client::{self, SvidVerifier};
@@ -50,10 +51,28 @@ pub struct AlpnPlan {
 /// Whom a member of the mesh believes.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    /// Roots, one of which a peer's certificate must lead to.
+    /// Roots, one of which the certificate of a peer of our own trust domain must lead to.
     pub bundle: Arc<TrustBundle>,
+    /// Peers of other trust domains, and their roots.
+    pub federation: Arc<Federation>,
     /// Certificates that are refused all the same.
     pub denied: Arc<DenyList>,
+}
+
+impl Trust {
+    /// Believes in members of our own trust domain by these roots, and in nobody else.
+    pub fn in_members(bundle: TrustBundle) -> Self {
+        Trust { bundle: Arc::new(bundle), federation: Arc::default(), denied: Arc::default() }
+    }
+
+    /// The roots that certificates of a trust domain must lead to; `None` where nobody of it is believed.
+    pub(crate) fn roots(
+        &self,
+        own: &TrustDomain,
+        domain: &TrustDomain,
+    ) -> Option<&Arc<TrustBundle>> {
+        self.federation.roots(own, &self.bundle, domain)
+    }
 }
 
 /// Everything of one generation of an identity, ready for use.
@@ -75,8 +94,7 @@ impl TlsConfigs {
     fn build(svid: Arc<Svid>, trust: Trust, plan: &AlpnPlan) -> Result<Self, rustls::Error> {
         let domain = svid.id().trust_domain();
         let certificate = Arc::new(SingleCertAndKey::from(svid.certified().clone()));
-        let denied = trust.denied.clone();
-        let verifier = Arc::new(SvidVerifier::new(&trust.bundle, denied, domain.clone(), None));
+        let verifier = Arc::new(SvidVerifier::new(trust.clone(), domain.clone(), None));
         let server = |auth| server::config(&trust, domain, certificate.clone(), auth, &plan.server);
         let clients = plan
             .clients
@@ -115,7 +133,7 @@ impl Identity {
     /// Makes all configurations of `plan` ready.
     pub fn new(svid: Svid, bundle: TrustBundle, plan: AlpnPlan) -> Result<Self, IdentityError> {
         let id = svid.id().clone();
-        let trust = Trust { bundle: Arc::new(bundle), denied: Arc::default() };
+        let trust = Trust::in_members(bundle);
         let current = TlsConfigs::build(Arc::new(svid), trust, &plan)?;
         Ok(Identity {
             inner: Arc::new(Inner {
@@ -156,11 +174,26 @@ impl Identity {
         self.put(self.svid(), trust)
     }
 
-    /// Whether a peer's certificate (DER), which was good once, is refused now.
+    /// Whether a peer's certificate (DER), which was good once, is refused now: it was revoked, or nobody of its trust domain
+    /// is believed any more.
     pub fn is_denied(&self, certificate: &[u8]) -> bool {
-        let denied = self.tls().trust.denied.clone();
-        let read = || Leaf::read(&CertificateDer::from(certificate)).ok();
-        !denied.is_empty() && read().is_some_and(|leaf| denied.refuses(&leaf))
+        let Ok(leaf) = Leaf::read(&CertificateDer::from(certificate)) else { return false };
+        let trust = &self.tls().trust;
+        trust.denied.refuses(&leaf)
+            || trust.roots(self.inner.id.trust_domain(), leaf.id.trust_domain()).is_none()
+    }
+
+    /// Whether a peer is the workload that was meant, by whichever name of our trust domain
+    /// (Istio's `trustDomainAliases`).
+    pub fn is_same(&self, expected: &SpiffeId, found: &SpiffeId) -> bool {
+        let own = self.inner.id.trust_domain();
+        self.tls().trust.federation.is_same(own, expected, found)
+    }
+
+    /// Whether a peer is of our own trust domain, by whichever of its names.
+    pub fn is_member(&self, peer: &SpiffeId) -> bool {
+        let own = self.inner.id.trust_domain();
+        self.tls().trust.federation.is_own(own, peer.trust_domain())
     }
 
     /// Counts the generations, as [`Identity::subscribe`] tells them: one atomic load.

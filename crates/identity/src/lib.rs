@@ -9,6 +9,7 @@ mod bundle;
 pub mod ca;
 pub mod csr;
 mod deny;
+mod federation;
 mod identity;
 pub mod key;
 mod private_file;
@@ -17,8 +18,9 @@ mod svid;
 pub mod tls;
 pub mod token;
 
-pub use bundle::{BundleError, TrustBundle};
+pub use bundle::{BundleError, SpiffeBundle, TrustBundle};
 pub use deny::DenyList;
+pub use federation::Federation;
 pub use identity::{AlpnPlan, Identity, IdentityError, TlsConfigs, Trust};
 pub use key::{KeyError, KeyPair};
 pub use private_file::{FileError, is_private};

@@ -2,8 +2,9 @@
 //!
 //! TLS 1.3 only, with rustls's defaults: key exchange X25519MLKEM768, else X25519 or P-256 (the
 //! post-quantum share costs about 1.1 KiB in each hello and well under 0.1 ms of CPU); certificates are
-//! ECDSA P-256. A certificate is accepted when it chains to the trust bundle, is in its time, and is an
-//! X.509 SVID of the own trust domain. DNS names are not looked at.
+//! ECDSA P-256. A certificate is accepted when it chains to the trust bundle of the trust domain
+//! that it names (our own one's, or that of one we are federated with), is in its time, and is an X.509 SVID. DNS names
+//! are not looked at.
 //!
 //! Servers outside of the mesh are called by [`OriginationSettings`]: TLS 1.2 or 1.3, checked by names.
 
@@ -28,7 +29,8 @@ pub use client::bootstrap_client_config;
 pub use origination::{OriginationError, OriginationSettings, Pem};
 
 use crate::bundle::TrustBundle;
-use crate::deny::{self, DenyList};
+use crate::deny;
+use crate::identity::Trust;
 use crate::svid::Svid;
 
 /// Why the peer of a connection is not whom it should be.
@@ -52,7 +54,7 @@ pub enum PeerError {
     #[error("the certificate of {0} is a CA's or may sign certificates; an X.509 SVID must not")]
     Authority(String),
     /// Another mesh's workload.
-    #[error("{id} is not of the trust domain {expected}")]
+    #[error("{id} is neither of the trust domain {expected} nor of one that is believed beside it")]
     TrustDomain {
         /// The peer.
         id: Box<SpiffeId>,
@@ -127,7 +129,8 @@ pub fn expect(certificates: &[CertificateDer<'_>], expected: &SpiffeId) -> Resul
 pub fn check_svid(svid: &Svid, bundle: &TrustBundle, now: SystemTime) -> Result<(), rustls::Error> {
     let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let domain = svid.id().trust_domain().clone();
-    let verifier = client::SvidVerifier::new(bundle, Arc::default(), domain, None);
+    let trust = Trust::in_members(bundle.clone());
+    let verifier = client::SvidVerifier::new(trust, domain, None);
     let (leaf, issuers) =
         svid.chain().split_first().ok_or_else(|| peer(PeerError::NoCertificate))?;
     verifier.verify_chain(leaf, issuers, UnixTime::since_unix_epoch(since_epoch))
@@ -195,24 +198,25 @@ pub(crate) fn provider() -> &'static Arc<CryptoProvider> {
     &PROVIDER
 }
 
-/// Verifies the SVID rules on the leaf, the trust domain, and that it is not revoked; the chain is verified by the caller.
-fn check_leaf(
+/// Verifies the SVID rules on the leaf, that its trust domain is believed, and that it is not revoked. Gives the roots of that
+/// domain beside the id: the chain to them is verified by the caller.
+fn check_leaf<'t>(
     leaf: &CertificateDer<'_>,
     own: &TrustDomain,
-    denied: &DenyList,
-) -> Result<SpiffeId, rustls::Error> {
+    trust: &'t Trust,
+) -> Result<(SpiffeId, &'t Arc<TrustBundle>), rustls::Error> {
     // rustls's own parser goes first: it is the stricter one about the encoding.
     ParsedCertificate::try_from(leaf)?;
     let leaf = Leaf::read(leaf).map_err(peer)?;
-    if leaf.id.trust_domain() != own {
+    let Some(roots) = trust.roots(own, leaf.id.trust_domain()) else {
         let (id, expected) = (Box::new(leaf.id), own.clone());
         return Err(peer(PeerError::TrustDomain { id, expected }));
-    }
-    if denied.refuses(&leaf) {
+    };
+    if trust.denied.refuses(&leaf) {
         let serial = deny::serial(&leaf.serial);
         return Err(peer(PeerError::Revoked { id: Box::new(leaf.id), serial }));
     }
-    Ok(leaf.id)
+    Ok((leaf.id, roots))
 }
 
 /// Our error in rustls's clothes: the handshake ends with it, and the log shows its text.

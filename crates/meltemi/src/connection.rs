@@ -58,6 +58,8 @@ impl Known {
 pub struct Words {
     /// Its trust domain.
     pub trust_domain: TrustDomain,
+    /// Further names of it.
+    pub trust_domain_aliases: Vec<TrustDomain>,
     /// The DNS suffix of its services.
     pub domain_suffix: String,
     /// How it normalises paths.
@@ -72,9 +74,12 @@ impl Args {
         let file = state::control_file(&self.state.path()?).ok();
         let domain = file.as_ref().map_or(DEFAULT_TRUST_DOMAIN, |it| &it.trust_domain);
         let domain = domain.parse().map_err(|it: SpiffeIdError| wrong(&it))?;
+        let aliases = file.iter().flat_map(|it| &it.trust_domain_aliases).map(|it| it.parse());
+        let aliases = aliases.collect::<Result<_, _>>().map_err(|it: SpiffeIdError| wrong(&it))?;
         let suffix = file.as_ref().map_or(DEFAULT_DOMAIN_SUFFIX, |it| &it.domain_suffix);
         Ok(Words {
             trust_domain: self.trust_domain.clone().unwrap_or(domain),
+            trust_domain_aliases: aliases,
             domain_suffix: suffix.to_owned(),
             path_normalization: file.as_ref().map(|it| it.path_normalization).unwrap_or_default(),
             extension_providers: file.map(|it| it.extension_providers).unwrap_or_default(),

@@ -13,6 +13,8 @@ use crate::export::ExportTo;
 pub struct Settings {
     /// The trust domain of workloads' identities.
     pub trust_domain: TrustDomain,
+    /// Further names of it, which policies mean too (Istio: `trustDomainAliases`).
+    pub trust_domain_aliases: Vec<TrustDomain>,
     /// The DNS suffix of core services, `svc.cluster.local`.
     pub suffix: String,
     /// Istio's root namespace: what stands there is for the whole mesh.
@@ -43,6 +45,7 @@ impl Settings {
     pub fn new(trust_domain: TrustDomain, suffix: &str) -> Self {
         Settings {
             trust_domain,
+            trust_domain_aliases: Vec::new(),
             suffix: suffix.into(),
             root_namespace: ROOT_NAMESPACE.into(),
             export_to: DefaultExportTo::default(),

@@ -13,6 +13,7 @@ mod connections;
 mod control_plane;
 mod discovery;
 mod dns;
+mod federation;
 mod fields;
 mod garbage;
 mod groups;

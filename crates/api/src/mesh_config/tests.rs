@@ -34,6 +34,20 @@ extensionProviders:
     let text = "defaultConfig: {gatewayTopology: {numTrustedProxies: 2}}";
     let config = MeshConfig::parse("mesh.yaml", text).unwrap();
     assert_eq!(config.default_config.gateway_topology.num_trusted_proxies, 2);
+    let text = "
+trustDomainAliases: [old.example]
+caCertificates:
+  - {pem: PEM, trustDomains: [b.example]}
+  - {spiffeBundleUrl: 'https://c.example/bundle', trustDomains: [c.example]}
+";
+    let config = MeshConfig::parse("mesh.yaml", text).unwrap();
+    assert_eq!(config.trust_domain_aliases, ["old.example"]);
+    let [given, fetched] = &config.ca_certificates[..] else { panic!("{config:?}") };
+    assert_eq!(
+        (given.pem.as_str(), &given.trust_domains[..]),
+        ("PEM", &["b.example".to_owned()][..])
+    );
+    assert_eq!(fetched.spiffe_bundle_url, "https://c.example/bundle");
     for empty in ["", "{}", "extensionProviders: []"] {
         assert_eq!(MeshConfig::parse("-", empty).unwrap(), MeshConfig::default(), "{empty}");
     }
@@ -88,6 +102,16 @@ fn what_is_wrong_is_said_with_its_place() {
             "defaultConfig: {gatewayTopology: {numTrustedProxies: -1}}",
             "defaultConfig.gatewayTopology.numTrustedProxies",
         ),
+        ("trustDomainAliases: [A]", "trustDomainAliases[0]: `A` is not a trust domain"),
+        ("trustDomainAliases: [a, b, a]", "trustDomainAliases[2]: `a` stands there twice"),
+        ("caCertificates: [{trustDomains: [b]}]", "caCertificates[0]"),
+        ("caCertificates: [{pem: a, spiffeBundleUrl: 'https://b/'}]", "caCertificates[0]"),
+        (
+            "caCertificates: [{spiffeBundleUrl: 'http://b.example/'}]",
+            "caCertificates[0].spiffeBundleUrl: must begin with `https://`",
+        ),
+        ("caCertificates: [{pem: a, trustDomains: ['']}]", "caCertificates[0].trustDomains[0]"),
+        ("caCertificates: [{pem: a, certSigners: [c]}]", "certSigners: unknown field"),
         ("defaultConfig: {concurrency: 2}", "defaultConfig.concurrency: unknown field"),
         ("a: [", "mesh.yaml:"),
         ("- a", "must be"),

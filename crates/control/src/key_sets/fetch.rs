@@ -29,7 +29,7 @@ const CONFIGURATION: &str = "/.well-known/openid-configuration";
 
 /// Why keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
+pub(crate) enum FetchError {
     #[error(
         "`{0}` is not an address that can be asked: `https://HOST/PATH` or `http://HOST/PATH`, without a user"
     )]
@@ -64,7 +64,7 @@ pub(super) enum FetchError {
 
 /// Fetches keys.
 #[derive(Debug)]
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     allowed: Vec<JwksAllow>,
 }
 
@@ -79,7 +79,7 @@ struct Target {
 }
 
 impl Fetcher {
-    pub(super) fn new(allowed: &[JwksAllow]) -> Self {
+    pub(crate) fn new(allowed: &[JwksAllow]) -> Self {
         Fetcher { allowed: allowed.to_vec() }
     }
 
@@ -114,7 +114,8 @@ impl Fetcher {
         }
     }
 
-    async fn get(&self, uri: &str) -> Result<String, FetchError> {
+    /// Fetches a text: by HTTPS where the address says so, the server checked by the system's roots.
+    pub(crate) async fn get(&self, uri: &str) -> Result<String, FetchError> {
         let target = Target::parse(uri)?;
         let stream = self.connect(&target).await?;
         if !target.is_tls {

@@ -8,14 +8,12 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{ResolvesClientCert, Resumption, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::verify_tls13_signature;
 use rustls::server::ParsedCertificate;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, PeerIncompatible, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{PeerError, check_leaf, peer, provider};
 use crate::bundle::TrustBundle;
-use crate::deny::DenyList;
+use crate::identity::Trust;
 
 /// How many servers' sessions one client configuration remembers. A session holds the server's chain
 /// (about 1 KiB), and pools keep connections open, so few are needed.
@@ -29,8 +27,8 @@ pub fn bootstrap_client_config(
     alpn: Vec<Vec<u8>>,
 ) -> Result<Arc<ClientConfig>, Error> {
     let trust_domain = expected.trust_domain().clone();
-    let verifier =
-        Arc::new(SvidVerifier::new(bundle, Arc::default(), trust_domain, Some(expected)));
+    let trust = Trust::in_members(bundle.clone());
+    let verifier = Arc::new(SvidVerifier::new(trust, trust_domain, Some(expected)));
     let mut config = builder(verifier)?.with_no_client_auth();
     config.alpn_protocols = alpn;
     config.resumption = Resumption::disabled();
@@ -58,23 +56,18 @@ fn builder(
         .with_custom_certificate_verifier(verifier))
 }
 
-/// Verifies a server's certificate as an SVID: chain, time, trust domain, and the id where one is
-/// expected of every server.
+/// Verifies a server's certificate as an SVID: trust domain, chain to the roots of that domain, time, and the id where one
+/// is expected of every server.
 pub(crate) struct SvidVerifier {
-    roots: Arc<RootCertStore>,
-    denied: Arc<DenyList>,
+    trust: Trust,
+    /// Our own.
     trust_domain: TrustDomain,
     expected: Option<SpiffeId>,
 }
 
 impl SvidVerifier {
-    pub(crate) fn new(
-        bundle: &TrustBundle,
-        denied: Arc<DenyList>,
-        trust_domain: TrustDomain,
-        expected: Option<SpiffeId>,
-    ) -> Self {
-        SvidVerifier { roots: bundle.store().clone(), denied, trust_domain, expected }
+    pub(crate) fn new(trust: Trust, trust_domain: TrustDomain, expected: Option<SpiffeId>) -> Self {
+        SvidVerifier { trust, trust_domain, expected }
     }
 
     pub(crate) fn verify_chain(
@@ -83,10 +76,10 @@ impl SvidVerifier {
         issuers: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Error> {
-        let found = check_leaf(leaf, &self.trust_domain, &self.denied)?;
+        let (found, roots) = check_leaf(leaf, &self.trust_domain, &self.trust)?;
         verify_server_cert_signed_by_trust_anchor(
             &ParsedCertificate::try_from(leaf)?,
-            &self.roots,
+            roots.store(),
             issuers,
             now,
             provider().signature_verification_algorithms.all,
@@ -106,7 +99,7 @@ impl fmt::Debug for SvidVerifier {
         f.debug_struct("SvidVerifier")
             .field("trust_domain", &self.trust_domain)
             .field("expected", &self.expected)
-            .field("roots", &self.roots.len())
+            .field("roots", &self.trust.bundle.roots().len())
             .finish()
     }
 }

@@ -1,5 +1,6 @@
 //! The called end: our SVID is shown, the client's is verified, and sessions may be resumed for a while.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +12,7 @@ use rustls::{DigitallySignedStruct, DistinguishedName, Error, ServerConfig, Sign
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::{check_leaf, provider};
-use crate::deny::DenyList;
+use crate::bundle::TrustBundle;
 use crate::identity::Trust;
 
 /// For how long a session ticket is accepted, seconds. Short, because a resumed session does not verify
@@ -48,11 +49,15 @@ pub(crate) fn config(
     Ok(Arc::new(config))
 }
 
-/// Verifies a client's certificate: chain and time by webpki, then the SVID rules.
+/// Verifies a client's certificate: the SVID rules, then chain and time by webpki, with the roots of its own trust domain.
 #[derive(Debug)]
 struct SvidVerifier {
-    chain: Arc<dyn ClientCertVerifier>,
-    denied: Arc<DenyList>,
+    /// For peers of our own trust domain.
+    ours: Arc<dyn ClientCertVerifier>,
+    /// For those of trust domains that have roots of their own.
+    others: BTreeMap<TrustDomain, Arc<dyn ClientCertVerifier>>,
+    trust: Trust,
+    /// Our own.
     trust_domain: TrustDomain,
 }
 
@@ -62,25 +67,45 @@ impl SvidVerifier {
         trust_domain: TrustDomain,
         client_auth: ClientAuth,
     ) -> Result<Self, Error> {
-        // Without the roots' names as a hint the certificate request stays small; every client of the
-        // mesh has one certificate only.
-        let builder = WebPkiClientVerifier::builder_with_provider(
-            trust.bundle.store().clone(),
-            provider().clone(),
-        )
-        .clear_root_hint_subjects();
-        let builder = match client_auth {
-            ClientAuth::Required => builder,
-            ClientAuth::Optional => builder.allow_unauthenticated(),
-        };
-        let chain = builder.build().map_err(|error| Error::General(error.to_string()))?;
-        Ok(SvidVerifier { chain, denied: trust.denied.clone(), trust_domain })
+        let others = trust.federation.bundles().map(|(domain, bundle)| {
+            Ok::<_, Error>((domain.clone(), chain_verifier(bundle, client_auth)?))
+        });
+        Ok(SvidVerifier {
+            ours: chain_verifier(&trust.bundle, client_auth)?,
+            others: others.collect::<Result<_, _>>()?,
+            trust: trust.clone(),
+            trust_domain,
+        })
     }
+
+    /// Who verifies the chains of a trust domain that is believed.
+    fn chain(&self, domain: &TrustDomain) -> &Arc<dyn ClientCertVerifier> {
+        match domain == &self.trust_domain {
+            true => &self.ours,
+            false => self.others.get(domain).unwrap_or(&self.ours),
+        }
+    }
+}
+
+fn chain_verifier(
+    bundle: &TrustBundle,
+    client_auth: ClientAuth,
+) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    // Without the roots' names as a hint the certificate request stays small; every client of the
+    // mesh has one certificate only.
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(bundle.store().clone(), provider().clone())
+            .clear_root_hint_subjects();
+    let builder = match client_auth {
+        ClientAuth::Required => builder,
+        ClientAuth::Optional => builder.allow_unauthenticated(),
+    };
+    builder.build().map_err(|error| Error::General(error.to_string()))
 }
 
 impl ClientCertVerifier for SvidVerifier {
     fn client_auth_mandatory(&self) -> bool {
-        self.chain.client_auth_mandatory()
+        self.ours.client_auth_mandatory()
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
@@ -93,8 +118,8 @@ impl ClientCertVerifier for SvidVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        check_leaf(end_entity, &self.trust_domain, &self.denied)?;
-        self.chain.verify_client_cert(end_entity, intermediates, now)
+        let (id, _) = check_leaf(end_entity, &self.trust_domain, &self.trust)?;
+        self.chain(id.trust_domain()).verify_client_cert(end_entity, intermediates, now)
     }
 
     fn verify_tls12_signature(
@@ -103,7 +128,7 @@ impl ClientCertVerifier for SvidVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls12_signature(message, cert, dss)
+        self.ours.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -112,11 +137,11 @@ impl ClientCertVerifier for SvidVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, cert, dss)
+        self.ours.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        self.ours.supported_verify_schemes()
     }
 }
 

@@ -89,7 +89,7 @@ pub struct Args {
         value_name = "LEVEL"
     )]
     path_normalization: Normalization,
-    /// File with settings of the mesh in the words of Istio's MeshConfig, YAML: extensionProviders, defaultConfig.gatewayTopology
+    /// File with settings of the mesh in the words of Istio's MeshConfig, YAML: extensionProviders, trustDomainAliases, caCertificates, defaultConfig.gatewayTopology
     #[arg(long, env = "MELTEMI_MESH_CONFIG", value_name = "FILE")]
     mesh_config: Option<PathBuf>,
     /// Let every user of this machine use the API without its token (for development)

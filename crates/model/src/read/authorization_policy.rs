@@ -3,7 +3,7 @@
 use meltemi_api::Resource;
 use meltemi_api::istio::PolicyTargetReference;
 use meltemi_api::istio::authorization_policy as api;
-use meltemi_names::service_host;
+use meltemi_names::{TrustDomain, service_host};
 use meltemi_policy::authz::Policies;
 use meltemi_policy::authz::rule::{
     Action, AuthorizationPolicy, Condition, Operation, Rule, Source,
@@ -19,8 +19,6 @@ use crate::settings::Settings;
 const DRY_RUN: &str = "istio.io/dry-run";
 /// The trust domain that stands for the mesh's own, whatever that is (Istio's trust domain migration).
 const ANY_MESH: &str = "cluster.local";
-/// How principals of that trust domain begin.
-const OF_ANY_MESH: &str = "cluster.local/";
 
 /// Reads an authorization policy.
 pub(super) fn read(
@@ -151,14 +149,36 @@ fn source(given: api::Source, settings: &Settings) -> Source {
     }
 }
 
-/// `cluster.local` before a whole principal stands for the mesh's own trust domain.
+/// A whole principal of our own trust domain, by whichever of its names, or of `cluster.local`, which stands for it, is
+/// meant by all names (Istio's trust domain migration). Of names with `*` in front those are left to the `*` that it fits;
+/// `*` alone fits all.
 fn principals(given: Vec<String>, settings: &Settings) -> Vec<String> {
-    let own = settings.trust_domain.as_str();
-    let to_own = |text: String| match text.strip_prefix(OF_ANY_MESH) {
-        Some(rest) if own != ANY_MESH && rest.split('/').count() == 4 => format!("{own}/{rest}"),
-        _ => text,
+    given.into_iter().flat_map(|text| by_all_names(text, settings)).collect()
+}
+
+fn by_all_names(text: String, settings: &Settings) -> Vec<String> {
+    let names = || {
+        std::iter::once(&settings.trust_domain)
+            .chain(&settings.trust_domain_aliases)
+            .map(TrustDomain::as_str)
     };
-    given.into_iter().map(to_own).collect()
+    let Some((domain, rest)) = text.split_once('/') else { return vec![text] };
+    let fits = |name: &str| match domain.strip_prefix('*') {
+        Some(end) => name.ends_with(end),
+        None => name == domain,
+    };
+    let is_ours = domain != "*" && (domain == ANY_MESH || names().any(fits));
+    if rest.split('/').count() != 4 || !is_ours {
+        return vec![text];
+    }
+    let mut all: Vec<String> = Vec::new();
+    for name in names() {
+        let principal = if fits(name) { text.clone() } else { format!("{name}/{rest}") };
+        if !all.contains(&principal) {
+            all.push(principal);
+        }
+    }
+    all
 }
 
 fn operation(given: api::Operation) -> Operation {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use meltemi_identity::tls::check_svid;
-use meltemi_identity::{DenyList, Identity, Trust, TrustBundle, rotate};
+use meltemi_identity::{DenyList, Federation, Identity, Trust, TrustBundle, rotate};
+use meltemi_names::TrustDomain;
 use meltemi_wire::proto::meltemi::v1;
 use prost::Message;
 use tokio::sync::Notify;
@@ -15,6 +16,8 @@ use crate::config::TrustSink;
 
 /// The file, beside the certificate, that holds what is revoked.
 const DENIED: &str = "denied";
+/// The one that says which other trust domains are believed.
+const FEDERATION: &str = "federation";
 
 /// Where our certificate comes from.
 pub(super) enum Source {
@@ -42,6 +45,7 @@ pub(super) fn believer(identity: Identity, dir: PathBuf, source: Source) -> Trus
         };
         tracing::info!(
             roots = trust.bundle.roots().len(),
+            federated = trust.federation.bundles().count(),
             revoked = trust.denied.serials().count() + trust.denied.ids().count(),
             renewing = hurry.is_some(),
             "the control plane has said whom to believe"
@@ -53,17 +57,22 @@ pub(super) fn believer(identity: Identity, dir: PathBuf, source: Source) -> Trus
     })
 }
 
-/// What was revoked when this proxy ran last: good until the control plane says more.
+/// What was revoked, and who was believed beside members, when this proxy ran last: good until the control plane says more.
 pub(super) fn restore(identity: &Identity, dir: &Path) {
-    match DenyList::load(&dir.join(DENIED)) {
-        Ok(denied) if denied.is_empty() => {}
-        Ok(denied) => {
-            let trust = Trust { bundle: identity.bundle(), denied: Arc::new(denied) };
-            if let Err(error) = identity.believe(trust) {
-                tracing::warn!(%error, "the revoked certificates of before cannot be refused");
-            }
-        }
-        Err(error) => tracing::warn!(%error, "the list of revoked certificates cannot be read"),
+    let denied = DenyList::load(&dir.join(DENIED)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the list of revoked certificates cannot be read");
+        DenyList::default()
+    });
+    let federation = Federation::load(&dir.join(FEDERATION)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "which other trust domains are believed cannot be read");
+        Federation::default()
+    });
+    if denied.is_empty() && federation == Federation::default() {
+        return;
+    }
+    let (denied, federation) = (Arc::new(denied), Arc::new(federation));
+    if let Err(error) = identity.believe(Trust { bundle: identity.bundle(), federation, denied }) {
+        tracing::warn!(%error, "whom to believe, as it was before, cannot be put in use");
     }
 }
 
@@ -80,7 +89,22 @@ fn read(body: &[u8]) -> Result<Trust, String> {
         let id = identity.id.parse().map_err(|error| format!("{}: {error}", identity.id))?;
         denied.deny_id(id, UNIX_EPOCH + Duration::from_secs(identity.before));
     }
-    Ok(Trust { bundle: Arc::new(bundle), denied: Arc::new(denied) })
+    let federation = Arc::new(federation(&message)?);
+    Ok(Trust { bundle: Arc::new(bundle), federation, denied: Arc::new(denied) })
+}
+
+fn federation(message: &v1::Trust) -> Result<Federation, String> {
+    let domain = |name: &String| {
+        name.parse::<TrustDomain>().map_err(|error| format!("trust domain {name}: {error}"))
+    };
+    let aliases = message.aliases.iter().map(domain).collect::<Result<Vec<_>, _>>()?;
+    let bundles = message.federated.iter().map(|it| {
+        let bundle = TrustBundle::from_pem(&it.roots);
+        let bundle =
+            bundle.map_err(|error| format!("trust domain {}: {error}", it.trust_domain))?;
+        Ok((domain(&it.trust_domain)?, bundle))
+    });
+    Ok(Federation::new(aliases, bundles.collect::<Result<Vec<_>, String>>()?))
 }
 
 /// A disk that is full must not keep it from use: only a restart would miss it.
@@ -88,7 +112,10 @@ fn keep(trust: &Trust, dir: &Path) {
     let kept = std::fs::create_dir_all(dir)
         .map_err(|error| error.to_string())
         .and_then(|()| rotate::save_bundle(&trust.bundle, dir).map_err(|error| error.to_string()))
-        .and_then(|()| trust.denied.save(&dir.join(DENIED)).map_err(|error| error.to_string()));
+        .and_then(|()| trust.denied.save(&dir.join(DENIED)).map_err(|error| error.to_string()))
+        .and_then(|()| {
+            trust.federation.save(&dir.join(FEDERATION)).map_err(|error| error.to_string())
+        });
     if let Err(error) = kept {
         tracing::warn!(%error, "whom to believe could not be kept for a restart");
     }

@@ -172,8 +172,7 @@ struct Parts {
 impl Roots {
     /// `said` are the roots that the control plane is verified by until it says more.
     pub(super) fn new(identity: Identity, said: TrustBundle, given: TrustBundle) -> Self {
-        let denied = identity.tls().trust.denied.clone();
-        let said = Trust { bundle: Arc::new(said), denied };
+        let said = Trust { bundle: Arc::new(said), ..identity.tls().trust.clone() };
         Roots { identity, parts: Mutex::new(Parts { said, given }) }
     }
 
@@ -207,5 +206,5 @@ fn both(said: &Trust, given: &TrustBundle) -> Trust {
         Ok(bundle) => Arc::new(bundle),
         Err(_) => said.bundle.clone(),
     };
-    Trust { bundle, denied: said.denied.clone() }
+    Trust { bundle, ..said.clone() }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meltemi_identity::tls::PeerError;
+use meltemi_names::SpiffeId;
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
@@ -41,6 +42,11 @@ pub(crate) enum ConnectError {
     /// Somebody answered whom the rule does not name.
     #[error("TLS with {0}: {1} answered, which is none of the subjectAltNames {2}")]
     Names(SocketAddr, String, String),
+    /// Somebody of another trust domain answered, whom nothing names.
+    #[error(
+        "TLS with {0}: {1} answered, which is of another trust domain; a workload of one must be named in subjectAltNames"
+    )]
+    Stranger(SocketAddr, Box<SpiffeId>),
     /// The destination rule asks for what cannot be done.
     #[error("the DestinationRule's connection settings: {0}")]
     Rule(Arc<str>),

@@ -23,7 +23,7 @@ pub(crate) enum Beneath<'c> {
     Plain,
     Mesh {
         sni: &'c ServerName<'static>,
-        /// Who has to answer; anybody of the mesh where the endpoint has no identity of its own.
+        /// Who has to answer; anybody of our own trust domain where neither this nor a name says it.
         identity: Option<&'c SpiffeId>,
         /// Names of which the peer must bear one, if there are any.
         names: &'c [String],
@@ -135,7 +135,7 @@ impl<'c> Beneath<'c> {
         let mut preface: &[u8] = &[];
         if let Beneath::Mesh { identity, names, .. } = self {
             let certificates = session.peer_certificates().unwrap_or_default();
-            check(address, certificates, identity, names)?;
+            check(worker, address, certificates, identity, names)?;
             if session.alpn_protocol().is_some_and(Inner::has_metadata) {
                 preface = &worker.preface;
             }
@@ -147,6 +147,7 @@ impl<'c> Beneath<'c> {
 
 /// Makes sure of who answered.
 fn check(
+    worker: &Worker,
     address: SocketAddr,
     certificates: &[CertificateDer<'_>],
     identity: Option<&SpiffeId>,
@@ -154,15 +155,17 @@ fn check(
 ) -> Result<(), ConnectError> {
     let refused = |error| ConnectError::Peer(address, error);
     let found = tls::authenticate(certificates, SystemTime::now()).map_err(refused)?;
-    if let Some(expected) = identity.filter(|expected| found != **expected) {
+    let own = &worker.shared.identity;
+    if let Some(expected) = identity.filter(|expected| !own.is_same(expected, &found)) {
         let (found, expected) = (Box::new(found), Box::new(expected.clone()));
         return Err(refused(PeerError::Other { found, expected }));
     }
-    if !names.is_empty() {
-        let found = found.to_string();
-        if !names.contains(&found) {
-            return Err(ConnectError::Names(address, found, names.join(", ")));
-        }
+    if names.is_empty() && identity.is_none() && !own.is_member(&found) {
+        return Err(ConnectError::Stranger(address, Box::new(found)));
+    }
+    let is_named = |name: &String| name.parse().is_ok_and(|name| own.is_same(&name, &found));
+    if !names.is_empty() && !names.iter().any(is_named) {
+        return Err(ConnectError::Names(address, found.to_string(), names.join(", ")));
     }
     Ok(())
 }

@@ -46,6 +46,7 @@ impl Mesh {
         let workloads = entries.map(|(_, item)| (name(item, "namespace"), name(item, "name")));
         let workloads = workloads.collect();
         let settings = Settings {
+            trust_domain_aliases: words.trust_domain_aliases.clone(),
             extension_providers: words.extension_providers.clone(),
             ..Settings::new(words.trust_domain.clone(), &words.domain_suffix)
         };

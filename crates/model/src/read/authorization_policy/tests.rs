@@ -6,7 +6,10 @@ use crate::read::change;
 use crate::record::{ObjectKind, Record};
 
 fn read_in(trust_domain: &str, yaml: &str) -> Result<AuthorizationPolicyRecord, String> {
-    let settings = Settings::new(trust_domain.parse().unwrap(), "svc.cluster.local");
+    let mut domains = trust_domain.split(' ').map(|it| it.parse().unwrap());
+    let own = domains.next().unwrap();
+    let trust_domain_aliases = domains.collect();
+    let settings = Settings { trust_domain_aliases, ..Settings::new(own, "svc.cluster.local") };
     let object = Object::new(ObjectKind::AuthorizationPolicy, "shop", "it");
     let head = "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n";
     let value = meltemi_api::parse::value(&format!("{head}{yaml}")).unwrap();
@@ -70,6 +73,37 @@ spec:
     assert_eq!(rule.when[0].values, ["prod.example.com/ns/a/sa/c"]);
     let record = read_yaml(yaml);
     assert_eq!(record.policy.rules[0].from[0].principals[0], "cluster.local/ns/a/sa/b");
+}
+
+#[test]
+fn a_principal_of_the_meshs_own_trust_domain_is_meant_by_each_of_its_names() {
+    let all = &["new.td/ns/a/sa/b", "old.td/ns/a/sa/b", "older/ns/a/sa/b"][..];
+    for (given, expected) in [
+        ("new.td/ns/a/sa/b", all),
+        ("cluster.local/ns/a/sa/b", all),
+        ("older/ns/a/sa/b", &["new.td/ns/a/sa/b", "old.td/ns/a/sa/b", "older/ns/a/sa/b"]),
+        ("*.td/ns/a/sa/b", &["*.td/ns/a/sa/b", "older/ns/a/sa/b"]),
+        ("*/ns/a/sa/b", &["*/ns/a/sa/b"]),
+        ("other/ns/a/sa/b", &["other/ns/a/sa/b"]),
+        ("older/ns/a/*", &["older/ns/a/*"]),
+        ("*", &["*"]),
+    ] {
+        let yaml = format!(
+            "
+metadata: {{name: it, namespace: shop}}
+spec:
+  rules:
+  - from: [{{source: {{principals: ['{given}'], notPrincipals: ['{given}']}}}}]
+    when: [{{key: source.principal, values: ['{given}']}}]
+"
+        );
+        let record = read_in("new.td old.td older", &yaml).unwrap();
+        let rule = &record.policy.rules[0];
+        let source = &rule.from[0];
+        for found in [&source.principals, &source.not_principals, &rule.when[0].values] {
+            assert_eq!(found, expected, "{given}");
+        }
+    }
 }
 
 #[test]
