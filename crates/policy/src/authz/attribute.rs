@@ -1,7 +1,7 @@
 //! What a test looks at.
 
 /// A fact of a connection or of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Attribute {
     Principal,
     Namespace,

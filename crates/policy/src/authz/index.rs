@@ -1,12 +1,20 @@
-//! Which rules are candidates for a caller and a path, without a look at each.
+//! Which rules are candidates for a caller and a request, without a look at each.
+//!
+//! Each rule lies in one place: first by who calls (or which port is called), then by that which it demands of a request and
+//! shares with the fewest other rules: the beginning of the path, or the exact value of a header, of a claim, of the host and so on.
+
+mod demand;
+mod values;
 
 use std::collections::HashMap;
 
+use self::demand::{Demand, Shares, demands};
+use self::values::Values;
+use super::attribute::Attribute;
 use super::input::{Connection, Request};
 use super::matcher::Pattern;
 use super::policies::CompiledRule;
 use super::rule::{Condition, Rule, Source};
-use super::template::Template;
 use super::test::View;
 use crate::route::{Gathered, Prefixes};
 
@@ -14,10 +22,13 @@ use crate::route::{Gathered, Prefixes};
 pub(super) const NONE: u32 = u32::MAX;
 
 /// The buckets that a connection's rules lie in.
-pub(super) type Buckets = [u32; 4];
+pub(super) type Buckets = [u32; 5];
 
-/// The rules of one action, by who may call and then by path. A rule lies in the bucket of each caller that it names, or in
-/// that of everybody.
+/// No buckets.
+pub(super) const NOWHERE: Buckets = [NONE; 5];
+
+/// The rules of one action, by who may call and then by what is asked. A rule lies in the bucket of each caller that it names,
+/// or of each port, or in that of everybody.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     /// The first is that of everybody.
@@ -31,6 +42,8 @@ enum Caller {
     Principal(Box<str>),
     Account(Box<str>),
     Namespace(Box<str>),
+    /// Whoever calls this port.
+    OfPort(u16),
 }
 
 #[derive(Debug, Default)]
@@ -39,20 +52,25 @@ struct Bucket {
     plain: Vec<u32>,
     /// The others.
     of_requests: Vec<u32>,
-    /// The others by path.
+    /// Those of the others that are found by path.
     paths: Prefixes,
+    /// Those that are found by a value.
+    values: Values,
 }
 
 impl Index {
     /// The buckets of a caller.
     pub(super) fn buckets(&self, connection: &Connection<'_>) -> Buckets {
         let everybody = if self.buckets.is_empty() { NONE } else { 0 };
-        let Some(peer) = connection.peer.filter(|_| !self.by_caller.is_empty()) else {
-            return [everybody, NONE, NONE, NONE];
-        };
+        if self.by_caller.is_empty() {
+            return [everybody, NONE, NONE, NONE, NONE];
+        }
         let find = |caller: Caller| self.by_caller.get(&caller).copied().unwrap_or(NONE);
+        let of_port = find(Caller::OfPort(connection.destination_port));
+        let Some(peer) = connection.peer else { return [everybody, of_port, NONE, NONE, NONE] };
         [
             everybody,
+            of_port,
             find(Caller::Principal(peer.principal.clone())),
             find(Caller::Account(peer.account.clone())),
             find(Caller::Namespace(peer.namespace.clone())),
@@ -77,22 +95,23 @@ impl Index {
         self.of(buckets).any(|bucket| !bucket.of_requests.is_empty())
     }
 
-    /// The first rule that asks something of a request, may match its path and is accepted. `bare`: whether the path counts
-    /// without its parameters too. Without a request, the first that is accepted.
+    /// The first rule that asks something of a request, may match it and is accepted. `generous`: whether what says the same
+    /// in another way counts too, such as the path without its parameters. Without a request, the first that is accepted.
     pub(super) fn find_of_request<R: Request>(
         &self,
         buckets: &Buckets,
         view: &View<'_, R>,
-        bare: bool,
+        generous: bool,
         mut accept: impl FnMut(u32) -> bool,
     ) -> Option<u32> {
         let mut best = NONE;
-        let bare = view.bare_path.as_deref().filter(|_| bare);
+        let bare = view.bare_path.as_deref().filter(|_| generous);
         for bucket in self.of(buckets) {
-            if view.request.is_none() {
+            let Some(request) = view.request else {
                 look(&bucket.of_requests, &mut best, &mut accept);
                 continue;
-            }
+            };
+            bucket.values.each(view, request, generous, |list| look(list, &mut best, &mut accept));
             for path in [Some(view.path), bare].into_iter().flatten() {
                 bucket.paths.each(path, |lists| {
                     lists.each(|list| look(list, &mut best, &mut accept));
@@ -118,8 +137,16 @@ fn look(list: &[u32], best: &mut u32, accept: &mut impl FnMut(u32) -> bool) {
 /// An index that is being made.
 #[derive(Debug, Default)]
 pub(super) struct Building {
-    buckets: Vec<(Bucket, Gathered)>,
+    buckets: Vec<Filling>,
     by_caller: HashMap<Caller, u32>,
+}
+
+/// A bucket that is being filled.
+#[derive(Debug, Default)]
+struct Filling {
+    plain: Vec<u32>,
+    /// The rules that ask something of a request, each with what it demands.
+    of_requests: Vec<(u32, Vec<Demand>)>,
 }
 
 impl Building {
@@ -128,21 +155,18 @@ impl Building {
         if self.buckets.is_empty() {
             self.buckets.push(Default::default());
         }
-        let places = match callers(rule, namespace) {
+        let mut places = match callers(rule, namespace).or_else(|| ports(rule)) {
             None => vec![0],
             Some(callers) => callers.into_iter().map(|caller| self.place(caller)).collect(),
         };
+        // A rule that names a caller twice is a candidate once.
+        places.sort_unstable();
+        places.dedup();
         for place in places {
-            let (bucket, paths) = &mut self.buckets[place as usize];
-            if !built.needs_request {
-                push(&mut bucket.plain, number);
-                continue;
-            }
-            push(&mut bucket.of_requests, number);
-            for path in starts(rule) {
-                let (text, is_whole) = path;
-                let lists = paths.at(text);
-                push(if is_whole { &mut lists.exact } else { &mut lists.letters }, number);
+            let bucket = &mut self.buckets[place as usize];
+            match built.needs_request {
+                true => bucket.of_requests.push((number, demands(rule))),
+                false => bucket.plain.push(number),
             }
         }
     }
@@ -157,13 +181,36 @@ impl Building {
     }
 
     pub(super) fn build(self) -> Index {
-        let buckets = self.buckets.into_iter();
-        let buckets = buckets.map(|(bucket, paths)| Bucket { paths: paths.build(), ..bucket });
-        Index { buckets: buckets.collect(), by_caller: self.by_caller }
+        let buckets = self.buckets.into_iter().map(Filling::build).collect();
+        Index { buckets, by_caller: self.by_caller }
     }
 }
 
-/// A rule that names a caller or a path twice is a candidate once.
+impl Filling {
+    fn build(self) -> Bucket {
+        let best: Vec<usize> = {
+            let shares = Shares::of(self.of_requests.iter().flat_map(|(_, demands)| demands));
+            self.of_requests.iter().map(|(_, demands)| shares.best(demands)).collect()
+        };
+        let (mut paths, mut values) = (Gathered::default(), Values::default());
+        let mut of_requests = Vec::with_capacity(best.len());
+        for ((number, mut demands), best) in self.of_requests.into_iter().zip(best) {
+            of_requests.push(number);
+            match demands.swap_remove(best) {
+                Demand::Values(attribute, all) => values.push(number, attribute, all),
+                Demand::Paths(starts) => {
+                    for (text, is_whole) in starts {
+                        let lists = paths.at(text);
+                        push(if is_whole { &mut lists.exact } else { &mut lists.letters }, number);
+                    }
+                }
+            }
+        }
+        Bucket { plain: self.plain, of_requests, paths: paths.build(), values }
+    }
+}
+
+/// A rule that demands a path or a value twice is a candidate once.
 fn push(list: &mut Vec<u32>, number: u32) {
     if list.last() != Some(&number) {
         list.push(number);
@@ -212,30 +259,21 @@ fn exact(list: &[String], of: fn(Box<str>) -> Caller) -> Option<Vec<Caller>> {
     fits.then(|| list.iter().map(|text| of(text.as_str().into())).collect())
 }
 
-/// How the paths begin that a rule is for, and whether that is all of the path.
-fn starts(rule: &Rule) -> Vec<(Vec<u8>, bool)> {
-    let any = || vec![(Vec::new(), false)];
-    if rule.to.is_empty() || rule.to.iter().any(|it| it.paths.is_empty()) {
-        return any();
-    }
-    let mut starts: Vec<_> =
-        rule.to.iter().flat_map(|it| &it.paths).map(|text| start(text)).collect();
-    starts.sort_unstable();
-    starts.dedup();
-    match starts.iter().any(|(text, is_whole)| text.is_empty() && !is_whole) {
-        true => any(),
-        false => starts,
-    }
-}
-
-fn start(path: &str) -> (Vec<u8>, bool) {
-    if Template::is_one(path) {
-        let template = Template::parse(path);
-        return (template.map(|it| it.start().to_vec()).unwrap_or_default(), false);
-    }
-    match Pattern::parse(path) {
-        Pattern::Exact(text) => (text.into(), true),
-        Pattern::Prefix(text) => (text.into(), false),
-        Pattern::Suffix(_) | Pattern::Present => (Vec::new(), false),
-    }
+/// The ports that a rule is for; `None` where it may be for any.
+fn ports(rule: &Rule) -> Option<Vec<Caller>> {
+    let read = |list: &[String]| {
+        // What is no port is refused when the rule is compiled.
+        let ports: Vec<Caller> =
+            list.iter().filter_map(|text| text.parse().ok()).map(Caller::OfPort).collect();
+        (!list.is_empty() && ports.len() == list.len()).then_some(ports)
+    };
+    let by_operation = || {
+        let mut ports = Vec::new();
+        for operation in &rule.to {
+            ports.extend(read(&operation.ports)?);
+        }
+        (!rule.to.is_empty()).then_some(ports)
+    };
+    let of_port = |it: &&Condition| Attribute::of_key(&it.key) == Attribute::Port;
+    by_operation().or_else(|| rule.when.iter().filter(of_port).find_map(|it| read(&it.values)))
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::compile::{CompileError, compile};
-use super::index::{Buckets, Building, Index, NONE};
+use super::index::{Buckets, Building, Index, NOWHERE};
 use super::input::{Connection, NoRequest, Request};
 use super::rule::{Action, AuthorizationPolicy};
 use super::test::{Test, View};
@@ -231,7 +231,7 @@ impl Asked {
 impl Set {
     fn settle(&self, connection: &Connection<'_>) -> OfSet {
         if self.rules.is_empty() {
-            return OfSet { state: State::Never, buckets: [NONE; 4] };
+            return OfSet { state: State::Never, buckets: NOWHERE };
         }
         let buckets = self.index.buckets(connection);
         let view = View::<NoRequest>::new(connection, None);

@@ -71,7 +71,7 @@ impl<'a, R: Request> View<'a, R> {
     }
 
     /// The ways to write the host that is asked: as it came, and without port and the dot at its end.
-    fn hosts(&self, authority: &'a [u8]) -> [&[u8]; 4] {
+    pub(super) fn hosts(&self, authority: &'a [u8]) -> [&[u8]; 4] {
         let host = host_of(authority);
         let bare = host.strip_suffix(b".").unwrap_or(host);
         let ended = authority.strip_suffix(b".").unwrap_or(authority);

@@ -36,6 +36,59 @@ fn one_of_many_rules_is_found() {
     }
 }
 
+/// A rule for each of many values of each kind, and one that is looked for.
+#[test]
+fn one_of_many_rules_is_found_by_an_exact_value() {
+    let when = |key: &str, value: &str| json!({"when": [{"key": key, "values": [value]}]});
+    let mut policies: Vec<AuthorizationPolicy> = (0..200)
+        .map(|number| {
+            let value = format!("v{number}");
+            let rules = json!([
+                when("request.headers[x-team]", &value),
+                when("request.auth.claims[group]", &value),
+                when("request.auth.audiences", &value),
+                when("request.auth.presenter", &value),
+                when("request.auth.principal", &format!("iss/{value}")),
+                {"to": [{"hosts": [format!("{value}.x"), format!("{value}.y")], "methods": ["GET"]}]},
+                {"to": [{"ports": [(9000 + number).to_string()]}]},
+            ]);
+            policy("DENY", rules)
+        })
+        .collect();
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let claims = json!({
+        "iss": "iss", "principal": "iss/me", "aud": ["a", "own"], "azp": "app", "group": ["g", "h"],
+    });
+    let call = Call {
+        host: "Shop.X:80".into(),
+        headers: vec![header("X-Team", "red"), header("x-team", "blue"), header("x-one", "1")],
+        token: Some(Claims(claims)),
+        ..Call::default()
+    };
+    assert!(call.passes(&policies), "others");
+    for rule in [
+        when("request.headers[x-one]", "1"),
+        when("request.headers[x-team]", "blue"),
+        when("request.headers[x-team]", "red,blue"),
+        when("request.auth.claims[group]", "h"),
+        when("request.auth.audiences", "own"),
+        when("request.auth.presenter", "app"),
+        when("request.auth.principal", "iss/me"),
+        json!({"from": [{"requestPrincipals": ["iss/me"]}]}),
+        json!({"from": [{"requestPrincipals": ["none"]}, {"namespaces": ["default"]}]}),
+        json!({"to": [{"hosts": ["shop.x"]}]}),
+        json!({"to": [{"hosts": ["SHOP.x:80"]}]}),
+        json!({"to": [{"methods": ["GET"]}]}),
+        json!({"to": [{"ports": ["8080"]}]}),
+        json!({"when": [{"key": "destination.port", "values": ["8080"]}]}),
+        json!({"when": [{"key": "request.headers[x-team]", "notValues": ["v1"]}]}),
+    ] {
+        policies.push(policy("DENY", json!([rule])));
+        assert!(!call.passes(&policies), "{rule}");
+        policies.pop();
+    }
+}
+
 #[test]
 fn a_field_that_does_not_match_is_named() {
     let policies = [

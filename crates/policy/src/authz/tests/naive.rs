@@ -80,7 +80,7 @@ fn source(it: &Source, own: &str, call: &Call, is_http: bool, refuses: bool) -> 
         refuses,
         &it.request_principals,
         &it.not_request_principals,
-        |_, _| false,
+        |p, _| claims(call, "principal").iter().any(|it| glob(p, it)),
     ));
     all
 }
@@ -109,6 +109,15 @@ fn operation(it: &Operation, call: &Call, is_http: bool, refuses: bool) -> Vec<S
     all
 }
 
+/// The texts of a claim; none without a token.
+fn claims(call: &Call, name: &str) -> Vec<String> {
+    let texts = |value: &Value| match value {
+        Value::Array(list) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        other => other.as_str().map(str::to_owned).into_iter().collect(),
+    };
+    call.token.as_ref().map(|token| texts(&token.0[name])).unwrap_or_default()
+}
+
 fn condition(it: &Condition, own: &str, call: &Call, is_http: bool, refuses: bool) -> Vec<Said> {
     let (values, not_values) = (it.values.clone(), it.not_values.clone());
     match it.key.as_str() {
@@ -119,6 +128,17 @@ fn condition(it: &Condition, own: &str, call: &Call, is_http: bool, refuses: boo
         "destination.port" => {
             let of = Operation { ports: values, not_ports: not_values, ..Operation::default() };
             operation(&of, call, is_http, refuses)
+        }
+        key if key.starts_with("request.auth.") => {
+            let name = match key {
+                "request.auth.principal" => "principal",
+                "request.auth.audiences" => "aud",
+                "request.auth.presenter" => "azp",
+                _ => "group",
+            };
+            both(is_http, refuses, &values, &not_values, |p, _| {
+                claims(call, name).iter().any(|it| glob(p, it))
+            })
         }
         key => {
             let name = key.strip_prefix("request.headers[").unwrap().strip_suffix(']').unwrap();
@@ -161,6 +181,7 @@ fn texts(of: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
 
 const PRINCIPALS: &[&str] =
     &["cluster.local/ns/a/sa/x", "cluster.local/ns/b/sa/y", "*", "cluster.local/ns/a/*", "*/sa/y"];
+const TOKENS: &[&str] = &["*", "iss/s", "iss/t", "iss/*", "*/s", "other/s"];
 const NAMESPACES: &[&str] = &["a", "b", "c", "*", "a*"];
 const PATHS: &[&str] =
     &["/", "/a", "/a/b", "/a*", "/a/*", "*/b", "*", "/{*}/b", "/a/{**}", "/{**}/b", "/b;x"];
@@ -170,7 +191,8 @@ fn sources() -> impl Strategy<Value = Source> {
     let namespaces = (texts(NAMESPACES), texts(NAMESPACES));
     let accounts = (texts(&["x", "a/x", "b/y"]), texts(&["x", "b/y"]));
     let blocks = (texts(&["10.1.0.0/16", "10.2.0.1"]), texts(&["10.1.0.0/24"]));
-    (principals, namespaces, accounts, blocks, texts(&["*"])).prop_map(|(p, n, s, b, r)| Source {
+    let tokens = (texts(TOKENS), texts(TOKENS));
+    (principals, namespaces, accounts, blocks, tokens).prop_map(|(p, n, s, b, r)| Source {
         principals: p.0,
         not_principals: p.1,
         namespaces: n.0,
@@ -179,7 +201,8 @@ fn sources() -> impl Strategy<Value = Source> {
         not_service_accounts: s.1,
         ip_blocks: b.0,
         not_ip_blocks: b.1,
-        not_request_principals: r,
+        request_principals: r.0,
+        not_request_principals: r.1,
         ..Source::default()
     })
 }
@@ -214,6 +237,10 @@ fn conditions() -> impl Strategy<Value = Condition> {
         key("source.namespace", NAMESPACES),
         key("destination.port", &["80", "81"]),
         key("request.headers[q]", &["1", "2", "*", "1*", "1,2"]),
+        key("request.auth.principal", TOKENS),
+        key("request.auth.audiences", &["u", "v", "*"]),
+        key("request.auth.presenter", &["u", "v"]),
+        key("request.auth.claims[group]", &["u", "v", "u*"]),
     ]
     .prop_map(|(key, values, not_values)| Condition { key, values, not_values })
 }
@@ -250,8 +277,9 @@ fn calls() -> impl Strategy<Value = Call> {
     let host = prop::sample::select(&["h.x", "H.x", "h.x:80", "h.x.", "h.x.:80", "g.y"][..]);
     let headers = prop::collection::vec(prop::sample::select(&["1", "2", "12"][..]), 0..3);
     let method = prop::sample::select(&["GET", "PUT", "POST"][..]);
-    (peer, ip, path, host, headers, method, prop::sample::select(&[80, 81, 82][..])).prop_map(
-        |(peer, ip, path, host, headers, method, port)| Call {
+    let port = prop::sample::select(&[80, 81, 82][..]);
+    (peer, ip, path, host, headers, method, port, tokens()).prop_map(
+        |(peer, ip, path, host, headers, method, port, token)| Call {
             peer: peer.map(|(ns, sa)| (ns.to_owned(), sa.to_owned())),
             source: ip.parse().unwrap(),
             port,
@@ -259,9 +287,24 @@ fn calls() -> impl Strategy<Value = Call> {
             path: path.into(),
             host: host.into(),
             headers: headers.into_iter().map(|it| ("q".to_owned(), it.to_owned())).collect(),
-            token: None,
+            token,
         },
     )
+}
+
+fn tokens() -> impl Strategy<Value = Option<Claims>> {
+    let words = || prop::collection::vec(prop::sample::select(&["u", "v", "w"][..]), 0..3);
+    let subject = prop::option::of(prop::sample::select(&["s", "t"][..]));
+    let token =
+        (subject, words(), words(), prop::option::of(prop::sample::select(&["u", "w"][..])));
+    let token = token.prop_map(|(subject, audiences, groups, presenter)| {
+        let principal = subject.map(|subject| format!("iss/{subject}"));
+        let claims = json!({
+            "iss": "iss", "principal": principal, "aud": audiences, "azp": presenter, "group": groups,
+        });
+        Claims(claims)
+    });
+    prop::option::of(token)
 }
 
 proptest! {
