@@ -19,12 +19,14 @@ use crate::role::server::Setting;
 const STAY: Duration = Duration::from_secs(10);
 /// The part of the servers that have one.
 const SLOWED: f64 = 0.3;
-/// What such a server has of what is set aside for it.
-const SLOW: f64 = 1.0;
+/// Cores that are set aside for each server.
+const ALLOCATION: f64 = 5.0;
+/// What one that has an antagonist is left with.
+const SLOW: f64 = 0.85 * ALLOCATION;
 /// What one without has.
-const FREE: f64 = 2.0;
-/// Mean work of a request: a server's capacity, by which loads are told, is 50 a second.
-const WORK: Duration = Duration::from_millis(20);
+const FREE: f64 = 2.1 * ALLOCATION;
+/// Mean work of a request: a server's capacity, by which loads are told, is 62.5 a second.
+const WORK: Duration = Duration::from_millis(80);
 
 /// The command line.
 #[derive(Debug, clap::Args)]
@@ -102,7 +104,7 @@ async fn pass(options: &Options, policy: Policy, load: f64, seed: u64) -> Result
     let ask = Ask {
         targets: Vec::new(),
         host: String::new(),
-        rate: load * f64::from(options.servers) / WORK.as_secs_f64(),
+        rate: load * f64::from(options.servers) * ALLOCATION / WORK.as_secs_f64(),
         is_even: false,
         warm_up: STAY,
         window: Duration::from_secs(options.seconds.into()),
@@ -130,19 +132,19 @@ impl Schedule {
         Schedule { servers: (0..servers).collect(), random: StdRng::seed_from_u64(seed) }
     }
 
-    /// The speed of each server, in order.
+    /// The cores of each server, in order.
     fn next(&mut self) -> Vec<f64> {
         self.servers.shuffle(&mut self.random);
         let slowed = (self.servers.len() as f64 * SLOWED).round() as usize;
-        let mut speeds = vec![FREE; self.servers.len()];
-        self.servers[..slowed].iter().for_each(|server| speeds[*server] = SLOW);
-        speeds
+        let mut cores = vec![FREE; self.servers.len()];
+        self.servers[..slowed].iter().for_each(|server| cores[*server] = SLOW);
+        cores
     }
 }
 
-async fn visit(world: &World, speeds: &[f64]) -> Result<(), BenchError> {
-    for (server, speed) in speeds.iter().enumerate() {
-        world.set(server, Setting::Speed(*speed)).await?;
+async fn visit(world: &World, cores: &[f64]) -> Result<(), BenchError> {
+    for (server, cores) in cores.iter().enumerate() {
+        world.set(server, Setting::Cores(*cores)).await?;
     }
     Ok(())
 }
@@ -167,7 +169,7 @@ mod tests {
         let mut schedule = Schedule::new(20, 5);
         let stays: Vec<Vec<f64>> = (0..50).map(|_| schedule.next()).collect();
         for stay in &stays {
-            assert_eq!(stay.iter().filter(|speed| **speed < FREE).count(), 6);
+            assert_eq!(stay.iter().filter(|it| **it < FREE).count(), 6);
         }
         for server in 0..20 {
             let slowed = stays.iter().filter(|stay| stay[server] < FREE).count();

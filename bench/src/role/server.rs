@@ -24,8 +24,8 @@ const MAX_HEAD: usize = 64 * 1024;
 /// What every request is answered.
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\nok\n";
-/// Where its speed is set, for all jobs together: seconds of work in a second.
-const SPEED: &str = "/set/speed/";
+/// Where it is set how many cores it has, and parts of them.
+const CORES: &str = "/set/cores/";
 /// Where it is set that each request takes so many milliseconds, whatever else there is to do.
 const DELAY: &str = "/set/delay/";
 
@@ -33,7 +33,7 @@ const DELAY: &str = "/set/delay/";
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Mean work of a request, exponentially distributed, under processor sharing
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long)]
     work_ms: f64,
     /// Of the work
     #[arg(long)]
@@ -51,8 +51,8 @@ impl Args {
 /// Another state of the server.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Setting {
-    /// Seconds of work that are done in a second.
-    Speed(f64),
+    /// So many cores: seconds of work that are done in a second, for a request one at most.
+    Cores(f64),
     /// Requests take so long, and no work.
     Delay(Duration),
 }
@@ -61,7 +61,7 @@ impl Setting {
     /// The request that sets it.
     pub fn request(self) -> Vec<u8> {
         let path = match self {
-            Setting::Speed(speed) => format!("{SPEED}{speed}"),
+            Setting::Cores(cores) => format!("{CORES}{cores}"),
             Setting::Delay(delay) => format!("{DELAY}{}", delay.as_millis()),
         };
         format!("GET {path} HTTP/1.1\r\nhost: server\r\n\r\n").into_bytes()
@@ -70,8 +70,8 @@ impl Setting {
     fn read(head: &[u8]) -> Option<Setting> {
         let line = head.split(|byte| *byte == b'\r').next()?;
         let path = std::str::from_utf8(line).ok()?.split(' ').nth(1)?;
-        if let Some(speed) = path.strip_prefix(SPEED) {
-            return speed.parse().ok().map(Setting::Speed);
+        if let Some(cores) = path.strip_prefix(CORES) {
+            return cores.parse().ok().map(Setting::Cores);
         }
         let delay = path.strip_prefix(DELAY)?.parse().ok()?;
         Some(Setting::Delay(Duration::from_millis(delay)))
@@ -145,9 +145,9 @@ impl Server {
     fn set(&self, setting: Setting) {
         self.advance();
         match setting {
-            Setting::Speed(speed) => {
+            Setting::Cores(cores) => {
                 self.delay.set(None);
-                self.shared.borrow_mut().set_speed(speed);
+                self.shared.borrow_mut().set_cores(cores);
             }
             Setting::Delay(delay) => self.delay.set(Some(delay)),
         }
@@ -217,10 +217,10 @@ mod tests {
 
     #[test]
     fn a_setting_is_read_as_it_was_written() {
-        for setting in [Setting::Speed(0.25), Setting::Delay(Duration::from_millis(167))] {
+        for setting in [Setting::Cores(0.25), Setting::Delay(Duration::from_millis(167))] {
             assert_eq!(Setting::read(&setting.request()), Some(setting));
         }
         assert_eq!(Setting::read(b"GET /items/42 HTTP/1.1\r\n\r\n"), None);
-        assert_eq!(Setting::read(b"GET /set/speed/fast HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(Setting::read(b"GET /set/cores/many HTTP/1.1\r\n\r\n"), None);
     }
 }

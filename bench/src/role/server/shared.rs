@@ -1,4 +1,4 @@
-//! Processor sharing: everything that is being served gets the same share of a speed that changes.
+//! Processor sharing: every request that is being served gets the same share of the cores that there are, and one at most.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -12,7 +12,7 @@ pub(super) struct Shared {
     /// Seconds of work that each job has had which was there from the beginning.
     served: f64,
     /// Seconds of work done in a second, for all jobs together.
-    speed: f64,
+    cores: f64,
     jobs: BinaryHeap<Reverse<Job>>,
 }
 
@@ -44,9 +44,14 @@ impl PartialEq for Job {
 impl Eq for Job {}
 
 impl Shared {
-    /// Nothing to do, at this speed.
-    pub(super) fn new(speed: f64) -> Shared {
-        Shared { now: Duration::ZERO, served: 0.0, speed, jobs: BinaryHeap::new() }
+    /// Nothing to do, for so many cores.
+    pub(super) fn new(cores: f64) -> Shared {
+        Shared { now: Duration::ZERO, served: 0.0, cores, jobs: BinaryHeap::new() }
+    }
+
+    /// Seconds of work of one job in a second.
+    fn rate(&self) -> f64 {
+        (self.cores / self.jobs.len().max(1) as f64).min(1.0)
     }
 
     /// Takes in a job of so many seconds of work. What was done before `now` must have been taken by [`Shared::advance`].
@@ -54,9 +59,9 @@ impl Shared {
         self.jobs.push(Reverse(Job { done_at: self.served + work, id }));
     }
 
-    /// Changes the speed from the time of the last [`Shared::advance`] on.
-    pub(super) fn set_speed(&mut self, speed: f64) {
-        self.speed = speed;
+    /// Gives or takes cores from the time of the last [`Shared::advance`] on.
+    pub(super) fn set_cores(&mut self, cores: f64) {
+        self.cores = cores;
     }
 
     /// Goes on to `now`, and gives what was done by then. Each job leaves at its very moment, however late this is called: the
@@ -72,7 +77,7 @@ impl Shared {
         }
         if !self.jobs.is_empty() {
             let passed = now.saturating_sub(self.now).as_secs_f64();
-            self.served += passed * self.speed / self.jobs.len() as f64;
+            self.served += passed * self.rate();
         }
         self.now = self.now.max(now);
         done
@@ -81,8 +86,8 @@ impl Shared {
     /// When the next job is done, if nothing else comes.
     pub(super) fn next(&self) -> Option<Duration> {
         let Reverse(job) = self.jobs.peek()?;
-        let left = (job.done_at - self.served).max(0.0) * self.jobs.len() as f64 / self.speed;
-        // A speed of nothing: never, which is far enough away.
+        let left = (job.done_at - self.served).max(0.0) / self.rate();
+        // Without any cores: never, which is far enough away.
         let left = Duration::try_from_secs_f64(left).unwrap_or(Duration::from_secs(1 << 32));
         Some(self.now + left)
     }
@@ -97,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn two_jobs_share_the_speed() {
+    fn two_jobs_share_a_core() {
         let mut server = Shared::new(1.0);
         server.add(1, 1.0);
         assert_eq!(server.next(), Some(seconds(1.0)));
@@ -105,7 +110,7 @@ mod tests {
         server.add(2, 1.0);
         // Half a second of work is left of the first, which takes a second now.
         assert_eq!(server.next(), Some(seconds(1.5)));
-        // However late it is asked, the second one had the whole speed from then on.
+        // However late it is asked, the second one had the whole core from then on.
         assert_eq!(server.advance(seconds(1.9)), [1]);
         assert_eq!(server.next(), Some(seconds(2.0)));
         assert_eq!(server.advance(seconds(5.0)), [2]);
@@ -113,13 +118,23 @@ mod tests {
     }
 
     #[test]
-    fn another_speed_holds_from_when_it_is_set() {
+    fn a_job_has_one_core_at_most_however_many_there_are() {
         let mut server = Shared::new(2.0);
         server.add(1, 1.0);
-        assert!(server.advance(seconds(0.25)).is_empty());
-        server.set_speed(0.5);
-        assert_eq!(server.next(), Some(seconds(1.25)));
-        server.set_speed(0.0);
+        server.add(2, 1.0);
+        assert_eq!(server.next(), Some(seconds(1.0)));
+        server.add(3, 0.5);
+        assert_eq!(server.next(), Some(seconds(0.75)));
+    }
+
+    #[test]
+    fn fewer_cores_count_from_when_they_are_set() {
+        let mut server = Shared::new(1.0);
+        server.add(1, 1.0);
+        assert!(server.advance(seconds(0.5)).is_empty());
+        server.set_cores(0.5);
+        assert_eq!(server.next(), Some(seconds(1.5)));
+        server.set_cores(0.0);
         assert!(server.advance(seconds(100.0)).is_empty());
     }
 
@@ -131,10 +146,10 @@ mod tests {
             done.extend(server.advance(seconds(f64::from(id) * 0.01)));
             server.add(id.into(), 0.02);
         }
-        // Six seconds of work at one and a half a second; it never idled.
+        // Six seconds of work, at one and a half a second while there are two jobs.
         done.extend(server.advance(seconds(3.999)));
         assert!(done.len() < 300);
-        done.extend(server.advance(seconds(4.001)));
+        done.extend(server.advance(seconds(4.1)));
         done.sort_unstable();
         assert_eq!(done, (0..300).collect::<Vec<u64>>());
     }
