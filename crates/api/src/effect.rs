@@ -1,6 +1,7 @@
 //! Which fields of kinds that have an effect have none themselves: they are checked and stored, and whoever writes one
 //! is told. `docs/compatibility.md` lists every field; a test holds the two together.
 
+use meltemi_names::variables;
 use serde_json::Value;
 
 use crate::Kind;
@@ -76,6 +77,8 @@ fn without_effect(kind: Kind) -> impl Iterator<Item = String> {
     let own: &[Field] = match kind {
         Kind::VirtualService => VIRTUAL_SERVICE,
         Kind::Sidecar => SIDECAR,
+        // There is one binary, and no image to choose.
+        Kind::ProxyConfig => &["spec.image"],
         Kind::RequestAuthentication => REQUEST_AUTHENTICATION,
         Kind::HttpRoute | Kind::GrpcRoute => ROUTE,
         _ => &[],
@@ -107,7 +110,18 @@ pub fn fields_without_effect(kind: Kind, object: &Value) -> Vec<Path> {
     if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
         find_parents(object, &mut found);
     }
+    if kind == Kind::ProxyConfig {
+        find_variables(object, &mut found);
+    }
     found
+}
+
+/// Variables that a proxy does not go by.
+fn find_variables(object: &Value, found: &mut Vec<Path>) {
+    let given = object.pointer("/spec/environmentVariables").and_then(Value::as_object);
+    let names = given.into_iter().flat_map(|it| it.keys());
+    let idle = names.filter(|name| !variables::ALL.contains(&name.as_str()));
+    found.extend(idle.map(|name| Path::of("spec").field("environmentVariables").field(name)));
 }
 
 /// What a route is attached to and is neither a service nor a service entry.
@@ -193,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn variables_that_no_proxy_goes_by_are_found() {
+        let config = json!({"spec": {"environmentVariables": {
+            "MELTEMI_ACCESS_LOG": "text", "ISTIO_META_DNS_CAPTURE": "true", "MELTEMI_SERVICE": "a",
+        }}});
+        let expected = ["ISTIO_META_DNS_CAPTURE", "MELTEMI_SERVICE"]
+            .map(|it| format!("spec.environmentVariables.{it}"));
+        assert_eq!(found(Kind::ProxyConfig, &config), expected);
+    }
+
+    #[test]
     fn a_part_stands_for_all_below_it() {
         for (kind, field, expected) in [
             (Kind::VirtualService, "spec.http[].timeout", true),
@@ -204,7 +228,8 @@ mod tests {
             (Kind::Sidecar, "spec.ingress[].port.number", true),
             (Kind::Sidecar, "spec.ingress[].tls.mode", false),
             (Kind::Sidecar, "spec.egress[].hosts[]", true),
-            (Kind::ProxyConfig, "spec.concurrency", false),
+            (Kind::ProxyConfig, "spec.concurrency", true),
+            (Kind::ProxyConfig, "spec.image.imageType", false),
             (Kind::HttpRoute, "spec.rules[].filters[].cors.maxAge", true),
             (Kind::HttpRoute, "spec.rules[].backendRefs[].filters[].cors.maxAge", false),
         ] {

@@ -94,9 +94,9 @@ impl Kind {
             | Kind::PeerAuthentication
             | Kind::ReferenceGrant
             | Kind::HttpRoute
+            | Kind::ProxyConfig
             | Kind::GrpcRoute => true,
             Kind::Gateway
-            | Kind::ProxyConfig
             | Kind::EnvoyFilter
             | Kind::GatewayClass
             | Kind::KubernetesGateway

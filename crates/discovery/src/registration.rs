@@ -4,6 +4,7 @@ mod admit;
 mod board;
 mod group;
 mod objects;
+mod proxy_config;
 mod registry;
 mod timestamp;
 
@@ -15,7 +16,7 @@ use meltemi_wire::proto::meltemi::v1::register_request::Kind as Asked;
 use meltemi_wire::proto::meltemi::v1::register_response::Kind as Answer;
 use meltemi_wire::proto::meltemi::v1::registration_server::{Registration, RegistrationServer};
 use meltemi_wire::proto::meltemi::v1::{
-    Drained, RegisterRequest, RegisterResponse, Registered, RegisteredWorkload,
+    Drained, ProxyConfig, RegisterRequest, RegisterResponse, Registered, RegisteredWorkload,
 };
 use meltemi_wire::transport::Peer;
 use tokio::sync::mpsc;
@@ -93,10 +94,7 @@ impl RegistrationService {
         let Some(RegisterRequest { kind: Some(Asked::Workload(workload)) }) = first else {
             return Err(Status::invalid_argument("the first message must name the workload"));
         };
-        let identity = peer.and_then(|peer| peer.identity).ok_or_else(|| {
-            Status::unauthenticated("registration needs a client certificate: get one from the certificate service first")
-        })?;
-        admit::admit(&workload, &identity)?;
+        check(peer, &workload)?;
         self.registry.claim(workload).await.map_err(refusal)
     }
 
@@ -181,6 +179,26 @@ impl Registration for RegistrationService {
         tokio::spawn(self.clone().serve(peer, request.into_inner(), responses));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
+
+    async fn configure(
+        &self,
+        request: Request<RegisteredWorkload>,
+    ) -> Result<Response<ProxyConfig>, Status> {
+        let peer = request.extensions().get::<Peer>().cloned();
+        let workload = request.into_inner();
+        check(peer, &workload)?;
+        self.registry.proxy_config(&workload).await.map(Response::new).map_err(refusal)
+    }
+}
+
+/// Whether the caller has proved that the workload is its own.
+fn check(peer: Option<Peer>, workload: &RegisteredWorkload) -> Result<(), Status> {
+    let identity = peer.and_then(|peer| peer.identity).ok_or_else(|| {
+        Status::unauthenticated(
+            "registration needs a client certificate: get one from the certificate service first",
+        )
+    })?;
+    admit::admit(workload, &identity)
 }
 
 /// Tells a member's sidecar what its group says. A client that is gone need not hear it.

@@ -12,18 +12,19 @@ use std::time::Duration;
 
 use meltemi_control::parse_address;
 use meltemi_names::{
-    DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT, DEFAULT_TRUST_DOMAIN, TrustDomain, ports,
+    DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT, DEFAULT_TRUST_DOMAIN, TrustDomain, ports, variables,
 };
 use meltemi_proxy::start::{
-    AppPort, Listen, ListenOptions, ProxyOptions, Running, StartError, Upstream, WorkloadOptions,
+    self, AppPort, Choices, Listen, ListenOptions, ProxyOptions, Running, StartError, Upstream,
+    WorkloadOptions,
 };
-use meltemi_telemetry::access_log::LogFormat;
 use meltemi_wire::transport::Target;
 use meltemi_wire::workload_api::Socket;
 
 use crate::exit::Failure;
 use crate::state;
-pub use flags::time;
+pub use meltemi_proxy::start::time;
+
 use flags::{label, port, upstream};
 pub use tell::Teller;
 
@@ -107,21 +108,16 @@ pub struct Args {
     /// File that is written when the sidecar is ready: a JSON object with its addresses
     #[arg(long, env = "MELTEMI_READY_FILE", value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// Threads that carry traffic; one for each processor if not given
+    /// Threads that carry traffic; as the mesh's ProxyConfig says if not given, else one for each processor
     #[arg(long, env = "MELTEMI_WORKERS", value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// Whether each request is logged, on standard output
-    #[arg(
-        long,
-        env = "MELTEMI_ACCESS_LOG",
-        value_enum,
-        default_value = "off",
-        value_name = "FORM"
-    )]
-    access_log: AccessLog,
-    /// At the end: how long callers have to let go of the workload, and then requests to finish
-    #[arg(long, env = "MELTEMI_DRAIN_TIMEOUT", default_value = "30s", value_parser = time, value_name = "TIME")]
-    drain_timeout: Duration,
+    /// Whether each request is logged, on standard output; as the mesh's ProxyConfig says if not given, else off
+    #[arg(long, env = variables::ACCESS_LOG, value_enum, value_name = "FORM")]
+    access_log: Option<AccessLog>,
+    /// At the end: how long callers have to let go of the workload, and then requests to finish; as the mesh's ProxyConfig says
+    /// if not given, else 30s
+    #[arg(long, env = variables::DRAIN_TIMEOUT, value_parser = time, value_name = "TIME")]
+    drain_timeout: Option<Duration>,
     /// What to print when the sidecar is up: nothing but log lines, or its addresses as one line of JSON
     #[arg(long, short = 'o', value_enum, default_value = "text", value_name = "FORM")]
     output: Form,
@@ -132,6 +128,16 @@ enum AccessLog {
     Text,
     Json,
     Off,
+}
+
+impl AccessLog {
+    fn read(self) -> start::AccessLog {
+        match self {
+            AccessLog::Text => start::AccessLog::Text,
+            AccessLog::Json => start::AccessLog::Json,
+            AccessLog::Off => start::AccessLog::Off,
+        }
+    }
 }
 
 /// What is printed about a sidecar.
@@ -156,12 +162,11 @@ impl Args {
         let control = control::find(&self, &state_dir)?;
         let listen = self.listen();
         let ephemeral = self.name.is_none();
-        let access_log = match self.access_log {
-            AccessLog::Text => Some(LogFormat::Istio),
-            AccessLog::Json => Some(LogFormat::Json),
-            AccessLog::Off => None,
+        let choices = Choices {
+            workers: self.workers,
+            access_log: self.access_log.map(AccessLog::read),
+            drain_timeout: self.drain_timeout,
         };
-        let workers = self.workers.or_else(|| std::thread::available_parallelism().ok());
         let address = advertised(self.address, self.inbound);
         let workload = flags::workload(
             WorkloadOptions {
@@ -187,10 +192,8 @@ impl Args {
             upstreams: self.upstreams,
             state_dir,
             ephemeral,
-            workers: workers.map_or(1, NonZeroUsize::get),
-            access_log,
+            choices,
             allow_exec_probes: self.allow_exec_probes,
-            drain_timeout: self.drain_timeout,
         };
         Ok((options, teller))
     }

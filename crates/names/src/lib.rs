@@ -7,6 +7,7 @@ mod host;
 pub mod ports;
 mod protocol;
 mod spiffe;
+pub mod variables;
 
 pub use header::{is_framing_header, is_header_name};
 pub use host::{Host, HostError, expand_host, is_dns_label, is_dns_subdomain, service_host};

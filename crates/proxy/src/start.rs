@@ -10,11 +10,13 @@ mod party;
 mod readiness;
 mod register;
 mod renew;
+mod settings;
 mod trust;
 mod workload_api;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ pub use options::{
     AppPort, ControlPlane, Listen, ListenOptions, Located, ProxyOptions, Upstream, WorkloadOptions,
 };
 pub use readiness::Ready;
+pub use settings::{AccessLog, Choices, time};
 pub use workload_api::GivenError;
 
 use crate::admin::{self, Panel};
@@ -46,6 +49,7 @@ use home::Home;
 use member::Member;
 use readiness::{NOT_CONNECTED, Signs};
 use register::Registration;
+use settings::Settings;
 
 /// Why a member of a group may not be called at first.
 const UNKNOWN_GROUP: &str = "not registered yet, so what its group says is not known";
@@ -158,7 +162,9 @@ async fn assemble(
     let workload = &options.workload;
     let home =
         Home::open(&options.state_dir, &workload.namespace, &workload.name, options.ephemeral)?;
-    let metrics = Arc::new(Metrics::new(options.workers));
+    let metrics = Arc::new(Metrics::new(
+        options.choices.workers.map_or_else(settings::processors, NonZeroUsize::get),
+    ));
     let panel = Arc::new(Panel::new(metrics.clone(), ready.clone()));
     let mut tasks = JoinSet::new();
     for (listener, role) in [
@@ -174,7 +180,11 @@ async fn assemble(
     let member = member::join(&options, &home.identity(), waiting, &mut tasks).await?;
     drop(judged.send_replace(Err(NOT_CONNECTED.to_owned())));
     let channel = member.channel.clone();
-    let shared = Arc::new(share(&options, &home, member, metrics, handlers));
+    let registered = register::workload(workload, addresses.inbound.port());
+    let file = home.proxy_config();
+    let settings = options.choices.complete(channel.clone(), registered.clone(), &file).await;
+    tracing::debug!(?settings, "how the proxy runs");
+    let shared = Arc::new(share(&options, settings, &home, member, metrics, handlers));
     panel.show(shared.clone());
     let (group, news) = watch::channel(Err(UNKNOWN_GROUP.to_owned()));
     let (app, is_member) = (shared.app.clone(), workload.group.is_some());
@@ -187,10 +197,9 @@ async fn assemble(
             false => app.run(find).await,
         }
     });
-    let data_path = DataPath::start(shared.clone(), options.workers, listeners)
+    let data_path = DataPath::start(shared.clone(), settings.workers, listeners)
         .map_err(StartError::DataPath)?;
     tasks.spawn(egress::run(shared.mesh.clone(), data_path.doors()));
-    let registered = register::workload(workload, addresses.inbound.port());
     let registration = Registration::start(channel, registered, shared.app.watch(), group);
     let signs = Signs {
         app: shared.app.watch(),
@@ -199,7 +208,7 @@ async fn assemble(
         is_service: is_member || workload.service.is_some() && !workload.ports.is_empty(),
     };
     tasks.spawn(signs.follow(judged));
-    let drain_timeout = options.drain_timeout;
+    let drain_timeout = settings.drain_timeout;
     Ok(Running {
         addresses,
         ready,
@@ -216,6 +225,7 @@ async fn assemble(
 /// What the data path's threads share. Starts the discovery stream.
 fn share(
     options: &ProxyOptions,
+    settings: Settings,
     home: &Home,
     member: Member,
     metrics: Arc<Metrics>,
@@ -252,7 +262,7 @@ fn share(
             None => AppHealth::new(answering.map(|port| port.number)),
         },
         handlers,
-        access_log: options.access_log,
+        access_log: settings.access_log,
     }
 }
 

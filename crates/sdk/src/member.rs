@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use meltemi_proxy::in_process::{Caller, Handlers};
 use meltemi_proxy::start::{
-    AppPort, Listen, ListenOptions, ProxyOptions, Running, WorkloadOptions, start_within,
+    AccessLog, AppPort, Choices, Listen, ListenOptions, ProxyOptions, Running, WorkloadOptions,
+    start_within,
 };
 
 use crate::control::{Control, Entry, Token};
@@ -91,10 +93,12 @@ impl Member {
             upstreams: Vec::new(),
             state_dir: home.state_dir.clone(),
             ephemeral: true,
-            workers: home.workers,
-            access_log: None,
+            choices: Choices {
+                workers: NonZeroUsize::new(home.workers),
+                access_log: Some(AccessLog::Off),
+                drain_timeout: Some(DRAINING),
+            },
             allow_exec_probes: false,
-            drain_timeout: DRAINING,
         };
         let running = start_within(options, handlers, JOINING).await?;
         let caller = running.caller();

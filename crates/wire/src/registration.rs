@@ -12,12 +12,31 @@ use crate::proto::meltemi::v1::register_request::Kind as Request;
 use crate::proto::meltemi::v1::register_response::Kind as Response;
 use crate::proto::meltemi::v1::registration_client::RegistrationClient;
 use crate::proto::meltemi::v1::{
-    Drain, Drained, Group, Health, RegisterRequest, RegisterResponse, RegisteredWorkload,
+    Drain, Drained, Group, Health, ProxyConfig, RegisterRequest, RegisterResponse,
+    RegisteredWorkload,
 };
 use crate::retry::BackOff;
 
 /// How long the control plane may take to accept the stream.
 const OPENING: Duration = Duration::from_secs(10);
+
+/// How long the control plane may take to say how a proxy runs: without an answer it starts as it did before.
+const CONFIGURING: Duration = Duration::from_secs(5);
+
+/// Asks what the mesh says of how the proxy of a workload runs.
+///
+/// # Errors
+/// When the control plane is not reached, refuses the workload, or has not answered after 5 s.
+pub async fn proxy_config(
+    channel: Channel,
+    workload: RegisteredWorkload,
+) -> Result<ProxyConfig, Status> {
+    let mut service = RegistrationClient::new(channel);
+    match tokio::time::timeout(CONFIGURING, service.configure(workload)).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded("no answer in 5 s")),
+    }
+}
 
 /// Why a workload was not taken out in order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

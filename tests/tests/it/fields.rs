@@ -14,6 +14,7 @@ const KINDS: &[&str] = &[
     "ServiceEntry",
     "WorkloadEntry",
     "WorkloadGroup",
+    "ProxyConfig",
     "ReferenceGrant",
     "AuthorizationPolicy",
     "RequestAuthentication",

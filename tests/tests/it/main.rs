@@ -28,6 +28,7 @@ mod language;
 mod large;
 mod metrics;
 mod peer_authentication;
+mod proxy_config;
 mod request_authentication;
 mod sdk;
 mod spire;

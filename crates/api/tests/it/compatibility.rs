@@ -208,7 +208,7 @@ fn what_the_pages_show_is_taken_and_has_an_effect() {
     }
     blocks.extend(policies);
     let run = self::blocks(include_str!("../../../../docs/run-a-service.md"));
-    assert_eq!(run.len(), 1);
+    assert_eq!(run.len(), 2);
     blocks.extend(run);
     blocks.push(include_str!("../../../../examples/traffic/canary.yaml").to_owned());
     for block in blocks {

@@ -37,12 +37,7 @@ pub(super) fn workload_entry(
 ) -> Value {
     let filled = group.map(|group| group.fill(workload));
     let workload = filled.as_ref().unwrap_or(workload);
-    let mut labels: BTreeMap<&str, &str> =
-        workload.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    if !workload.service.is_empty() {
-        labels.entry("app").or_insert(&workload.service);
-    }
-    labels.insert("security.istio.io/tlsMode", "istio");
+    let labels = labels(workload);
     let ports = match group {
         Some(group) => group.ports(workload),
         None => own_ports(workload),
@@ -74,6 +69,17 @@ pub(super) fn workload_entry(
         "spec": spec,
         "status": {"conditions": [condition(health, before, now)]},
     })
+}
+
+/// The labels of a workload in the registry.
+pub(super) fn labels(workload: &RegisteredWorkload) -> BTreeMap<&str, &str> {
+    let mut labels: BTreeMap<&str, &str> =
+        workload.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    if !workload.service.is_empty() {
+        labels.entry("app").or_insert(&workload.service);
+    }
+    labels.insert("security.istio.io/tlsMode", "istio");
+    labels
 }
 
 fn own_ports(workload: &RegisteredWorkload) -> BTreeMap<String, u32> {

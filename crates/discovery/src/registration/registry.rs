@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use meltemi_names::ROOT_NAMESPACE;
 use meltemi_store::{Entry, Expect, Key, Selector, Store, StoreError};
-use meltemi_wire::proto::meltemi::v1::{Health, RegisteredWorkload};
+use meltemi_wire::proto::meltemi::v1::{Health, ProxyConfig, RegisteredWorkload};
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::board::{self, Board};
 use super::group::Group;
-use super::{objects, timestamp};
+use super::{objects, proxy_config, timestamp};
 
 /// How long entries of before a restart wait for their proxies.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -185,6 +186,24 @@ impl Registry {
         }
         let Claim { key, workload, group, health, .. } = claim;
         Ok(self.write_entry(key, workload, group.as_deref(), health).await?)
+    }
+
+    /// What the mesh says of how the proxy of a workload runs. A group that is not there, or not for the workload, is told of
+    /// when it registers; here it adds no labels.
+    pub(super) async fn proxy_config(
+        &self,
+        workload: &RegisteredWorkload,
+    ) -> Result<ProxyConfig, RegistryError> {
+        let group = match self.group(workload).await {
+            Err(RegistryError::Store(error)) => return Err(error.into()),
+            group => group.ok().flatten(),
+        };
+        let selector = Selector::kind(meltemi_store::kind(GROUP, proxy_config::PROXY_CONFIGS));
+        let entries = self.store.list(&selector).await?.entries;
+        let filled = group.map(|group| group.fill(workload));
+        let workload = filled.as_ref().unwrap_or(workload);
+        let labels = objects::labels(workload);
+        Ok(proxy_config::merge(&entries, ROOT_NAMESPACE, &workload.namespace, &labels))
     }
 
     /// The group that a workload names, which must be there and take it.

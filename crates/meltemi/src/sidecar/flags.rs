@@ -1,7 +1,5 @@
 //! Readers of single flags, and the workload that they describe.
 
-use std::time::Duration;
-
 use meltemi_control::parse_address;
 use meltemi_names::{Host, Protocol, is_dns_label, is_dns_subdomain};
 use meltemi_proxy::start::{AppPort, Upstream, WorkloadOptions};
@@ -70,23 +68,6 @@ pub(super) fn upstream(text: &str) -> Result<Upstream, String> {
     }
     let listen = parse_address(listen)?;
     Ok(Upstream { host: host.as_str().into(), port, listen })
-}
-
-/// A number with `ms`, `s`, `m` or `h`.
-pub fn time(text: &str) -> Result<Duration, String> {
-    let wrong =
-        || format!("`{text}` is not a time: expected a number with ms, s, m or h, as in 30s");
-    let unit = text.find(|it: char| !it.is_ascii_digit()).ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(unit);
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let factor = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(factor).map(Duration::from_millis).ok_or_else(wrong)
 }
 
 /// Checks the workload's words, and names one that has no name.
@@ -184,9 +165,6 @@ mod tests {
         }
         assert_eq!(label("a=b=c"), Ok(("a".into(), "b=c".into())));
         assert!(label("=b").is_err() && label("a").is_err());
-        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(time("2m"), Ok(Duration::from_secs(120)));
-        assert!(time("5").is_err() && time("s").is_err() && time("1d").is_err());
     }
 
     #[test]

@@ -35,8 +35,10 @@ fn what_is_given_is_taken_as_it_is() {
     let flags = "--name web-1 --version v2 --label tier=front --outbound :0 --address 10.0.0.7 \
                  --upstream hello:8001=:19001 --workers 3 --access-log json -n shop";
     let options = read(&flags.split_whitespace().collect::<Vec<_>>()).unwrap();
-    assert!(!options.ephemeral && options.workers == 3);
-    assert_eq!(options.access_log, Some(LogFormat::Json));
+    assert!(!options.ephemeral && options.choices.workers == NonZeroUsize::new(3));
+    assert_eq!(options.choices.access_log, Some(start::AccessLog::Json));
+    // What is not given is the mesh's to say.
+    assert_eq!(options.choices.drain_timeout, None);
     assert_eq!(options.listen.outbound, Listen::Exactly("127.0.0.1:0".parse().unwrap()));
     // Peers on other machines come in on the address that they are told.
     let inbound = Listen::Preferably("10.0.0.7:15006".parse().unwrap());

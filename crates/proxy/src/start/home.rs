@@ -75,6 +75,11 @@ impl Home {
         self.path.join("identity")
     }
 
+    /// Where what the mesh said of how the proxy runs is kept.
+    pub(super) fn proxy_config(&self) -> PathBuf {
+        self.path.join("proxy-config")
+    }
+
     /// Where the last good configuration is kept.
     pub(super) fn configuration(&self) -> PathBuf {
         self.path.join("configuration")

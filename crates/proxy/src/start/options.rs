@@ -5,13 +5,13 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use meltemi_identity::TrustBundle;
 use meltemi_names::{Protocol, TrustDomain};
-use meltemi_telemetry::access_log::LogFormat;
 use meltemi_wire::transport::Target;
 use meltemi_wire::workload_api::Socket;
+
+use super::settings::Choices;
 
 /// Everything that a proxy is told at its start.
 #[derive(Debug, Clone)]
@@ -30,14 +30,10 @@ pub struct ProxyOptions {
     pub state_dir: PathBuf,
     /// The workload's name is of this run only, so that nothing is to be kept of it.
     pub ephemeral: bool,
-    /// How many threads carry traffic.
-    pub workers: usize,
-    /// The layout of access log lines; `None` writes none.
-    pub access_log: Option<LogFormat>,
+    /// How it runs, where that is not left to the mesh.
+    pub choices: Choices,
     /// Whether commands that the probe of a group names may be run on this machine.
     pub allow_exec_probes: bool,
-    /// How long callers have to let go of the workload, and then how long requests have to finish.
-    pub drain_timeout: Duration,
 }
 
 /// The workload beside a proxy.

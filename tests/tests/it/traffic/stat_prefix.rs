@@ -6,9 +6,12 @@ use super::World;
 
 const HOST: (&str, &str) = ("envoy_virtual_host", "hello.default.svc.cluster.local:80");
 
+/// A figure of a route: the end of its name, further labels, count.
+type Figure<'a> = (&'a str, &'a [(&'a str, &'a str)], u64);
+
 impl World {
-    /// Waits until the caller's figures of a route are these: by the end of the name, further labels, count.
-    async fn figures(&self, route: &str, expected: &[(&str, &[(&str, &str)], u64)]) {
+    /// Waits until the caller's figures of a route are these.
+    async fn figures(&self, route: &str, expected: &[Figure<'_>]) {
         eventually(&format!("the figures of {route}"), async || {
             let scrape = self.client.scrape().await;
             for (name, labels, count) in expected {
