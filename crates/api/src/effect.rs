@@ -35,9 +35,6 @@ const SIDECAR: &[Field] = &[
     "spec.ingress[].tls",
 ];
 
-/// There are no gateways and waypoints yet.
-const REQUEST_AUTHENTICATION: &[Field] = &["spec.targetRef", "spec.targetRefs"];
-
 /// Routes of the Gateway API are for calls within the mesh: there are no gateways.
 const ROUTE: &[Field] = &[
     "spec.hostnames",
@@ -79,7 +76,6 @@ fn without_effect(kind: Kind) -> impl Iterator<Item = String> {
         Kind::Sidecar => SIDECAR,
         // There is one binary, and no image to choose.
         Kind::ProxyConfig => &["spec.image"],
-        Kind::RequestAuthentication => REQUEST_AUTHENTICATION,
         Kind::HttpRoute | Kind::GrpcRoute => ROUTE,
         _ => &[],
     };

@@ -5,19 +5,27 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use meltemi_names::Host;
 use meltemi_policy::jwt::KeySet;
 use meltemi_policy::jwt::rule::{JwtRule, RequestAuthentication};
 
 use crate::record::Object;
 use crate::selectors::selects;
+use crate::workload::InboundPort;
 
 /// A `RequestAuthentication` resource.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RequestAuthenticationRecord {
     /// The labels of its workloads; `None` for all of the namespace.
     pub selector: Option<BTreeMap<String, String>>,
-    /// Whether it is attached to gateways or services and so is for no sidecar.
-    pub is_attached: bool,
+    /// The hosts of the services that it is attached to.
+    pub services: Vec<String>,
+    /// The names of the service entries of its namespace that it is attached to.
+    pub entries: Vec<Arc<str>>,
+    /// Whether all that it is attached to is nothing that a sidecar stands for.
+    pub is_elsewhere: bool,
+    /// What has no effect of what it is attached to.
+    pub flaw: Option<String>,
     /// Those whose tokens are taken.
     pub rules: Vec<JwtRuleRecord>,
 }
@@ -160,32 +168,35 @@ impl Authentications {
         sources
     }
 
-    /// Those that are for a workload: of the root namespace, then of its own, each that has no selector or selects it.
+    /// Those that are for a workload with these services: of the root namespace, then of its own, each that selects it or is
+    /// attached to one of its services, and each that does neither.
     pub(crate) fn find(
         &self,
         namespace: &str,
         labels: &BTreeMap<String, String>,
+        inbound: &[InboundPort],
+        entries: &[(&Object, &[Host])],
     ) -> Vec<Arc<RequestAuthentication>> {
         let root = Some(&*self.root).filter(|root| *root != namespace);
         let of = root.into_iter().chain([namespace]).filter_map(|namespace| self.of.get(namespace));
         let is_for = |it: &&Held| {
             let selector = it.record.selector.as_ref();
-            !it.record.is_attached && selector.is_none_or(|selector| selects(selector, labels))
+            !it.record.is_elsewhere && selector.is_none_or(|selector| selects(selector, labels))
         };
-        of.flat_map(BTreeMap::values).filter(is_for).map(|held| held.effective.clone()).collect()
+        let all = of.flat_map(BTreeMap::values).filter(is_for);
+        all.filter_map(|held| held.attached(inbound, entries)).collect()
     }
 
     /// Why a resource has not all of its effect: rules without keys, whose tokens are all refused.
     pub(crate) fn flaw(&self, object: &Object) -> Option<String> {
         let held = self.of.get(&object.namespace)?.get(object)?;
         let rules = held.record.rules.iter().enumerate();
-        let flaws: Vec<String> = rules
-            .filter_map(|(at, rule)| {
-                let why = self.why_no_keys(rule)?;
-                let issuer = &rule.rule.issuer;
-                Some(format!("spec.jwtRules[{at}]: every token of {issuer} is refused: {why}"))
-            })
-            .collect();
+        let of_rules = rules.filter_map(|(at, rule)| {
+            let why = self.why_no_keys(rule)?;
+            let issuer = &rule.rule.issuer;
+            Some(format!("spec.jwtRules[{at}]: every token of {issuer} is refused: {why}"))
+        });
+        let flaws: Vec<String> = held.record.flaw.iter().cloned().chain(of_rules).collect();
         (!flaws.is_empty()).then(|| flaws.join("; "))
     }
 
@@ -208,6 +219,30 @@ impl Authentications {
     }
 }
 
+impl Held {
+    /// The resource for a workload with these services that these entries select: the hosts of those that it is attached to are
+    /// services like others. `None` where it is attached to none of the workload's.
+    fn attached(
+        &self,
+        inbound: &[InboundPort],
+        entries: &[(&Object, &[Host])],
+    ) -> Option<Arc<RequestAuthentication>> {
+        let (record, effective) = (&self.record, &self.effective);
+        if record.services.is_empty() && record.entries.is_empty() {
+            return Some(effective.clone());
+        }
+        let is_meant = |object: &Object| {
+            *object.namespace == *effective.namespace && record.entries.contains(&object.name)
+        };
+        let meant = entries.iter().filter(|(object, _)| is_meant(object));
+        let hosts = meant.flat_map(|(_, hosts)| *hosts).map(ToString::to_string);
+        let mut attached = RequestAuthentication::clone(effective);
+        attached.services = record.services.iter().cloned().chain(hosts).collect();
+        let is_own = |host: &String| inbound.iter().any(|port| port.host.as_str() == host);
+        attached.services.iter().any(is_own).then(|| attached.into())
+    }
+}
+
 /// A resource with the keys that are known.
 fn effective(
     object: &Object,
@@ -224,6 +259,7 @@ fn effective(
     RequestAuthentication {
         name: object.name.to_string(),
         namespace: object.namespace.to_string(),
+        services: Vec::new(),
         jwt_rules: rules.collect(),
     }
 }

@@ -10,6 +10,7 @@ mod secret;
 mod service;
 mod service_entry;
 mod sidecar;
+mod targets;
 mod time;
 mod virtual_service;
 mod workload_entry;
@@ -88,7 +89,7 @@ fn read(object: &Object, resource: &Value, settings: &Settings) -> Result<Record
             Record::PeerAuthentication(peer_authentication::read(resource)?)
         }
         ObjectKind::RequestAuthentication => {
-            Record::RequestAuthentication(request_authentication::read(resource)?)
+            Record::RequestAuthentication(request_authentication::read(object, resource, settings)?)
         }
         ObjectKind::Secret => Record::Secret(secret::read(resource)?),
     })

@@ -31,6 +31,7 @@ mod snapshot;
 mod sweep;
 
 pub use app::{App, AppPlace, At};
+pub use authentication::Authentications;
 pub use authorization::Authorization;
 pub use cluster::{Active, Cluster};
 pub use credential::Credential;

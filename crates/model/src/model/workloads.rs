@@ -124,6 +124,8 @@ impl Model {
         }
         let authorization_policies =
             self.authorizations.find(namespace, &record.labels, &inbound, &entries);
+        let request_authentications =
+            self.authentications.find(namespace, &record.labels, &inbound, &entries);
         let credentials = self.destinations.credentials(namespace, &record.labels);
         let extension_providers = self.extension_providers(&authorization_policies);
         Some(Workload {
@@ -137,7 +139,7 @@ impl Model {
             locality: record.locality.clone(),
             network: record.network.clone(),
             sidecar: self.current.sidecars.find(namespace, Some(&record.labels)).cloned(),
-            request_authentications: self.authentications.find(namespace, &record.labels),
+            request_authentications,
             authorization_policies,
             extension_providers,
             num_trusted_proxies: self.settings.num_trusted_proxies,

@@ -1,9 +1,8 @@
 //! An `AuthorizationPolicy`.
 
 use meltemi_api::Resource;
-use meltemi_api::istio::PolicyTargetReference;
 use meltemi_api::istio::authorization_policy as api;
-use meltemi_names::{TrustDomain, service_host};
+use meltemi_names::TrustDomain;
 use meltemi_policy::authz::Policies;
 use meltemi_policy::authz::rule::{
     Action, AuthorizationPolicy, Condition, Operation, Rule, Source,
@@ -11,6 +10,7 @@ use meltemi_policy::authz::rule::{
 use serde_json::Value;
 
 use super::checked;
+use super::targets::Targets;
 use crate::authorization::AuthorizationPolicyRecord;
 use crate::record::Object;
 use crate::settings::Settings;
@@ -30,25 +30,16 @@ pub(super) fn read(
         return Err("it is not an AuthorizationPolicy".into());
     };
     let spec = resource.spec;
-    let targets: Vec<&PolicyTargetReference> =
-        spec.target_ref.iter().chain(&spec.target_refs).collect();
-    let (services, others): (Vec<_>, Vec<_>) =
-        targets.iter().partition(|it| it.group.is_empty() && it.kind == "Service");
-    let is_entry = |it: &&PolicyTargetReference| {
-        it.group == "networking.istio.io" && it.kind == "ServiceEntry"
-    };
-    let (entries, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_entry);
+    let targets = Targets::read(spec.target_ref.iter().chain(&spec.target_refs), object, settings);
     let is_dry_run = resource.metadata.annotations.get(DRY_RUN).is_some_and(|it| is_true(it));
     let action = spec.action.map_or(Action::Allow, action);
     let provider = spec.provider.map(|it| it.name).unwrap_or_default();
-    let host =
-        |it: &&PolicyTargetReference| service_host(&it.name, &object.namespace, &settings.suffix);
     let policy = AuthorizationPolicy {
         name: object.name.to_string(),
         namespace: object.namespace.to_string(),
         action,
         dry_run: is_dry_run,
-        services: services.iter().map(host).collect(),
+        services: targets.services.clone(),
         rules: spec.rules.into_iter().map(|it| rule(it, settings)).collect(),
         provider,
     };
@@ -56,26 +47,16 @@ pub(super) fn read(
     Policies::compile([&policy]).map_err(|error| error.to_string())?;
     Ok(AuthorizationPolicyRecord {
         selector: spec.selector.map(|it| it.match_labels).filter(|it| !it.is_empty()),
-        entries: entries.iter().map(|it| it.name.as_str().into()).collect(),
-        is_elsewhere: services.is_empty() && entries.is_empty() && !others.is_empty(),
-        flaw: flaw(&policy, &others, settings),
+        is_elsewhere: targets.is_elsewhere(),
+        flaw: flaw(&policy, &targets, settings),
+        entries: targets.entries,
         policy: policy.into(),
     })
 }
 
 /// What another effect has than it says.
-fn flaw(
-    policy: &AuthorizationPolicy,
-    others: &[&PolicyTargetReference],
-    settings: &Settings,
-) -> Option<String> {
-    let mut flaws = Vec::new();
-    if let Some(other) = others.first() {
-        flaws.push(format!(
-            "spec.targetRefs: that it is attached to {} {} has no effect on sidecars",
-            other.kind, other.name
-        ));
-    }
+fn flaw(policy: &AuthorizationPolicy, targets: &Targets, settings: &Settings) -> Option<String> {
+    let mut flaws = Vec::from_iter(targets.flaw());
     let known = &settings.extension_providers;
     if let Some(provider) = policy.asks().filter(|name| !known.iter().any(|it| it.name == *name)) {
         let names: Vec<&str> = known.iter().map(|it| it.name.as_str()).collect();

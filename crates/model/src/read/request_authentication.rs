@@ -9,20 +9,31 @@ use meltemi_policy::jwt::rule::{ClaimToHeader, JwtHeader, JwtRule};
 use serde_json::Value;
 
 use super::checked;
+use super::targets::Targets;
 use crate::authentication::{JwtRuleRecord, KeySource, RequestAuthenticationRecord};
+use crate::record::Object;
+use crate::settings::Settings;
 
 /// How long fetching keys may take where it is not said (Istio's reference, `JWTRule.timeout`).
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Reads a request authentication.
-pub(super) fn read(resource: &Value) -> Result<RequestAuthenticationRecord, String> {
+pub(super) fn read(
+    object: &Object,
+    resource: &Value,
+    settings: &Settings,
+) -> Result<RequestAuthenticationRecord, String> {
     let Resource::RequestAuthentication(resource) = checked(resource)? else {
         return Err("it is not a RequestAuthentication".into());
     };
     let spec = resource.spec;
+    let targets = Targets::read(spec.target_ref.iter().chain(&spec.target_refs), object, settings);
     Ok(RequestAuthenticationRecord {
         selector: spec.selector.map(|it| it.match_labels).filter(|it| !it.is_empty()),
-        is_attached: spec.target_ref.is_some() || !spec.target_refs.is_empty(),
+        is_elsewhere: targets.is_elsewhere(),
+        flaw: targets.flaw(),
+        services: targets.services,
+        entries: targets.entries,
         rules: spec.jwt_rules.into_iter().map(rule).collect(),
     })
 }

@@ -63,7 +63,7 @@ pub struct Authenticated<'a> {
 type Last = Option<(Fingerprint, Result<Arc<Claims>, Refusal>)>;
 
 impl Authentication {
-    /// Compiles the rules of all objects. `id` tells this configuration from every other one in a [`Memory`], and is not 0.
+    /// Compiles the rules of all objects. `id` tells this configuration from every other one in a [`Memory`].
     pub fn compile(id: u64, sources: Vec<RequestAuthentication>) -> Authentication {
         let all = sources.iter().flat_map(|source| &source.jwt_rules);
         let mut rules: Vec<Rule> = all.map(Rule::compile).collect();
@@ -121,7 +121,6 @@ impl Authentication {
         if is_preflight(request) {
             return Ok(None);
         }
-        memory.belong_to(self.id);
         let (mut refusal, mut last) = (None, None);
         for (at, rule) in self.rules.iter().enumerate() {
             let mut claims = None;
@@ -149,12 +148,13 @@ impl Authentication {
         last: &mut Last,
     ) -> Result<Arc<Claims>, Refusal> {
         let (rule, fingerprint) = (&self.rules[at], fingerprint(text));
-        if let Some(known) = memory.find(&fingerprint) {
+        let key = (self.id, fingerprint);
+        if let Some(known) = memory.find(&key) {
             let claims = known.claims.clone();
             if known.rule != at {
                 rule.check(&claims, now)?;
             } else if let Err(why) = check_time(&claims, now) {
-                memory.forget(&fingerprint);
+                memory.forget(&key);
                 return Err(why);
             } else {
                 // Its signature and its audience are what they were.
@@ -171,7 +171,7 @@ impl Authentication {
         rule.keys.as_ref().map_err(|why| *why)?.verify(&token)?;
         let claims = token.claims().clone();
         if text.len() <= MAX_KEPT {
-            memory.keep(fingerprint, Known { rule: at, claims: claims.clone() });
+            memory.keep(key, Known { rule: at, claims: claims.clone() });
         }
         Ok(claims)
     }

@@ -13,16 +13,17 @@ pub(super) const MAX_KEPT: usize = 4096;
 /// A token's SHA-256. The tokens themselves are not kept: they would be of use to whoever reads the memory.
 pub(super) type Fingerprint = [u8; 32];
 
-/// Verified tokens of one [`super::Authentication`], at most twice `limit`: those that were used since the last turn, and
-/// those of the turn before. What is in neither is verified anew.
+/// Verified tokens, at most twice `limit`: those that were used since the last turn, and those of the turn before. What is in
+/// neither is verified anew. What one [`super::Authentication`] has verified no other one knows: its keys may be withdrawn.
 #[derive(Debug)]
 pub struct Memory {
     limit: usize,
-    /// Which configuration they were verified by.
-    of: u64,
-    young: HashMap<Fingerprint, Known>,
-    old: HashMap<Fingerprint, Known>,
+    young: HashMap<Key, Known>,
+    old: HashMap<Key, Known>,
 }
+
+/// Which configuration verified which token.
+pub(super) type Key = (u64, Fingerprint);
 
 /// A token that a rule has verified. Its times are to be looked at again.
 #[derive(Debug, Clone)]
@@ -35,7 +36,7 @@ pub(super) struct Known {
 impl Memory {
     /// Room for so many tokens in each of two turns.
     pub fn new(limit: usize) -> Memory {
-        Memory { limit, of: 0, young: HashMap::new(), old: HashMap::new() }
+        Memory { limit, young: HashMap::new(), old: HashMap::new() }
     }
 
     /// How many tokens are held.
@@ -48,16 +49,7 @@ impl Memory {
         self.len() == 0
     }
 
-    /// Forgets what another configuration verified: its keys may be withdrawn.
-    pub(super) fn belong_to(&mut self, configuration: u64) {
-        if self.of != configuration {
-            self.of = configuration;
-            self.young.clear();
-            self.old.clear();
-        }
-    }
-
-    pub(super) fn find(&mut self, token: &Fingerprint) -> Option<&Known> {
+    pub(super) fn find(&mut self, token: &Key) -> Option<&Known> {
         if !self.young.contains_key(token) {
             let known = self.old.remove(token)?;
             self.keep(*token, known);
@@ -65,14 +57,14 @@ impl Memory {
         self.young.get(token)
     }
 
-    pub(super) fn keep(&mut self, token: Fingerprint, known: Known) {
+    pub(super) fn keep(&mut self, token: Key, known: Known) {
         if self.young.len() >= self.limit {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(token, known);
     }
 
-    pub(super) fn forget(&mut self, token: &Fingerprint) {
+    pub(super) fn forget(&mut self, token: &Key) {
         self.young.remove(token);
         self.old.remove(token);
     }

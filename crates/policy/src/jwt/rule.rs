@@ -15,6 +15,9 @@ pub struct RequestAuthentication {
     pub name: String,
     /// The object's namespace.
     pub namespace: String,
+    /// The hosts of the services that it is attached to; all of the workload's where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
     /// Those whose tokens are taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jwt_rules: Vec<JwtRule>,

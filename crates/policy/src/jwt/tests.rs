@@ -62,8 +62,12 @@ fn rule(issuer: &str, signer: &Signer) -> JwtRule {
 }
 
 fn compiled(rules: Vec<JwtRule>) -> Authentication {
-    let source =
-        RequestAuthentication { name: "all".into(), namespace: "default".into(), jwt_rules: rules };
+    let source = RequestAuthentication {
+        name: "all".into(),
+        namespace: "default".into(),
+        services: Vec::new(),
+        jwt_rules: rules,
+    };
     Authentication::compile(1, vec![source])
 }
 

@@ -44,14 +44,14 @@ fn snapshot(snapshot: &Snapshot) -> Value {
         "services": services,
         "inbound": inbound,
         "egress_listeners": listeners.collect::<Vec<_>>(),
-        "tokens": own.authentication.as_deref().map(tokens),
+        "tokens": own.authentication.all().map(|(host, it)| tokens(host, it)).collect::<Vec<_>>(),
     })
 }
 
 /// Whose tokens are taken, and of whom there are no keys.
-fn tokens(rules: &Authentication) -> Value {
+fn tokens(host: Option<&str>, rules: &Authentication) -> Value {
     if let Some(reason) = rules.closed_because() {
-        return json!({"refuses_everything_because": reason});
+        return json!({"host": host, "refuses_everything_because": reason});
     }
     let policies = rules.sources().iter().map(|it| format!("{}/{}", it.namespace, it.name));
     let issuers = rules.issuers().map(|(issuer, keys)| match keys {
@@ -59,6 +59,7 @@ fn tokens(rules: &Authentication) -> Value {
         Err(why) => json!({"issuer": issuer, "refuses_all_because": why.to_string()}),
     });
     json!({
+        "host": host,
         "request_authentications": policies.collect::<Vec<_>>(),
         "issuers": issuers.collect::<Vec<_>>(),
     })

@@ -18,8 +18,8 @@ use super::cluster::Words;
 use super::ingress::Ingress;
 use super::rules::{Rules, UnusableRules};
 use super::{
-    Address, Authorization, Cluster, Endpoint, Gate, Inbound, InboundPort, MutualTls, Own,
-    Presence, Resolution, Service, authentication,
+    Address, Authentications, Authorization, Cluster, Endpoint, Gate, Inbound, InboundPort,
+    MutualTls, Own, Presence, Resolution, Service,
 };
 
 /// The next endpoint's id.
@@ -284,8 +284,8 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
             app: taken.app,
         });
     }
-    let authentication = authentication::read(&message.request_authentications);
     let hosts = ports.iter().map(|port| &port.host);
+    let authentication = Authentications::read(&message.request_authentications, hosts.clone());
     let authorization =
         Authorization::read(&message.authorization_policies, &message.extension_providers, hosts);
     let normalization = normalization(message.path_normalization);

@@ -4,19 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meltemi_names::Protocol;
-use meltemi_policy::jwt::Authentication;
 use meltemi_policy::path::Normalization;
 use meltemi_policy::peer::Mode;
 
-use super::{App, At, Authorization};
+use super::{App, At, Authentications, Authorization};
 
 /// The services that our workload stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inbound {
     /// The service ports that lead here.
     pub ports: Vec<InboundPort>,
-    /// Whose tokens our workload takes; `None` where no token is looked at.
-    pub authentication: Option<Arc<Authentication>>,
+    /// Whose tokens our workload takes.
+    pub authentication: Authentications,
     /// Who may do what with it.
     pub authorization: Authorization,
     /// How paths of requests are brought into one form.

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use meltemi_policy::jwt::{Authenticated, Authentication, Refusal, Request};
 use meltemi_telemetry::ResponseFlags;
 
-use crate::config::Inbound;
+use crate::config::{Inbound, InboundPort};
 use crate::exchange::Call;
 use crate::finish::local::respond;
 use crate::finish::outcome::Outcome;
@@ -35,10 +35,10 @@ impl Request for RequestHead {
 /// forwarded, with the headers that tell of claims, which only we write. `None` where the request has no token.
 pub(crate) fn authenticate<'a>(
     worker: &Worker,
-    inbound: &'a Inbound,
+    (inbound, port): (&'a Inbound, &InboundPort),
     head: &mut RequestHead,
 ) -> Result<Option<Authenticated<'a>>, Refusal> {
-    let Some(rules) = &inbound.authentication else { return Ok(None) };
+    let Some(rules) = inbound.authentication.of(&port.host) else { return Ok(None) };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let judged = rules.judge(head, now.as_secs(), &mut worker.tokens.borrow_mut());
     let bearer = judged.inspect_err(|why| tracing::debug!(%why, "a request's token is refused"))?;

@@ -86,7 +86,7 @@ async fn admit(
     if let Err(why) = normalize(call.head, inbound.normalization) {
         return respond(call, 400, ResponseFlags::DPE, &why.to_string(), &[]).await;
     }
-    let bearer = match authenticate(worker, inbound, call.head) {
+    let bearer = match authenticate(worker, (inbound, port), call.head) {
         Ok(bearer) => bearer,
         Err(why) => return authenticate::refuse(call, why).await,
     };

@@ -93,13 +93,14 @@ async fn without_leave_no_private_address_is_asked_and_all_tokens_are_refused() 
     assert_eq!(world.issuer.requests(), 0);
     assert_eq!(world.get("/", &[]).await.status, 200);
     let dump = Http1::connect(world.hello.instances[0].1.admin).await.get("/config_dump").await;
-    let expected = json!({
+    let expected = json!([{
+        "host": null,
         "request_authentications": ["default/hello"],
         "issuers": [{
             "issuer": world.issuer.url(),
             "refuses_all_because": "Jwks remote fetch is failed",
         }],
-    });
+    }]);
     assert_eq!(dump.json()["tokens"], expected);
 }
 

@@ -17,8 +17,9 @@ async fn a_policy_is_for_what_it_selects() {
     };
     assert_eq!(status("http://other/").await, 200);
 
-    // Of another namespace: for nobody here. Attached to a service: for a waypoint, of which there is none.
-    let attached = format!("targetRefs: [{{kind: Service, name: other}}], {rules}");
+    // Of another namespace: for nobody here. Attached to a gateway: for no sidecar.
+    let gateway = "{group: gateway.networking.k8s.io, kind: Gateway, name: other}";
+    let attached = format!("targetRefs: [{gateway}], {rules}");
     world.mesh.apply(&policy("attached", "default", &attached)).await;
     world.mesh.apply("{apiVersion: v1, kind: Namespace, metadata: {name: elsewhere}}").await;
     world.mesh.apply(&policy("all", "elsewhere", &rules)).await;
@@ -41,6 +42,74 @@ async fn a_policy_is_for_what_it_selects() {
         .await;
     }
     assert!(other.requests()[0] >= 2);
+}
+
+/// Fields: RequestAuthentication spec.targetRef.group, spec.targetRef.kind, spec.targetRef.name,
+/// spec.targetRefs[].group, spec.targetRefs[].kind, spec.targetRefs[].name
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_for_the_services_that_it_is_attached_to() {
+    let world = crate::three_workloads::World::start().await;
+    let (mesh, issuer) = (&world.mesh, Issuer::start().await);
+    let entry = format!(
+        "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry,
+          metadata: {{name: entry, namespace: one}},
+          spec: {{hosts: [entry.example], location: MESH_INTERNAL, resolution: STATIC,
+            ports: [{{number: 80, name: http, protocol: HTTP, targetPort: {}}}],
+            workloadSelector: {{labels: {{app: b}}}}}}}}",
+        world.apps[1].port()
+    );
+    mesh.apply(&entry).await;
+    let targets = ["http://a.one/", "http://b.one/", "http://a.two/", "http://entry.example/"];
+    for target in targets {
+        world.client.until("it may be called", target, |it| it.status == 200).await;
+    }
+    let status = async |target: &str| {
+        let headers = [("authorization", "Bearer x")];
+        world.client.http().await.call("GET", target, &headers, b"").await.status
+    };
+    let rules = format!("jwtRules: [{{issuer: '{}', jwks: '{}'}}]", issuer.url(), issuer.key_set());
+    let of_entry = "{group: networking.istio.io, kind: ServiceEntry, name: entry}";
+    let of_gateway = "{group: gateway.networking.k8s.io, kind: Gateway, name: b}";
+    for (attached, expected) in [
+        ("targetRefs: [{kind: Service, name: b}]".to_owned(), [200, 401, 200, 200]),
+        ("targetRef: {kind: Service, name: a}".to_owned(), [401, 200, 200, 200]),
+        (format!("targetRefs: [{of_entry}]"), [200, 200, 200, 401]),
+        (format!("targetRef: {of_gateway}"), [200; 4]),
+        (format!("targetRefs: [{of_entry}, {{kind: Service, name: b}}]"), [200, 401, 200, 401]),
+        ("targetRefs: [{group: example.com, kind: Service, name: a}]".to_owned(), [200; 4]),
+    ] {
+        mesh.apply(&policy("attached", "one", &format!("{attached}, {rules}"))).await;
+        eventually(&attached, async || {
+            let mut found = Vec::new();
+            for target in targets {
+                found.push(status(target).await);
+            }
+            if found == expected { Ok(()) } else { Err(format!("{found:?}")) }
+        })
+        .await;
+    }
+    let analyzed = mesh.command(&["analyze", "--namespace", "one"], "").await;
+    assert!(analyzed.stdout.contains("has no effect on sidecars"), "{analyzed}");
+}
+
+/// Fields: RequestAuthentication spec.targetRef.namespace, spec.targetRefs[].namespace
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_attached_within_its_namespace_alone() {
+    let mesh = Mesh::start().await;
+    let path = "/apis/security.istio.io/v1/namespaces/default/requestauthentications";
+    let target = json!({"kind": "Service", "name": "a", "namespace": "two"});
+    for (attached, field) in [
+        (json!({"targetRef": target}), "spec.targetRef.namespace"),
+        (json!({"targetRefs": [target]}), "spec.targetRefs[0].namespace"),
+    ] {
+        let object = json!({
+            "apiVersion": "security.istio.io/v1", "kind": "RequestAuthentication",
+            "metadata": {"name": "tokens"}, "spec": attached,
+        });
+        let (status, answer) = mesh.api().post(path, &object).await;
+        assert_eq!(status, 422, "{answer}");
+        assert!(answer.to_string().contains(field), "{answer}");
+    }
 }
 
 /// Fields: RequestAuthentication spec.jwtRules[].issuer

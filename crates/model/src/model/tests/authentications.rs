@@ -24,8 +24,8 @@ fn policy(namespace: &str, name: &str, selector: Option<&str>, from: Option<&str
     rule.keys_from = from.map(|uri| KeySource::Uri(uri.into()));
     let record = RequestAuthenticationRecord {
         selector: selector.map(|app| labels(&[("app", app)])),
-        is_attached: false,
         rules: vec![rule],
+        ..RequestAuthenticationRecord::default()
     };
     Change::Put(object(namespace, name), Record::RequestAuthentication(record))
 }
@@ -48,7 +48,7 @@ fn a_policy_is_for_its_namespace_its_selector_or_from_the_root_for_all() {
     let mut model = model();
     let mut attached = policy("a", "attached", None, None);
     if let Change::Put(_, Record::RequestAuthentication(record)) = &mut attached {
-        record.is_attached = true;
+        record.is_elsewhere = true;
     }
     let (snapshot, _) = model.apply(
         1,

@@ -27,7 +27,7 @@ fn a_rule_is_read_with_all_of_its_fields() {
         read.selector.unwrap().into_iter().collect::<Vec<_>>(),
         [("app".into(), "web".into())]
     );
-    assert!(!read.is_attached);
+    assert!(!read.is_elsewhere);
     let header = |name: &str, prefix: &str| JwtHeader { name: name.into(), prefix: prefix.into() };
     let rule = JwtRule {
         issuer: "i".into(),
@@ -85,18 +85,20 @@ fn of_keys_in_the_resource_the_public_part_travels() {
 }
 
 #[test]
-fn attached_policies_are_for_no_sidecar() {
-    for (spec, is_attached, is_for_all) in [
-        ("{}", false, true),
-        ("{selector: {}}", false, true),
-        ("{targetRef: {kind: Gateway, group: gateway.networking.k8s.io, name: g}}", true, true),
-        ("{targetRefs: [{kind: Service, name: s}]}", true, true),
+fn a_policy_is_attached_to_services_and_service_entries() {
+    let gateway = "{kind: Gateway, group: gateway.networking.k8s.io, name: g}";
+    let entry = "{kind: ServiceEntry, group: networking.istio.io, name: e}";
+    let host = "s.shop.svc.cluster.local";
+    for (spec, services, entries, is_elsewhere, is_flawed) in [
+        ("{}".to_owned(), &[][..], &[][..], false, false),
+        ("{selector: {}}".to_owned(), &[], &[], false, false),
+        (format!("{{targetRef: {gateway}}}"), &[], &[], true, true),
+        ("{targetRefs: [{kind: Service, name: s}]}".to_owned(), &[host], &[], false, false),
+        (format!("{{targetRefs: [{entry}, {gateway}]}}"), &[], &["e"], false, true),
     ] {
-        let read = record(spec);
-        assert_eq!(
-            (read.is_attached, read.selector.is_none()),
-            (is_attached, is_for_all),
-            "{spec}"
-        );
+        let read = record(&spec);
+        assert_eq!(read.services, services, "{spec}");
+        assert_eq!(read.entries.iter().map(|it| &**it).collect::<Vec<_>>(), entries, "{spec}");
+        assert_eq!((read.is_elsewhere, read.flaw.is_some()), (is_elsewhere, is_flawed), "{spec}");
     }
 }
