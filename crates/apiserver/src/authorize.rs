@@ -14,6 +14,7 @@ use meltemi_store::{Key, Selector, Store, StoreError, kind};
 use serde::Deserialize;
 
 use crate::auth::Principal;
+use crate::state::ApiState;
 use crate::status::Failure;
 
 pub(crate) use escalation::admit;
@@ -32,6 +33,29 @@ pub(crate) async fn authorize(
         return Ok(());
     }
     Err(Failure::forbidden(ask.refusal(&caller.name)))
+}
+
+/// Refuses a question about what the mesh tells of itself under a path, unless the caller may read the path or, where the
+/// question is about one namespace alone, the services of that namespace.
+///
+/// # Errors
+/// 403 in Kubernetes' words, and what the store met.
+pub async fn may_see(
+    state: &ApiState,
+    caller: &Principal,
+    path: &str,
+    namespace: Option<&str>,
+) -> Result<(), Failure> {
+    let whole = Ask { verb: "get", what: What::Path(path) };
+    if is_allowed(&*state.store, caller, &whole).await? {
+        return Ok(());
+    }
+    let Some(namespace) = namespace else {
+        return Err(Failure::forbidden(whole.refusal(&caller.name)));
+    };
+    let namespace = Some(namespace);
+    let what = What::Resource { group: "", resource: "services", namespace, name: None };
+    authorize(&*state.store, caller, &Ask { verb: "list", what }).await
 }
 
 /// Whether the caller may do this.

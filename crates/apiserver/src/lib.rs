@@ -35,6 +35,7 @@ mod write;
 
 pub use access_token::{Issued, issue};
 pub use auth::{AdminToken, Anyone, Authenticator, ClientCertificate, MASTERS, Principal};
+pub use authorize::may_see;
 pub use bootstrap::ensure_namespaces;
 pub use host::Hosts;
 pub use rejected::{Rejected, Rejections};

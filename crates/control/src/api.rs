@@ -8,13 +8,14 @@ use meltemi_apiserver::{
     AdminToken, ApiState, Closing, Hosts, Rejected, Rejections, guard, router,
 };
 use meltemi_audit::AuditLog;
-use meltemi_discovery::Publisher;
+use meltemi_discovery::{Keeper, Publisher};
 use meltemi_store::Store;
 
 use crate::admin::ThisMachine;
 use crate::ca;
 use crate::listen::Bound;
 use crate::options::Options;
+use crate::outcomes;
 use crate::stopping::Stopping;
 use crate::trust::Truster;
 
@@ -26,6 +27,7 @@ pub(crate) struct Parts {
     pub(crate) token: String,
     pub(crate) audit: AuditLog,
     pub(crate) truster: Truster,
+    pub(crate) outcomes: Arc<Keeper>,
 }
 
 /// The API's routes.
@@ -35,7 +37,7 @@ pub(crate) fn routes(
     parts: Parts,
     stopping: &Stopping,
 ) -> Router {
-    let Parts { store, publisher, token, audit, truster } = parts;
+    let Parts { store, publisher, token, audit, truster, outcomes } = parts;
     let mut names = options.api_names.clone();
     if !bound.api.ip().is_unspecified() {
         names.push(bound.api.ip().to_string());
@@ -43,13 +45,14 @@ pub(crate) fn routes(
     let state = ApiState::new(store)
         .with_hosts(Hosts::new(names))
         .with_audit(audit)
-        .with_rejections(SetAside(publisher))
+        .with_rejections(SetAside(publisher.clone()))
         .with_closing(Closing::on(stopping.0.clone()));
     let state = match options.insecure_loopback {
         true => state.with_auth(ThisMachine),
         false => state.with_auth(AdminToken::new(token)),
     };
-    router(state.clone()).merge(guard(ca::routes(truster), state))
+    let told = outcomes::routes(outcomes, publisher, state.clone());
+    router(state.clone()).merge(guard(ca::routes(truster).merge(told), state))
 }
 
 /// What the published snapshot has set aside.

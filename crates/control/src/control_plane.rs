@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use meltemi_apiserver::ensure_namespaces;
 use meltemi_audit::AuditLog;
-use meltemi_discovery::{Hub, Metrics, Publisher, Registry};
+use meltemi_discovery::{Hub, Keeper, Metrics, Publisher, Registry};
 use meltemi_identity::token::{Issuer, SpentTokens};
 use meltemi_model::Settings;
 use meltemi_model::read::extension_providers;
@@ -23,6 +23,7 @@ use crate::identity::{OwnIdentity, open_authority};
 use crate::key_sets::KeySets;
 use crate::listen::{Bound, Sockets};
 use crate::options::{AuditChoice, Options, StoreChoice};
+use crate::outcomes;
 use crate::state_dir::{StateDir, token_key};
 use crate::stopping::Stopping;
 use crate::store::Released;
@@ -47,6 +48,7 @@ pub struct ControlPlane {
     /// Run for ever.
     keepers: JoinSet<&'static str>,
     released: Released,
+    outcomes: Arc<Keeper>,
     state_dir: StateDir,
 }
 
@@ -106,6 +108,8 @@ impl Parts {
             tokens,
             spent: Arc::new(spent),
             audit: audit.clone(),
+            outcomes: outcomes::open(&state_dir.outcomes()),
+            report_every: options.report_every,
         };
         let truster = Truster::new(
             services.authority.clone(),
@@ -160,6 +164,7 @@ impl ControlPlane {
             servers: JoinSet::new(),
             keepers: JoinSet::new(),
             released: Released::default(),
+            outcomes: parts.services.outcomes.clone(),
             state_dir,
         };
         plane.serve(&options, parts, sockets, &Stopping(stopping))?;
@@ -206,6 +211,7 @@ impl ControlPlane {
         }
         self.servers.shutdown().await;
         self.keepers.shutdown().await;
+        outcomes::write(&self.outcomes, &self.state_dir.outcomes()).await;
         self.registry = None;
         if tokio::time::timeout(LAST_WORK, self.released.wait()).await.is_err() {
             tracing::warn!("the store is still in use after 10 s; what it acknowledged is safe");
@@ -264,6 +270,9 @@ impl ControlPlane {
         self.keep("the fetching of keys for tokens", key_sets.run());
         self.keep("the renewal of the own certificate", own.keep_fresh());
         self.sweep(services.registry.clone());
+        let keeping = outcomes::keep(services.outcomes.clone(), self.state_dir.outcomes());
+        self.keep("the keeping of outcomes", keeping);
+        let outcomes = services.outcomes.clone();
         let registry = services.registry.clone();
         let groups = async move { registry.follow_groups().await };
         self.keep("the following of workload groups", groups);
@@ -280,8 +289,14 @@ impl ControlPlane {
         self.keep("the following of further roots", truster.clone().follow_roots());
         self.keep("the fetching of SPIFFE bundles", federated.run());
         self.keep("the following of other trust domains", truster.clone().follow_federation());
-        let api =
-            api::Parts { store, publisher: publisher.clone(), token: admin_token, audit, truster };
+        let api = api::Parts {
+            store,
+            publisher: publisher.clone(),
+            token: admin_token,
+            audit,
+            truster,
+            outcomes,
+        };
         let routes = api::routes(options, &self.bound, api, stopping);
         let door = Door::Secure { identity: members_identity, plaintext: options.insecure_network };
         let serving = http_server::serve(sockets.api, routes, door, stopping.clone());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use meltemi_audit::AuditLog;
 use meltemi_discovery::{
-    Access, CertificateService, DiscoveryService, Hub, Metrics, Publisher, RegistrationService,
-    Registry, Tokens,
+    Access, CertificateService, DiscoveryService, Hub, Keeper, LoadStatsService, Metrics,
+    Publisher, RegistrationService, Registry, Tokens,
 };
 use meltemi_identity::Identity;
 use meltemi_identity::ca::Authority;
@@ -37,6 +37,9 @@ pub(crate) struct Services {
     pub(crate) tokens: Issuer,
     pub(crate) spent: Arc<SpentTokens>,
     pub(crate) audit: AuditLog,
+    pub(crate) outcomes: Arc<Keeper>,
+    /// How often proxies are to report.
+    pub(crate) report_every: Duration,
 }
 
 impl Services {
@@ -59,11 +62,14 @@ impl Services {
             self.hub.clone(),
             self.metrics.clone(),
         );
+        let reports =
+            LoadStatsService::server(self.outcomes, self.publisher.clone(), self.report_every);
         let discovery =
             DiscoveryService::server(self.publisher, self.hub, self.metrics, Access::Members)
                 .max_decoding_message_size(MAX_REQUEST);
         let router =
             server().add_service(certificates).add_service(registration).add_service(discovery);
+        let router = router.add_service(reports);
         let incoming = Incoming::tls(listener, move || identity.tls().server_optional.clone());
         serve(router, incoming, stopping).await;
     }

@@ -23,6 +23,7 @@ mod key_sets;
 mod listen;
 mod monitoring;
 mod options;
+mod outcomes;
 mod state_dir;
 mod statuses;
 mod stopping;

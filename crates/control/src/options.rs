@@ -46,7 +46,12 @@ pub struct Options {
     pub jwks_allow: Vec<JwksAllow>,
     /// How long fetched keys are used before they are fetched again.
     pub jwks_refresh: Duration,
+    /// How often proxies report what became of their calls.
+    pub report_every: Duration,
 }
+
+/// How often proxies report what became of their calls.
+pub const DEFAULT_REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// How long fetched keys are used (Istio's default of PILOT_JWT_PUB_KEY_REFRESH_INTERVAL).
 pub const DEFAULT_JWKS_REFRESH: Duration = Duration::from_secs(20 * 60);
@@ -71,6 +76,7 @@ impl Options {
             insecure_network: false,
             jwks_allow: Vec::new(),
             jwks_refresh: DEFAULT_JWKS_REFRESH,
+            report_every: DEFAULT_REPORT_EVERY,
         }
     }
 }

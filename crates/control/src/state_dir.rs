@@ -77,6 +77,11 @@ impl StateDir {
         self.path.join("spent-tokens")
     }
 
+    /// What became of calls, of the last hour.
+    pub(crate) fn outcomes(&self) -> PathBuf {
+        self.path.join("outcomes")
+    }
+
     /// Where the API's token is kept.
     pub(crate) fn admin_token(&self) -> PathBuf {
         self.path.join(ADMIN_TOKEN)

@@ -12,6 +12,7 @@ mod input;
 mod log;
 mod memory;
 mod model;
+mod outcomes;
 mod output;
 mod rejected;
 mod resource;

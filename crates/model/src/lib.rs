@@ -14,6 +14,7 @@ mod endpoint;
 mod export;
 mod hosts;
 mod model;
+pub mod outcomes;
 mod peers;
 pub mod read;
 pub mod record;

@@ -7,6 +7,7 @@ pub mod balance;
 pub mod circuit;
 pub mod destination;
 pub mod jwt;
+pub mod outcome;
 pub mod outlier;
 pub mod path;
 pub mod peer;

@@ -15,6 +15,7 @@ mod inbound;
 mod io;
 pub mod listen;
 mod outbound;
+mod outcomes;
 mod relay;
 mod shared;
 mod upstream;
@@ -27,4 +28,5 @@ pub mod probe;
 pub mod start;
 
 pub use data_path::{DataPath, Drain, Listeners, UpstreamListener};
+pub use outcomes::Outcomes;
 pub use shared::{Local, Shared, alpn_plan};

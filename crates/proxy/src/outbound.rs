@@ -12,6 +12,7 @@ pub(crate) mod goal;
 pub(crate) mod http;
 pub(crate) mod labels;
 pub(crate) mod mirror;
+mod outcomes;
 pub(crate) mod outside;
 pub(crate) mod own;
 pub(crate) mod routed;

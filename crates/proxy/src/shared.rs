@@ -8,6 +8,7 @@ use meltemi_telemetry::{Metrics, Party};
 
 use crate::config::Mesh;
 use crate::in_process::Handlers;
+use crate::outcomes::Outcomes;
 use crate::probe::AppHealth;
 
 /// The application protocols that the proxy's TLS configurations are made for: give this plan to
@@ -23,6 +24,8 @@ pub struct Shared {
     pub identity: Identity,
     /// Where requests are counted; made with as many shards as there are workers.
     pub metrics: Arc<Metrics>,
+    /// What became of the calls to each endpoint; made for as many workers as there are.
+    pub outcomes: Arc<Outcomes>,
     /// The workload beside this proxy.
     pub local: Local,
     /// Told when the application refuses connections.

@@ -23,6 +23,7 @@ use std::time::Duration;
 use meltemi_identity::{Identity, IdentityError, SvidError};
 use meltemi_names::{Protocol, SpiffeIdError};
 use meltemi_telemetry::Metrics;
+use meltemi_wire::load_stats::{Reporting, SENDS_ALL};
 use meltemi_wire::workload_api::WorkloadApiError;
 use meltemi_wire::xds;
 use tokio::sync::{Notify, watch};
@@ -42,6 +43,7 @@ use crate::config::{Mesh, MeshOptions};
 use crate::data_path::{DataPath, Drain};
 use crate::in_process::{Caller, Handlers};
 use crate::listen::egress;
+use crate::outcomes::Outcomes;
 use crate::probe::AppHealth;
 use crate::shared::{Local, Shared};
 use bind::Bound;
@@ -56,6 +58,9 @@ const UNKNOWN_GROUP: &str = "not registered yet, so what its group says is not k
 
 /// Why a proxy does not serve at first.
 const NO_CERTIFICATE: &str = "the certificate is not here yet";
+
+/// How long the control plane may take to read the last report of outcomes.
+const LAST_REPORT: Duration = Duration::from_secs(1);
 
 /// Why a proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +118,7 @@ pub struct Running {
     shared: Arc<Shared>,
     data_path: DataPath,
     registration: Registration,
+    reporting: Reporting,
     drain_timeout: Duration,
     /// Background tasks; they end with this.
     tasks: JoinSet<()>,
@@ -184,7 +190,9 @@ async fn assemble(
     let file = home.proxy_config();
     let settings = options.choices.complete(channel.clone(), registered.clone(), &file).await;
     tracing::debug!(?settings, "how the proxy runs");
-    let shared = Arc::new(share(&options, settings, &home, member, metrics, handlers));
+    let node = node_of(&options.workload);
+    let shared =
+        Arc::new(share(&options, settings, &home, member, metrics, handlers, node.clone()));
     panel.show(shared.clone());
     let (group, news) = watch::channel(Err(UNKNOWN_GROUP.to_owned()));
     let (app, is_member) = (shared.app.clone(), workload.group.is_some());
@@ -200,6 +208,7 @@ async fn assemble(
     let data_path = DataPath::start(shared.clone(), settings.workers, listeners)
         .map_err(StartError::DataPath)?;
     tasks.spawn(egress::run(shared.mesh.clone(), data_path.doors()));
+    let reporting = channel.clone();
     let registration = Registration::start(channel, registered, shared.app.watch(), group);
     let signs = Signs {
         app: shared.app.watch(),
@@ -208,6 +217,7 @@ async fn assemble(
         is_service: is_member || workload.service.is_some() && !workload.ports.is_empty(),
     };
     tasks.spawn(signs.follow(judged));
+    let reporting = Reporting::start(reporting, node, shared.outcomes.clone());
     let drain_timeout = settings.drain_timeout;
     Ok(Running {
         addresses,
@@ -216,10 +226,18 @@ async fn assemble(
         shared,
         data_path,
         registration,
+        reporting,
         drain_timeout,
         tasks,
         home,
     })
+}
+
+/// Who we are, as the control plane is told.
+fn node_of(workload: &WorkloadOptions) -> xds::Node {
+    let WorkloadOptions { name, namespace, service_account, address, labels, .. } = workload;
+    let node = xds::node(name, namespace, service_account, &address.to_string(), labels);
+    xds::Node { client_features: vec![SENDS_ALL.into()], ..node }
 }
 
 /// What the data path's threads share. Starts the discovery stream.
@@ -230,11 +248,10 @@ fn share(
     member: Member,
     metrics: Arc<Metrics>,
     handlers: Handlers,
+    node: xds::Node,
 ) -> Shared {
     let Member { channel, identity, trust } = member;
-    let WorkloadOptions { name, namespace, service_account, address, labels, ports, group, .. } =
-        &options.workload;
-    let node = xds::node(name, namespace, service_account, &address.to_string(), labels);
+    let WorkloadOptions { name, namespace, labels, ports, group, .. } = &options.workload;
     let mesh = Mesh::start(MeshOptions {
         channel,
         node,
@@ -248,6 +265,7 @@ fn share(
     let is_asked = |port: &&AppPort| port.protocol != Protocol::Udp && !handlers.has(port.number);
     let answering = ports.iter().filter(is_asked);
     Shared {
+        outcomes: Arc::new(Outcomes::new(settings.workers)),
         mesh,
         identity,
         metrics,
@@ -330,7 +348,8 @@ impl Running {
 
     /// Ends everything that still runs.
     pub async fn stop(self) {
-        let Running { data_path, registration, shared, mut tasks, home, .. } = self;
+        let Running { data_path, registration, reporting, shared, mut tasks, home, .. } = self;
+        reporting.finish(LAST_REPORT).await;
         drop(registration);
         shared.mesh.flush().await;
         tasks.shutdown().await;

@@ -27,6 +27,7 @@ mod keep_alive;
 mod language;
 mod large;
 mod metrics;
+mod outcomes;
 mod peer_authentication;
 mod proxy_config;
 mod request_authentication;

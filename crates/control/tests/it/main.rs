@@ -7,6 +7,7 @@ mod dns;
 mod faults;
 mod folder;
 mod http;
+mod load_stats;
 mod mesh;
 mod registration;
 mod rejected;

@@ -104,6 +104,9 @@ pub struct Args {
     /// How long fetched keys of tokens are used before they are fetched again
     #[arg(long, env = "MELTEMI_JWKS_REFRESH", default_value = "20m", value_parser = duration, value_name = "TIME")]
     jwks_refresh: Duration,
+    /// How often proxies report what became of their calls
+    #[arg(long, env = "MELTEMI_REPORT_INTERVAL", default_value = "1s", value_parser = duration, value_name = "TIME")]
+    report_interval: Duration,
     /// What to print when it is ready: text for people, or one line of JSON
     #[arg(long, short = 'o', value_enum, default_value = "text")]
     output: Form,
@@ -191,6 +194,7 @@ impl Args {
             insecure_network: self.insecure_network,
             jwks_allow: self.jwks_allow,
             jwks_refresh: self.jwks_refresh,
+            report_every: self.report_interval,
         }
     }
 }

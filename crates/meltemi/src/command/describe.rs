@@ -1,6 +1,7 @@
 //! `meltemi describe`: one object in a form for people, with what the mesh made of it.
 
 mod endpoints;
+mod outcomes;
 mod text;
 
 use serde_json::Value;
@@ -83,6 +84,7 @@ async fn describe(
     let mut text = text::describe(resource, object, warning.as_deref());
     if resource.group.is_empty() && resource.plural == "services" {
         text.push_str(&endpoints::of_service(client, resources, object).await?);
+        text.push_str(&outcomes::of_service(client, object).await);
     }
     Ok(text)
 }

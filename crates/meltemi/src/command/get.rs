@@ -1,5 +1,6 @@
 //! `meltemi get`: objects as rows, JSON, YAML or names, once or as they change.
 
+mod outcomes;
 mod rows;
 mod watch;
 
@@ -21,7 +22,8 @@ Examples:
   meltemi get workloadentries -A -o wide
   meltemi get virtualservice reviews -o yaml
   meltemi get we -l app=hello --watch
-  meltemi get all";
+  meltemi get all
+  meltemi get outcomes hello --window 5m -o wide";
 
 /// Where the server-side apply keeps what was applied: of no use to readers, as Kubernetes' `managedFields`.
 const MANAGED: &str = "meltemi.io/applied";
@@ -30,7 +32,8 @@ const MANAGED: &str = "meltemi.io/applied";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// KIND[,KIND...] [NAME...] or KIND/NAME...; kinds go by plural, singular or short name; `all` is the main ones
+    /// KIND[,KIND...] [NAME...] or KIND/NAME...; kinds go by plural, singular or short name; `all` is the main ones;
+    /// `outcomes [SERVICE...]` is what became of calls, per endpoint and caller
     #[arg(required = true, value_name = "KIND [NAME]")]
     words: Vec<String>,
     #[command(flatten)]
@@ -47,6 +50,9 @@ pub struct Args {
     /// How to print
     #[arg(short, long, value_name = "FORMAT")]
     output: Option<Format>,
+    /// How far back outcomes go, 1h at most; 1m if not given
+    #[arg(long, value_name = "TIME")]
+    window: Option<String>,
     /// Print changes as they come, until stopped
     #[arg(short, long)]
     watch: bool,
@@ -83,6 +89,12 @@ pub enum Format {
 pub async fn run(args: Args) -> Result<(), Failure> {
     args.namespace.check()?;
     let mut client = args.connection.client()?;
+    if outcomes::is_meant(&args) {
+        return outcomes::run(&args, &mut client).await;
+    }
+    if args.window.is_some() {
+        return Err(Failure::Usage("--window is for outcomes alone".to_owned()));
+    }
     let resources = Resources::fetch(&mut client).await?;
     let selected = select(&resources, &args.words)?;
     if args.selector.is_some() && selected.iter().any(|it| !it.names.is_empty()) {

@@ -268,6 +268,7 @@ impl Cluster {
         let workload = &self.endpoints[change.index].workload;
         match change.ejected {
             Some(reason) => {
+                self.endpoints[change.index].presence.tell_ejected(reason);
                 let reason = reason.as_str();
                 tracing::info!(cluster = %self.name, %workload, reason, "an endpoint is ejected");
             }

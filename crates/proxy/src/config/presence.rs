@@ -1,10 +1,15 @@
 //! What stays of an endpoint while it is reached in the same way, whatever else is said about it: a change of its weight
 //! costs no connection.
 
+use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use meltemi_policy::outlier::Reason;
+
 use crate::clock;
+use crate::outcomes::Counted;
 
 /// The next presence's id.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -19,6 +24,8 @@ pub struct Presence {
     gone: AtomicBool,
     /// Requests under way, from the moment of choice on. Counted only where a balancer looks at it.
     active: AtomicU32,
+    /// What became of calls, from the first one on.
+    counted: OnceLock<Arc<Counted>>,
 }
 
 impl Presence {
@@ -28,6 +35,7 @@ impl Presence {
             since: clock::now(),
             gone: AtomicBool::new(false),
             active: AtomicU32::new(0),
+            counted: OnceLock::new(),
         }
     }
 
@@ -39,6 +47,18 @@ impl Presence {
 
     pub(super) fn leave(&self) {
         self.gone.store(true, Ordering::Release);
+    }
+
+    /// Where calls are counted; made by the first one.
+    pub(crate) fn counted(&self, enter: impl FnOnce() -> Arc<Counted>) -> &Arc<Counted> {
+        self.counted.get_or_init(enter)
+    }
+
+    /// Has the control plane told that the endpoint was ejected.
+    pub(super) fn tell_ejected(&self, reason: Reason) {
+        if let Some(counted) = self.counted.get() {
+            counted.tell_ejected(reason);
+        }
     }
 
     /// Requests under way.

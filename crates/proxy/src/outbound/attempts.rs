@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use h2::Reason;
 use meltemi_policy::balance::Ask;
 use meltemi_policy::circuit::{Circuit, Permit, Resource};
-use meltemi_policy::outlier;
 use meltemi_policy::retry::{Failed, RetryOn, RetryPolicy};
 use meltemi_policy::route::rule::Destination;
 use meltemi_telemetry::{ResponseFlags, RouteEvent};
@@ -21,7 +20,7 @@ use super::deadline::{self, Deadline};
 use super::decide::inner;
 use super::goal::Named;
 use super::http::Served;
-use super::{mirror, sticky};
+use super::{mirror, outcomes, sticky};
 use crate::clock;
 use crate::config::{Cluster, Endpoint};
 use crate::exchange::Call;
@@ -32,6 +31,7 @@ use crate::http::forward;
 use crate::http::h1::parse::Malformed;
 use crate::http::head::ResponseHead;
 use crate::http::known::Known;
+use crate::outcomes::Ongoing;
 use crate::upstream::attempt::{Answer, Failure, Missed, attempt};
 use crate::upstream::replay::{Replay, Whole};
 use crate::upstream::route::{Place, Route};
@@ -143,16 +143,19 @@ pub(crate) async fn run(
         }
         served.endpoint = Some(endpoint.clone());
         let _active = current.begin(&endpoint);
+        let counted = outcomes::counted(worker, current, &endpoint);
+        let ongoing = Ongoing::new(&**counted, worker.index, run.began());
         let place = Place::Endpoint(current.clone(), endpoint.clone());
         let route = Route { place, inner: inner(current.protocol, call.head.version) };
         let attempted = run.attempt(&route, call, &mut replay, &mut response).await;
         let is_proxy = current.origination.is_mutual_with(&endpoint);
         let failed = run.judge(is_proxy, &attempted, &response);
-        record(current, index, &attempted, failed, response.status);
+        outcomes::record(current, index, &attempted, failed, response.status);
         if let Some(failed) = failed
             && run.would_try_again(call.head.method(), failed, &replay)
         {
             if run.may_try_again(Some(&current.circuit)) {
+                outcomes::end_attempt(ongoing, &attempted, Some(failed), response.status);
                 run.tried.push(endpoint.presence.id);
                 if let Ok(answer) = attempted {
                     put_aside(worker, &route, answer, &response);
@@ -163,6 +166,13 @@ pub(crate) async fn run(
         } else {
             run.count_end(&attempted);
         }
+        let ongoing = match &attempted {
+            Ok(_) => Some(ongoing),
+            Err(_) => {
+                outcomes::end_attempt(ongoing, &attempted, failed, 0);
+                None
+            }
+        };
         if let Some(spot) = way.spot {
             mirror::send(worker, spot, &way.mirrors, call, &replay);
         }
@@ -185,6 +195,9 @@ pub(crate) async fn run(
         let (made, is_answered) = (run.made, attempted.is_ok());
         let outcome =
             pass_on(worker, &route, call, attempted, response, replay, made, deadline).await;
+        if let Some(ongoing) = ongoing {
+            outcomes::end_answer(ongoing, failed, &outcome);
+        }
         return run.passed_on(is_answered, outcome);
     }
 }
@@ -221,6 +234,14 @@ impl<'r> Run<'r> {
             retrying: None,
             flags: ResponseFlags::NONE,
             whole,
+        }
+    }
+
+    /// When the attempt begins that is made now. What rules of a route take before the first one is not the endpoint's.
+    fn began(&self) -> Instant {
+        match self.made == 1 && self.way.spot.is_none() {
+            true => self.started,
+            false => Instant::now(),
         }
     }
 
@@ -405,6 +426,7 @@ pub(crate) fn late(is_whole: bool) -> Missed {
         flags: ResponseFlags::UT,
         detail: "upstream request timeout".into(),
         was_reused: false,
+        is_tls: false,
     })
 }
 
@@ -416,44 +438,6 @@ pub(crate) async fn pause(call: &mut Call<'_>, wait: Duration) -> bool {
     tokio::select! {
         () = tokio::time::sleep(wait) => true,
         () = std::future::poll_fn(|cx| call.poll_gone(cx)) => false,
-    }
-}
-
-/// Tells outlier detection how the attempt ended.
-fn record(
-    cluster: &Cluster,
-    index: usize,
-    attempted: &Result<Answer, Missed>,
-    failed: Option<Failed>,
-    status: u16,
-) {
-    let outcome = match (attempted, failed) {
-        (Ok(_), Some(Failed::GrpcStatus(grpc))) => outlier::Outcome::Answered(http_status(grpc)),
-        (Ok(_), _) => outlier::Outcome::Answered(status),
-        (Err(Missed::Endpoint(_)), Some(Failed::TimedOut | Failed::PerTryTimedOut)) => {
-            outlier::Outcome::TimedOut
-        }
-        (Err(Missed::Endpoint(_)), _) => outlier::Outcome::Unreachable,
-        (Err(Missed::CallerGone | Missed::Malformed(_) | Missed::Overflow(_)), _) => return,
-    };
-    cluster.record(index, outcome);
-}
-
-/// The HTTP status that stands for a status of gRPC (Envoy's `Grpc::Utility::grpcToHttpStatus`).
-fn http_status(grpc: u16) -> u16 {
-    match grpc {
-        0 => 200,
-        1 => 499,
-        3 | 9 | 11 => 400,
-        4 => 504,
-        5 => 404,
-        6 | 10 => 409,
-        7 => 403,
-        8 => 429,
-        12 => 501,
-        14 => 503,
-        16 => 401,
-        _ => 500,
     }
 }
 

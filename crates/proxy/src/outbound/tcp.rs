@@ -7,6 +7,7 @@ use meltemi_policy::balance::{Ask, hash};
 use meltemi_policy::circuit::{Permit, Resource};
 use meltemi_policy::destination::TrafficPolicy;
 use meltemi_policy::destination::rule::HashKey;
+use meltemi_policy::outcome::Class;
 use meltemi_policy::outlier::Outcome;
 use meltemi_policy::retry::{Failed, RetryPolicy};
 use meltemi_telemetry::{Reporter, RequestProtocol, ResponseFlags, TcpLabels, TcpSeries};
@@ -16,11 +17,13 @@ use tokio::time::Instant;
 use super::goal::{Goal, Named};
 use super::http::Served;
 use super::labels::labels;
+use super::outcomes;
 use crate::clock;
 use crate::config::{Active, Cluster, Origination, Tls};
 use crate::http::h1::{Reader, Writer};
 use crate::io::Io;
 use crate::listen::alpn::Inner;
+use crate::outcomes::{Counted, Ongoing};
 use crate::upstream::connect::{ConnectError, connect};
 use crate::upstream::proxy_protocol;
 use crate::upstream::route::{Bounds, Place, Route};
@@ -60,6 +63,10 @@ pub(crate) async fn serve(
         Ended::TooOld => find_series(worker, &served, ResponseFlags::DT),
         Ended::By(_) | Ended::Idle => series,
     };
+    if let Some(ongoing) = way.ongoing.take() {
+        // Bytes that nobody here understands: that they came to an end is all that is known.
+        ongoing.end(None, way.far.carried(), writer.total());
+    }
     series.received(worker.index, way.far.carried());
     series.sent(worker.index, writer.total());
     series.closed(worker.index);
@@ -86,6 +93,8 @@ struct Way {
     since: Instant,
     _lease: Option<Lease>,
     _active: Option<Active>,
+    /// Counts it as a call of its endpoint.
+    ongoing: Option<Ongoing<Arc<Counted>>>,
 }
 
 impl Way {
@@ -94,9 +103,10 @@ impl Way {
         origination: &Origination,
         lease: Option<Lease>,
         active: Option<Active>,
+        ongoing: Option<Ongoing<Arc<Counted>>>,
     ) -> Way {
         let limits = Limits::from(&origination.limits);
-        Way { far, limits, since: Instant::now(), _lease: lease, _active: active }
+        Way { far, limits, since: Instant::now(), _lease: lease, _active: active, ongoing }
     }
 }
 
@@ -148,6 +158,14 @@ impl Missed {
         }
     }
 
+    /// The class of failures that it is of.
+    fn class(&self) -> Class {
+        match self {
+            Missed::Connect(error) if error.is_tls() => Class::Tls,
+            _ => Class::Connect,
+        }
+    }
+
     /// What it tells of the endpoint.
     fn outcome(&self) -> Outcome {
         match self {
@@ -177,7 +195,7 @@ async fn find(
             let place = Place::Outside(host.clone(), *port);
             let route = Route { place, inner: Inner::Tcp };
             let far = reach(worker, &route, &origination, io).await?;
-            Ok(Way::new(far, &origination, lease, None))
+            Ok(Way::new(far, &origination, lease, None, None))
         }
     }
 }
@@ -207,15 +225,20 @@ async fn find_endpoint(
         let endpoint = endpoint.clone();
         tried.push(endpoint.presence.id);
         let active = cluster.begin(&endpoint);
+        let counted = outcomes::counted(worker, &cluster, &endpoint).clone();
+        let ongoing = Ongoing::new(counted, worker.index, std::time::Instant::now());
         let place = Place::Endpoint(cluster.clone(), endpoint.clone());
         served.endpoint = Some(endpoint);
         match reach(worker, &Route { place, inner: Inner::Tcp }, &cluster.origination, io).await {
             Ok(far) => {
                 cluster.record(index, Outcome::Connected);
-                return Ok(Way::new(far, &cluster.origination, Some(lease), Some(active)));
+                let origination = &cluster.origination;
+                let (lease, active) = (Some(lease), Some(active));
+                return Ok(Way::new(far, origination, lease, active, Some(ongoing)));
             }
             Err(missed) => {
                 cluster.record(index, missed.outcome());
+                ongoing.end(Some(missed.class()), 0, 0);
                 last = missed;
             }
         }

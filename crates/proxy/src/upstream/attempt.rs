@@ -78,16 +78,19 @@ pub(crate) struct Failure {
     pub(crate) detail: String,
     /// Whether the connection had served before: then the peer may just have closed it.
     pub(crate) was_reused: bool,
+    /// Whether TLS was what failed.
+    pub(crate) is_tls: bool,
 }
 
 impl Failure {
-    fn not_connected(detail: impl ToString) -> Missed {
-        Failure::undelivered(Failed::NotConnected, ResponseFlags::UF, detail)
+    fn not_connected(detail: impl ToString, is_tls: bool) -> Missed {
+        let (failed, flags, detail) = (Failed::NotConnected, ResponseFlags::UF, detail.to_string());
+        Missed::Endpoint(Failure { failed, flags, detail, was_reused: false, is_tls })
     }
 
     fn undelivered(failed: Failed, flags: ResponseFlags, detail: impl ToString) -> Missed {
         let detail = detail.to_string();
-        Missed::Endpoint(Failure { failed, flags, detail, was_reused: false })
+        Missed::Endpoint(Failure { failed, flags, detail, was_reused: false, is_tls: false })
     }
 }
 
@@ -140,7 +143,13 @@ async fn over_http1(
                 false => Failed::Broken,
             };
             let was_reused = connection.is_used;
-            Err(Missed::Endpoint(Failure { failed, flags: ResponseFlags::UC, detail, was_reused }))
+            Err(Missed::Endpoint(Failure {
+                failed,
+                flags: ResponseFlags::UC,
+                detail,
+                was_reused,
+                is_tls: false,
+            }))
         }
     }
 }
@@ -168,7 +177,7 @@ async fn open(
         }
     };
     let connected = receiving(call, replay, connect(worker, route)).await;
-    let connected = connected.map_err(Failure::not_connected)?;
+    let connected = connected.map_err(|error| Failure::not_connected(&error, error.is_tls()))?;
     let origination = route.origination();
     let mut connection =
         Box::new(Connection::new(connected.io, Instant::now(), origination, lease));
@@ -341,7 +350,7 @@ async fn over_http2(
                 false => Failed::Broken,
             };
             let (flags, detail) = (ResponseFlags::UR, error.to_string());
-            Err(Missed::Endpoint(Failure { failed, flags, detail, was_reused }))
+            Err(Missed::Endpoint(Failure { failed, flags, detail, was_reused, is_tls: false }))
         }
     }
 }
@@ -363,7 +372,8 @@ async fn ready(
     for _ in 0..STALE {
         let shared = share(worker, route).await.map_err(|error| match error {
             OpenError::Overflow(overflow) => overflow.into(),
-            error => Failure::not_connected(error),
+            OpenError::Connect(error) => Failure::not_connected(&error, error.is_tls()),
+            error => Failure::not_connected(error, false),
         })?;
         match shared.send.clone().ready().await {
             Ok(send) => return Ok((shared, send)),
@@ -373,7 +383,7 @@ async fn ready(
             }
         }
     }
-    Err(Failure::not_connected(last))
+    Err(Failure::not_connected(last, false))
 }
 
 enum Http2Failure {

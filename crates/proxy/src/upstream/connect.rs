@@ -58,6 +58,13 @@ pub(crate) enum ConnectError {
     TimedOut(Duration),
 }
 
+impl ConnectError {
+    /// Whether there was a connection, but no TLS with whom it should be.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, ConnectError::Tls(..) | ConnectError::Peer(..) | ConnectError::Names(..))
+    }
+}
+
 /// A connection, and what has to be written before anything else.
 pub(crate) struct Connected<'a> {
     pub(crate) io: Io,

@@ -29,6 +29,7 @@ pub(super) fn worker() -> (Rc<Worker>, Identity) {
     let authority = ca::Authority::open_or_create(dir.path(), domain, SystemTime::now()).unwrap();
     let target: Target = "127.0.0.1:1".parse().unwrap();
     let shared = Shared {
+        outcomes: Arc::new(crate::Outcomes::new(1)),
         mesh: Mesh::start(MeshOptions {
             labels: std::collections::BTreeMap::default(),
             channel: plaintext_channel(&target),

@@ -217,6 +217,7 @@ impl Proxy {
         let outbound = listeners.outbound.as_ref().unwrap().local_addr().unwrap();
         let metrics = Arc::new(Metrics::new(1));
         let shared = Shared {
+            outcomes: Arc::new(crate::Outcomes::new(1)),
             mesh: Mesh::start(MeshOptions {
                 labels: std::collections::BTreeMap::default(),
                 channel: plaintext_channel(&control.to_string().parse::<Target>().unwrap()),
