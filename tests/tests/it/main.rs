@@ -30,6 +30,7 @@ mod metrics;
 mod outcomes;
 mod peer_authentication;
 mod proxy_config;
+mod python;
 mod request_authentication;
 mod sdk;
 mod spire;

@@ -1,0 +1,60 @@
+"""A member of a Meltemi service mesh, without a sidecar.
+
+    import meltemi
+
+    mesh = meltemi.Mesh.embedded()                     # or Mesh.connect(...), Mesh.local(...)
+    hello = meltemi.Service("hello", 8001, handler=lambda request: "hello").register("127.0.0.1", mesh=mesh)
+    print(mesh.get("http://hello:8001/").text)
+
+Each call has a form that waits and one for asyncio, whose name begins with an `a`.
+"""
+
+from ._errors import (
+    BrokenOffError,
+    ControlPlaneError,
+    Error,
+    ForkError,
+    HandlerError,
+    NoInstanceError,
+    RefusedError,
+    RequestError,
+    ResultTooLargeError,
+    SettingsError,
+    StatusError,
+    UnknownServiceError,
+    UnregisteredError,
+)
+from ._communicate import Request, acommunicate, communicate
+from ._mesh import Mesh, default_mesh
+from ._registry import Picture, Registry, registry
+from ._response import Response, Result
+from ._service import Reply, ServerRequest, Service
+
+__all__ = [
+    "BrokenOffError",
+    "ControlPlaneError",
+    "Error",
+    "ForkError",
+    "HandlerError",
+    "Mesh",
+    "NoInstanceError",
+    "Picture",
+    "RefusedError",
+    "Registry",
+    "Reply",
+    "Request",
+    "RequestError",
+    "Response",
+    "Result",
+    "ResultTooLargeError",
+    "ServerRequest",
+    "Service",
+    "SettingsError",
+    "StatusError",
+    "UnknownServiceError",
+    "UnregisteredError",
+    "acommunicate",
+    "communicate",
+    "default_mesh",
+    "registry",
+]

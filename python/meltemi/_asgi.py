@@ -1,0 +1,193 @@
+"""ASGI applications as handlers (ASGI 3): they run on a loop of their own, on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any, Callable, Dict, Optional, Tuple
+from urllib.parse import unquote
+
+from . import _meltemi
+
+_log = logging.getLogger("meltemi")
+
+_Message = Dict[str, Any]
+
+
+class Application:
+    """A running application."""
+
+    def __init__(self, application: Callable[..., Any], at: Tuple[str, int]) -> None:
+        self._application = application
+        self._at = at
+        self._state: Dict[str, Any] = {}
+        self._loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lifespan: Optional[_Lifespan] = None
+        self._thread = threading.Thread(target=self._run, name="meltemi-asgi", daemon=True)
+        self._thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+        except BaseException:
+            self._end_loop()
+            raise
+
+    def dispatch(self, request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
+        """Serves a request; comes back at once."""
+        self._loop.call_soon_threadsafe(self._serve, request, responder)
+
+    def stop(self) -> None:
+        """Tells the application that it ends, and ends its loop."""
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        self._end_loop()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    async def _start(self) -> None:
+        lifespan = _Lifespan(self._application, self._state)
+        await lifespan.start()
+        self._lifespan = lifespan
+
+    async def _end(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._lifespan is not None:
+            await self._lifespan.end()
+
+    def _serve(self, request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
+        task = self._loop.create_task(self._one(request, responder))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _one(self, request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
+        exchange = _Exchange(request.body, responder)
+        try:
+            await self._application(self._scope(request), exchange.receive, exchange.send)
+            if not exchange.is_over.is_set():
+                _log.error("the ASGI application of %s ended before its answer", self._at[0])
+                responder.give_up()
+        except _meltemi.BrokenOffError:
+            # The caller is gone: nobody is to be told.
+            return
+        except Exception:
+            _log.exception("the ASGI application of %s failed", self._at[0])
+            responder.give_up()
+
+    def _scope(self, request: _meltemi.ServerRequest) -> Dict[str, Any]:
+        return {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": request.method,
+            "scheme": "http",
+            "path": unquote(request.path),
+            "raw_path": request.path.encode(),
+            "query_string": request.query.encode(),
+            "root_path": "",
+            "headers": request.raw_headers,
+            "client": None,
+            "server": self._at,
+            "state": dict(self._state),
+        }
+
+
+class _Exchange:
+    """One request and its answer."""
+
+    def __init__(self, body: bytes, responder: _meltemi.Responder) -> None:
+        self._body: Optional[bytes] = body
+        self._responder = responder
+        self._head: Optional[Tuple[int, list]] = None
+        self._is_begun = False
+        self.is_over = asyncio.Event()
+
+    async def receive(self) -> _Message:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self.is_over.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: _Message) -> None:
+        if message["type"] == "http.response.start":
+            fields = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+            self._head = (message["status"], fields)
+            return
+        if message["type"] != "http.response.body":
+            return
+        if self._head is None:
+            raise RuntimeError("http.response.body came before http.response.start")
+        body, has_more = message.get("body", b""), message.get("more_body", False)
+        if not self._is_begun and not has_more:
+            self._responder.send(*self._head, body)
+            self.is_over.set()
+            return
+        await self._piece(body)
+        if not has_more:
+            self._responder.end()
+            self.is_over.set()
+
+    async def _piece(self, piece: bytes) -> None:
+        if not self._is_begun and self._head is not None:
+            self._responder.start(*self._head)
+            self._is_begun = True
+        if piece and not self._responder.try_write(piece):
+            # A caller that reads slowly holds up this answer, and nothing else.
+            await asyncio.get_running_loop().run_in_executor(None, self._responder.write, piece)
+
+
+class _Lifespan:
+    """Start and end of an application, where it wants to know of them (ASGI's lifespan protocol)."""
+
+    def __init__(self, application: Callable[..., Any], state: Dict[str, Any]) -> None:
+        self._application = application
+        self._scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": state,
+        }
+        self._told: asyncio.Queue[_Message] = asyncio.Queue()
+        self._answers: asyncio.Queue[_Message] = asyncio.Queue()
+        self._task: Optional[asyncio.Task[None]] = None
+
+    async def start(self) -> None:
+        self._task = asyncio.ensure_future(self._run())
+        answer = await self._ask("lifespan.startup")
+        if answer is not None and answer["type"] == "lifespan.startup.failed":
+            raise RuntimeError(f"the ASGI application does not start: {answer.get('message', '')}")
+
+    async def end(self) -> None:
+        await self._ask("lifespan.shutdown")
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        try:
+            await self._application(self._scope, self._told.get, self._answers.put)
+        except Exception as error:
+            # As the specification has it, such an application knows of no lifespan.
+            _log.debug("no lifespan: %s", error)
+
+    async def _ask(self, what: str) -> Optional[_Message]:
+        """The application's answer; `None` if it gives none any longer."""
+        if self._task is None or self._task.done():
+            return None
+        await self._told.put({"type": what})
+        answer = asyncio.ensure_future(self._answers.get())
+        await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        if answer.done():
+            return answer.result()
+        answer.cancel()
+        return None

@@ -1,0 +1,50 @@
+"""What does not work, by kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._meltemi import (
+    BrokenOffError,
+    ControlPlaneError,
+    Error,
+    ForkError,
+    NoInstanceError,
+    RefusedError,
+    RequestError,
+    ResultTooLargeError,
+    SettingsError,
+    UnknownServiceError,
+    UnregisteredError,
+)
+
+if TYPE_CHECKING:
+    from ._response import Response
+
+__all__ = [
+    "BrokenOffError",
+    "ControlPlaneError",
+    "Error",
+    "ForkError",
+    "HandlerError",
+    "NoInstanceError",
+    "RefusedError",
+    "RequestError",
+    "ResultTooLargeError",
+    "SettingsError",
+    "StatusError",
+    "UnknownServiceError",
+    "UnregisteredError",
+]
+
+
+class StatusError(Error):
+    """The service has answered, but with a status that is no success."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"status {response.status}: {response.text[:200]}")
+        self.response = response
+
+
+class HandlerError(StatusError):
+    """The called service's handler failed: status 500."""

@@ -1,0 +1,184 @@
+"""A mesh that this program has joined."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from . import _meltemi
+from ._call import MAX_RESULT, Caller
+from ._errors import SettingsError
+
+_PathLike = Union[str, "os.PathLike[str]"]
+
+
+class Mesh(Caller):
+    """A mesh that this program has joined, as a workload that calls others. Services are registered with it."""
+
+    def __init__(self, inner: _meltemi.Mesh, *, max_result: int = MAX_RESULT) -> None:
+        self._inner = inner
+        self._max_result = max_result
+        self._name = inner.name
+        self._services: weakref.WeakSet[Any] = weakref.WeakSet()
+        _open.add(self)
+
+    @classmethod
+    def embedded(cls, *, max_result: int = MAX_RESULT) -> Mesh:
+        """Starts a control plane in this process, which goes with it, and joins its mesh."""
+        return cls(_meltemi.Mesh.embedded(), max_result=max_result)
+
+    @classmethod
+    def local(
+        cls,
+        state_dir: Optional[_PathLike] = None,
+        *,
+        namespace: Optional[str] = None,
+        service_account: Optional[str] = None,
+        name: Optional[str] = None,
+        max_result: int = MAX_RESULT,
+    ) -> Mesh:
+        """Joins the mesh of the control plane that this user runs on this machine (`meltemi control`)."""
+        inner = _meltemi.Mesh.local(
+            Path(state_dir) if state_dir else _state_dir(),
+            namespace=namespace,
+            service_account=service_account,
+            name=name,
+        )
+        return cls(inner, max_result=max_result)
+
+    @classmethod
+    def connect(
+        cls,
+        control: str,
+        token: str,
+        *,
+        trust_bundle: str,
+        trust_domain: Optional[str] = None,
+        namespace: Optional[str] = None,
+        service_account: Optional[str] = None,
+        name: Optional[str] = None,
+        state_dir: Optional[_PathLike] = None,
+        max_result: int = MAX_RESULT,
+    ) -> Mesh:
+        """Joins the mesh of a control plane elsewhere: its address (`https://HOST:15012`), a join token, and the mesh's
+        root certificates in PEM, as `meltemi token create --trust-bundle-out FILE` writes them."""
+        inner = _meltemi.Mesh.connect(
+            control,
+            trust_bundle,
+            token.strip(),
+            trust_domain=trust_domain,
+            namespace=namespace,
+            service_account=service_account,
+            name=name,
+            state_dir=Path(state_dir) if state_dir else None,
+        )
+        return cls(inner, max_result=max_result)
+
+    @property
+    def name(self) -> str:
+        """The name of the program's own workload, `NAMESPACE/NAME`."""
+        return self._name
+
+    @property
+    def id(self) -> str:
+        """Its identity, `spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT`."""
+        return self._inner.id
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the control plane can be reached. While it cannot, what is known serves on."""
+        return self._inner.is_connected
+
+    @property
+    def state_dir(self) -> Optional[Path]:
+        """The state directory of a control plane of this machine, for `meltemi --state-dir`."""
+        return self._inner.state_dir
+
+    def close(self) -> None:
+        """Takes the program's services out of the registry at once, and leaves the mesh."""
+        for service in list(self._services):
+            service.close()
+        self._inner.close()
+        _open.discard(self)
+
+    def __enter__(self) -> Mesh:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Mesh joined as {self._name}>"
+
+    def _calls(self) -> _meltemi.Mesh:
+        return self._inner
+
+    def _called_by(self) -> str:
+        return self._name
+
+
+_open: weakref.WeakSet[Mesh] = weakref.WeakSet()
+_default: Optional[Mesh] = None
+_default_lock = threading.Lock()
+
+
+def default_mesh() -> Mesh:
+    """The mesh of a program that names none: the one that the environment names as it does for a sidecar (MELTEMI_CONTROL,
+    MELTEMI_TOKEN_FILE and MELTEMI_TRUST_BUNDLE, or MELTEMI_STATE_DIR), else an embedded one."""
+    global _default
+    with _default_lock:
+        if _default is None:
+            _default = _by_environment()
+        return _default
+
+
+def _by_environment() -> Mesh:
+    control = os.environ.get("MELTEMI_CONTROL")
+    if control:
+        files = {}
+        for variable in ("MELTEMI_TOKEN_FILE", "MELTEMI_TRUST_BUNDLE"):
+            path = os.environ.get(variable)
+            if not path:
+                raise SettingsError(f"MELTEMI_CONTROL needs {variable} beside it, the path of a file")
+            files[variable] = Path(path).read_text(encoding="utf-8")
+        return Mesh.connect(
+            control,
+            files["MELTEMI_TOKEN_FILE"],
+            trust_bundle=files["MELTEMI_TRUST_BUNDLE"],
+            trust_domain=os.environ.get("MELTEMI_TRUST_DOMAIN"),
+        )
+    if os.environ.get("MELTEMI_STATE_DIR"):
+        return Mesh.local()
+    return Mesh.embedded()
+
+
+def _state_dir() -> Path:
+    """The state directory that the `meltemi` command takes where none is named."""
+    named = os.environ.get("MELTEMI_STATE_DIR")
+    if named:
+        return Path(named)
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"
+    return base / "meltemi"
+
+
+@atexit.register
+def _close_all() -> None:
+    """Registered services leave the registry before the process ends, and an embedded control plane removes its keys."""
+    for mesh in list(_open):
+        mesh.close()
+
+
+def _after_fork() -> None:
+    """A child has no mesh of its own, and waits for no lock that a thread of its parent held."""
+    global _default, _default_lock
+    _default = None
+    _default_lock = threading.Lock()
+    _open.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
