@@ -2,13 +2,16 @@
 
 use std::io;
 
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, HeaderName, ORIGIN};
 use http::request::Parts;
 use meltemi_apiserver::{Authenticator, Failure, Principal};
 use meltemi_identity::is_private;
 
 use crate::error::ControlError;
 use crate::state_dir::{StateDir, write_private};
+
+/// The header in which a browser says which site has a request sent.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The token of the API, made on the first start: 256 random bits as hex. It outlives restarts, so that a kubeconfig does.
 pub(crate) fn open_token(state_dir: &StateDir) -> Result<String, ControlError> {
@@ -39,7 +42,12 @@ impl Authenticator for ThisMachine {
     fn authenticate(&self, request: &Parts) -> Result<Principal, Failure> {
         let text =
             |name| request.headers.get(name).map(|value: &http::HeaderValue| value.as_bytes());
+        // A browser says so of every request, also of those that have no origin (Fetch Metadata, section 2.2); nobody else
+        // says anything.
+        let is_sent_by_another =
+            text(SEC_FETCH_SITE).is_some_and(|site| !matches!(site, b"same-origin" | b"none"));
         let is_own = match text(ORIGIN) {
+            _ if is_sent_by_another => false,
             None => true,
             Some(origin) => text(HOST)
                 .is_some_and(|host| origin.strip_prefix(b"http://").is_some_and(|it| it == host)),
@@ -72,6 +80,17 @@ mod tests {
             ["http://evil.example.com", "null", "http://127.0.0.1:8080", "https://127.0.0.1:15080"]
         {
             assert!(!ask(Some(origin)), "{origin}");
+        }
+    }
+
+    #[test]
+    fn requests_that_another_site_has_sent_without_an_origin_are_turned_away() {
+        for (site, is_let_in) in
+            [("none", true), ("same-origin", true), ("same-site", false), ("cross-site", false)]
+        {
+            let request = http::Request::builder().header(HOST, "127.0.0.1:15080");
+            let request = request.header(SEC_FETCH_SITE, site).body(()).unwrap().into_parts().0;
+            assert_eq!(ThisMachine.authenticate(&request).is_ok(), is_let_in, "{site}");
         }
     }
 

@@ -37,3 +37,32 @@ async fn foreign_hosts_are_turned_away() {
         assert_eq!(ask(&server, path, "127.0.0.1", None).await, StatusCode::OK);
     }
 }
+
+/// No page of another site frames an answer, has another type guessed of it, or reads it.
+#[tokio::test]
+async fn every_answer_is_data_alone_to_browsers() {
+    let server = Server::start_with(|state| state.with_auth(AdminToken::new("s3cret"))).await;
+    for (method, path, host, token, expected) in [
+        (Method::GET, SERVICES, "localhost", "s3cret", StatusCode::OK),
+        (Method::GET, SERVICES, "localhost", "wrong", StatusCode::UNAUTHORIZED),
+        (Method::GET, SERVICES, "evil.example.com", "s3cret", StatusCode::FORBIDDEN),
+        (Method::GET, "/healthz", "localhost", "", StatusCode::OK),
+        // What a browser asks before it sends what a form could not.
+        (Method::OPTIONS, SERVICES, "localhost", "", StatusCode::UNAUTHORIZED),
+    ] {
+        let request = http::Request::builder().method(method).uri(path).header("host", host);
+        let request = request
+            .header("authorization", format!("Bearer {token}"))
+            .header("origin", "http://evil.example.com")
+            .header("access-control-request-method", "DELETE");
+        let response = server.send(request.body(Full::default()).unwrap()).await;
+        assert_eq!(response.status(), expected, "{path}");
+        let header = |name: &str| response.headers().get(name).and_then(|it| it.to_str().ok());
+        assert_eq!(header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(header("x-frame-options"), Some("DENY"));
+        let policy = header("content-security-policy").unwrap();
+        assert!(policy.contains("frame-ancestors 'none'"), "{policy}");
+        let mut names = response.headers().keys();
+        assert!(!names.any(|name| name.as_str().starts_with("access-control-")), "{path}");
+    }
+}
