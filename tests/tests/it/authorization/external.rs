@@ -6,6 +6,7 @@ mod by_http;
 mod connections;
 mod failures;
 mod grpc_calls;
+mod tables;
 mod told;
 
 use meltemi_tests::{Response, Sidecar};
