@@ -196,6 +196,7 @@ async fn work(
     mut phases: watch::Receiver<Phase>,
 ) {
     spawn_local(keep_house(worker.clone()));
+    spawn_local(inbound::standing::keep_watch(worker.clone()));
     let mut changes = phases.clone();
     loop {
         tokio::select! {

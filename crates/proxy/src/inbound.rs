@@ -6,4 +6,5 @@ pub(crate) mod caller;
 pub(crate) mod connection;
 pub(crate) mod external;
 pub(crate) mod http;
+pub(crate) mod standing;
 pub(crate) mod tcp;

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use crate::finish::series::SeriesCache;
 use crate::http::head::ResponseHead;
 use crate::inbound::authorize::Decisions;
+use crate::inbound::standing::Standing;
 use crate::outbound::decide::Spot;
 use crate::shared::Shared;
 use crate::upstream::pool::Pool;
@@ -49,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) tokens: RefCell<Memory>,
     /// What authorization policies decided.
     pub(crate) decisions: Decisions,
+    /// Inbound connections of bytes.
+    pub(crate) standing: Standing,
     heads: RefCell<Vec<ResponseHead>>,
     dice: Cell<u64>,
     /// Copies of requests under way.
@@ -127,6 +130,7 @@ impl Worker {
             remembered: RefCell::default(),
             tokens: RefCell::new(Memory::new(TOKENS)),
             decisions,
+            standing: Standing::default(),
             heads: RefCell::default(),
             dice: Cell::new(rand::random()),
             copies: Rc::default(),

@@ -90,6 +90,8 @@ pub(super) struct Inner {
     snapshot: ArcSwap<Snapshot>,
     receiver: Mutex<Receiver>,
     generation: watch::Sender<u64>,
+    /// The generation in which what is said of our own workload changed last.
+    inbound: watch::Sender<u64>,
     revision: watch::Sender<u64>,
     handle: Handle,
     keeper: Option<Keeper>,
@@ -121,6 +123,7 @@ impl Mesh {
             }
             Inner {
                 generation: watch::Sender::new(snapshot.generation),
+                inbound: watch::Sender::new(snapshot.generation),
                 revision: watch::Sender::new(receiver.revision()),
                 snapshot: ArcSwap::from_pointee(snapshot),
                 receiver: Mutex::new(receiver),
@@ -148,6 +151,11 @@ impl Mesh {
     /// The current snapshot's generation; changes with each swap.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.generation.subscribe()
+    }
+
+    /// Tells of each change of what arrives for our own workload, its policies included.
+    pub fn inbound_changes(&self) -> watch::Receiver<u64> {
+        self.inner.inbound.subscribe()
     }
 
     /// The service that a name stands for, if it and its endpoints are known. Looks in memory only.
@@ -251,10 +259,14 @@ impl Inner {
         if change.is_visible {
             let snapshot = receiver.snapshot();
             let generation = snapshot.generation;
+            let is_inbound = !Arc::ptr_eq(self.current().inbound(), snapshot.inbound());
             self.snapshot.store(Arc::new(snapshot));
             // From here on nobody picks them; who has picked one before learns it now.
             change.left.iter().for_each(|endpoint| endpoint.leave());
             self.generation.send_replace(generation);
+            if is_inbound {
+                self.inbound.send_replace(generation);
+            }
         }
         for follow in change.follow {
             match follow {

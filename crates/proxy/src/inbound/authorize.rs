@@ -194,6 +194,22 @@ pub(crate) fn authorize_connection<'i>(
         .map_err(Refused::Denied)
 }
 
+/// Why a connection of bytes that stands would be refused now; `None` if it would not. An authorizer was asked when it began and
+/// is not asked again.
+pub(crate) fn denial_of_standing(
+    authorizer: &Authorizer,
+    (inbound, port): (&Inbound, &InboundPort),
+) -> Option<String> {
+    let by = By::of(inbound, port)?;
+    let judge = |is_allowed| authorizer.judge(by, None::<&NoRequest>, is_allowed);
+    let judgement = judge(false);
+    let denial = match asking(inbound, port, by, &judgement) {
+        None => judgement.denial,
+        Some(_) => judge(true).denial,
+    };
+    denial.map(|denial| by.policies.details(denial).to_string())
+}
+
 /// Judges what an authorizer has let pass by the policies that come after CUSTOM: a request with the bearer of its token, or
 /// a connection of bytes.
 pub(crate) fn authorize_allowed(

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::authorize::{Refused, authorize_connection};
 use super::caller::Caller;
 use super::external;
+use super::standing::is_refused;
 use crate::config::{Inbound, InboundPort};
 use crate::http::h1::{Reader, Writer};
 use crate::io::Io;
@@ -20,6 +21,7 @@ use crate::worker::Worker;
 /// Serves the connection until both directions have ended.
 pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, caller: &Caller) {
     let _carried = worker.carry();
+    let watched = worker.standing.begin();
     let inbound = worker.shared.mesh.current().inbound().clone();
     let port = caller.find(&inbound, b"").filter(|port| caller.may_call(port));
     let admitted = match port {
@@ -45,7 +47,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, mut reader: Reader, calle
     if let Ok((connected, limits, _lease)) = connected {
         let mut writer = Writer::new(io);
         let mut far = Far::new(connected.io, connected.preface);
-        if carry(limits, &mut reader, &mut writer, &mut far).await {
+        let carrying = carry(limits, &mut reader, &mut writer, &mut far);
+        let ended = watched.until_refused(carrying, || is_refused(worker, caller)).await;
+        if ended.unwrap_or_default() {
             series = find_series(ResponseFlags::DT);
         }
         series.received(worker.index, far.carried());

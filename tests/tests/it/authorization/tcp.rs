@@ -3,9 +3,33 @@
 use meltemi_tests::{Mesh, Sidecar, TcpApp, eventually, free_port, within};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, ToSocketAddrs};
 
 use super::{POLICIES, arrived};
+
+/// A connection that stands.
+struct Standing(TcpStream);
+
+impl Standing {
+    async fn open(address: impl ToSocketAddrs) -> Self {
+        let mut standing = Standing(TcpStream::connect(address).await.unwrap());
+        standing.echoes().await;
+        standing
+    }
+
+    async fn echoes(&mut self) {
+        self.0.write_all(b"ping").await.unwrap();
+        let mut back = [0; 4];
+        within("an echo", self.0.read_exact(&mut back)).await.unwrap();
+        assert_eq!(back, *b"ping");
+    }
+
+    /// Waits until it is closed, without a byte of it.
+    async fn is_closed(&mut self) {
+        let read = within("the end", self.0.read(&mut [0; 1])).await;
+        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    }
+}
 
 struct World {
     mesh: Mesh,
@@ -88,4 +112,66 @@ async fn what_asks_for_a_request_lets_no_bytes_pass_and_refuses_without_it() {
     })
     .await;
     drop(world.client);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_stands_is_closed_once_a_policy_refuses_it_and_no_sooner() {
+    let world = World::start().await;
+    let mut standing = Standing::open(("127.0.0.1", world.listen)).await;
+    let port = world.echo.port().to_string();
+    for (number, (action, rule)) in [
+        ("DENY", json!({"from": [{"source": {"namespaces": ["other"]}}]})),
+        ("ALLOW", json!({"from": [{"source": {"principals": ["*/sa/client"]}}]})),
+        ("ALLOW", json!({"to": [{"operation": {"ports": [port]}}]})),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.policy(number, action, &rule).await;
+        standing.echoes().await;
+    }
+    world.policy(3, "DENY", &json!({"from": [{"source": {"namespaces": ["default"]}}]})).await;
+    standing.is_closed().await;
+    assert!(!world.passes().await);
+    assert!(world.raw.process.log().contains("a connection of bytes that stood is closed"));
+
+    world.policy(4, "DENY", &json!({"from": [{"source": {"namespaces": ["other"]}}]})).await;
+    let mut standing = Standing::open(("127.0.0.1", world.listen)).await;
+    // Between the policies, of which none is left, it goes on.
+    let gone = format!("{POLICIES}/p4");
+    let (status, _) = world.mesh.api().call("DELETE", &gone, "", &Value::Null).await;
+    assert_eq!(status, 200);
+    arrived(&world.raw, &[]).await;
+    standing.echoes().await;
+    let revoke = ["ca", "revoke", "--principal", "cluster.local/ns/default/sa/client"];
+    let outcome = world.mesh.command(&revoke, "").await;
+    assert_eq!(outcome.code, Some(0), "{outcome}");
+    standing.is_closed().await;
+}
+
+/// Fields: PeerAuthentication spec.mtls.mode
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_in_plaintext_is_closed_once_mutual_tls_is_wanted() {
+    let world = World::start().await;
+    let mode = |mode: &str| {
+        format!(
+            "{{apiVersion: security.istio.io/v1, kind: PeerAuthentication,
+              metadata: {{name: raw, namespace: default}},
+              spec: {{selector: {{matchLabels: {{app: raw}}}}, mtls: {{mode: {mode}}}}}}}"
+        )
+    };
+    world.mesh.apply(&mode("PERMISSIVE")).await;
+    eventually("plaintext is taken", async || {
+        let mut stream = TcpStream::connect(world.raw.inbound).await.unwrap();
+        let written = stream.write_all(b"ping").await;
+        let mut back = [0; 4];
+        let read = within("an echo or the end", stream.read_exact(&mut back)).await;
+        if written.is_ok() && read.is_ok() { Ok(()) } else { Err(format!("{read:?}")) }
+    })
+    .await;
+    let mut plain = Standing::open(world.raw.inbound).await;
+    let mut secured = Standing::open(("127.0.0.1", world.listen)).await;
+    world.mesh.apply(&mode("STRICT")).await;
+    plain.is_closed().await;
+    secured.echoes().await;
 }
