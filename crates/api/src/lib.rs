@@ -5,6 +5,7 @@
 //! [`references`] says what a resource points to, [`yaml`] writes it for people. Nothing here knows time or
 //! network; [`files`] alone touches the disk.
 
+mod balancing;
 pub mod core;
 pub mod defaults;
 pub mod effect;
@@ -27,6 +28,7 @@ mod subset;
 pub mod values;
 pub mod yaml;
 
+pub use balancing::{BALANCING, Balancing, balancing};
 pub use finding::{Finding, Severity};
 pub use kind::Kind;
 pub use mesh_config::MeshConfig;

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meltemi_policy::balance::{Ask, Balancer, Client, Endpoint, hash};
+use meltemi_policy::balance::{Ask, Balancer, Client, Endpoint, Report, Told, hash};
 use meltemi_policy::destination::TrafficPolicy;
 use meltemi_policy::destination::rule::{
     ConsistentHash, HashTable, LoadBalancer, OutlierDetection, SimpleLoadBalancer, Warmup,
@@ -53,6 +53,9 @@ fn algorithms() -> Vec<(&'static str, LoadBalancer, bool)> {
         ("least request", simple(SimpleLoadBalancer::LeastRequest), false),
         ("least request, weighted", simple(SimpleLoadBalancer::LeastRequest), true),
         ("least request, warming", warmup(simple(SimpleLoadBalancer::LeastRequest)), false),
+        ("peak EWMA", simple(SimpleLoadBalancer::PeakEwma), false),
+        ("learned", simple(SimpleLoadBalancer::Learned), false),
+        ("learned, weighted", simple(SimpleLoadBalancer::Learned), true),
         ("random, weighted", simple(SimpleLoadBalancer::Random), true),
         ("ring hash", hashing(HashTable::default()), false),
         ("maglev", hashing(HashTable::MAGLEV), false),
@@ -82,6 +85,7 @@ fn measure(
             is_healthy: true,
             is_ejected: false,
             ready_since: Some(Duration::ZERO),
+            observed: None,
         })
         .collect();
     let policy = TrafficPolicy {
@@ -97,6 +101,10 @@ fn measure(
     balancer.set_ejected((0..ejected).map(|index| (index * 3, true)));
     let ejection = start.elapsed();
     let loads: Vec<u32> = (0..count as u32).map(|number| number % 5).collect();
+    // All have spoken, as under a steady load.
+    let (now, report) = (Duration::from_secs(30), Report { in_flight: 3.0, latency: BOUND });
+    let told = Told { took: Duration::from_millis(3), is_failure: false, report: Some(report) };
+    (0..count).for_each(|index| balancer.tell(index, &told, now, hash(&index.to_le_bytes())));
     let start = Instant::now();
     for number in 0..choices {
         let random = hash(&number.to_le_bytes());

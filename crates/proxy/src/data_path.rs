@@ -17,6 +17,7 @@ use crate::http::h1::Reader;
 use crate::io::{Io, Stream};
 use crate::listen::accept::{Accepted, Door, Incoming, Purpose, accept};
 use crate::listen::{Role, detect, http1, http2};
+use crate::reporting::{Meters, Reporting};
 use crate::shared::Shared;
 use crate::worker::{Load, Worker};
 use crate::{in_process, inbound, outbound};
@@ -102,13 +103,15 @@ impl DataPath {
         let listeners = listeners.with_purposes();
         let own: io::Result<Arc<[_]>> = listeners.iter().map(|(it, _)| it.local_addr()).collect();
         let own = own?;
+        let meters = Meters::new(workers);
         for index in 0..workers.max(1) {
+            let report = Reporting::new(meters.clone(), index);
             let load = Arc::<Load>::default();
             let (accepted, connections) = mpsc::unbounded_channel();
             let (shared, phases, door) = (shared.clone(), phases.clone(), load.clone());
             let (runtime, listening) = (runtime()?, own.clone());
             path.spawn(format!("worker-{index}"), move || {
-                let worker = Worker::new(shared, index, load.clone(), listening);
+                let worker = Worker::new(shared, index, load.clone(), report, listening);
                 LocalSet::new().block_on(&runtime, work(worker, load, connections, phases));
             })?;
             path.doors.push(Door { accepted, load: door });

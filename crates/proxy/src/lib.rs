@@ -17,6 +17,7 @@ pub mod listen;
 mod outbound;
 mod outcomes;
 mod relay;
+mod reporting;
 mod shared;
 mod upstream;
 mod worker;

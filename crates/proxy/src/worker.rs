@@ -16,6 +16,7 @@ use crate::http::head::ResponseHead;
 use crate::inbound::authorize::Decisions;
 use crate::inbound::standing::Standing;
 use crate::outbound::decide::Spot;
+use crate::reporting::Reporting;
 use crate::shared::Shared;
 use crate::upstream::pool::Pool;
 
@@ -43,6 +44,8 @@ pub(crate) struct Worker {
     draining: Cell<bool>,
     drain: Notify,
     load: Arc<Load>,
+    /// What the workload says of its load.
+    pub(crate) report: Reporting,
     /// What holds where no rule says another.
     pub(crate) retry: RetryPolicy,
     remembered: RefCell<Remembered>,
@@ -112,6 +115,7 @@ impl Worker {
         shared: Arc<Shared>,
         index: usize,
         load: Arc<Load>,
+        report: Reporting,
         own: Arc<[SocketAddr]>,
     ) -> Rc<Worker> {
         let preface = crate::listen::tls::preface(&shared.local);
@@ -126,6 +130,7 @@ impl Worker {
             draining: Cell::new(false),
             drain: Notify::new(),
             load,
+            report,
             retry: RetryPolicy::default(),
             remembered: RefCell::default(),
             tokens: RefCell::new(Memory::new(TOKENS)),

@@ -51,7 +51,8 @@ pub struct Subset {
 }
 
 impl Spec for DestinationRuleSpec {
-    fn check(&self, _: &ObjectMeta, at: &Path, report: &mut Report) {
+    fn check(&self, metadata: &ObjectMeta, at: &Path, report: &mut Report) {
+        crate::balancing::check(metadata, report);
         check_export_to(&self.export_to, at, report);
         if let Some(policy) = &self.traffic_policy {
             policy.check(&at.field("trafficPolicy"), report);

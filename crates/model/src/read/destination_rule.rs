@@ -5,14 +5,14 @@ mod pool;
 
 use std::collections::BTreeSet;
 
-use meltemi_api::Resource;
 use meltemi_api::istio::destination_rule as api;
 use meltemi_api::istio::tls as api_tls;
 use meltemi_api::istio::traffic_policy as policy;
+use meltemi_api::{BALANCING, Balancing, Resource, balancing};
 use meltemi_names::{Host, expand_host};
 use meltemi_policy::destination::rule::{
     ClientTls, ClientTlsMode, DestinationRule, OutlierDetection, PortTrafficPolicy,
-    ProxyProtocolVersion, RetryBudget, Subset, TrafficPolicy, TunnelSettings,
+    ProxyProtocolVersion, RetryBudget, SimpleLoadBalancer, Subset, TrafficPolicy, TunnelSettings,
 };
 use serde_json::Value;
 
@@ -47,6 +47,14 @@ pub(super) fn read(
         traffic_policy: traffic_policy.map(read_policy),
         subsets: subsets.into_iter().map(read_subset).collect(),
     };
+    let balancing = balancing(&resource.metadata.annotations)
+        .map_err(|reason| format!("metadata.annotations[{BALANCING}]: {reason}"))?;
+    if let Some(balancing) = balancing {
+        rule.balance(match balancing {
+            Balancing::PeakEwma => SimpleLoadBalancer::PeakEwma,
+            Balancing::Learned => SimpleLoadBalancer::Learned,
+        });
+    }
     let is_selective = rule.workload_selector.is_some();
     let mut credentials = BTreeSet::new();
     for tls in rule.tls_mut().filter(|tls| !tls.credential_name.is_empty()) {

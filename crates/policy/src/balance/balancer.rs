@@ -10,9 +10,11 @@ use self::layout::Layout;
 use self::view::View;
 use super::draws::{Draws, mix};
 use super::endpoint::{Client, Endpoint};
+use super::observed::Told;
 use crate::destination::rule::{SimpleLoadBalancer, TrafficPolicy};
 
 mod layout;
+mod learning;
 mod view;
 
 /// What a choice depends on besides endpoints and their load.
@@ -96,6 +98,19 @@ impl Balancer {
             let view = self.view.load().update(&self.layout, &ejected, &changed);
             self.view.store(Arc::new(view));
         }
+    }
+
+    /// Notes what a call told of an endpoint, for algorithms that go by that. `random` is spread over all 64 bits.
+    pub fn tell(&self, index: usize, told: &Told, now: Duration, random: u64) {
+        let Some(learning) = &self.layout.learning else { return };
+        let Some(level) = self.layout.priority(index) else { return };
+        // How many may be avoided is a question of those beside it, whatever their group.
+        let members = self.layout.levels[level]
+            .groups
+            .iter()
+            .find(|group| group.members.binary_search(&(index as u32)).is_ok());
+        let members = members.map_or(&[][..], |group| &group.members);
+        learning.tell(index as u32, told, now, random, members);
     }
 
     /// Which priority an endpoint belongs to, the first being 0. `None` for one that is never called from here.

@@ -1,7 +1,10 @@
 //! What balancing knows of endpoints and of the client that calls them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::observed::Observed;
 
 /// An endpoint, as it is when a balancer is built.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +29,8 @@ pub struct Endpoint<'a> {
     /// Since when it is there, counted from the same moment as `now` of [`Ask`](super::Ask). `None` for one that was always
     /// there: it does not warm up.
     pub ready_since: Option<Duration>,
+    /// What is known of it from before, for algorithms that go by that; `None` where nothing is.
+    pub observed: Option<&'a Arc<Observed>>,
 }
 
 /// The client, for choices by place.

@@ -55,6 +55,21 @@ impl DestinationRule {
         self.traffic_policy.iter_mut().chain(subsets)
     }
 
+    /// Has the service, its subsets and single ports of both balanced in this way, where no consistent hashing is asked for.
+    pub fn balance(&mut self, simple: SimpleLoadBalancer) {
+        let balancer = LoadBalancer { simple: Some(simple), ..LoadBalancer::default() };
+        self.traffic_policy.get_or_insert_default().load_balancer.get_or_insert(balancer.clone());
+        for policy in self.policies_mut() {
+            // A port that is named takes nothing of what is said above it.
+            for port in &mut policy.port_level_settings {
+                port.load_balancer.get_or_insert_with(|| balancer.clone()).simple = Some(simple);
+            }
+            if let Some(balancer) = &mut policy.load_balancer {
+                balancer.simple = Some(simple);
+            }
+        }
+    }
+
     /// What it says of TLS, for the service, its subsets and single ports of both.
     pub fn tls_mut(&mut self) -> impl Iterator<Item = &mut ClientTls> {
         self.policies_mut().flat_map(|policy| {

@@ -21,6 +21,17 @@ pub enum Outcome {
     Connected,
 }
 
+impl Outcome {
+    /// Whether the endpoint, or the way to it, failed.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Outcome::Answered(status) => (500..600).contains(&status),
+            Outcome::Unreachable | Outcome::TimedOut => true,
+            Outcome::Connected => false,
+        }
+    }
+}
+
 /// A number of failures in a row was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reached {

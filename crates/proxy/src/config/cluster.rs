@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use meltemi_names::{DEFAULT_CLUSTER, Protocol};
-use meltemi_policy::balance::{self, Ask, Balancer};
+use meltemi_policy::balance::{self, Ask, Balancer, Told};
 use meltemi_policy::circuit::{Circuit, Counts, Limits};
 use meltemi_policy::destination::TrafficPolicy;
 use meltemi_policy::destination::rule::SimpleLoadBalancer;
@@ -60,6 +60,8 @@ pub struct Cluster {
     balancer: Balancer,
     detector: Option<Watched>,
     counts_load: bool,
+    /// By what calls tell of its endpoints it is balanced; `None` where that is nothing.
+    learning: Option<SimpleLoadBalancer>,
 }
 
 /// Outlier detection over the endpoints.
@@ -142,6 +144,9 @@ impl Cluster {
         let rule = policy.outlier_detection.as_ref();
         let hosts = rule.map(|_| lasting.hosts(&endpoints));
         let is_ejected = |index: usize| hosts.as_ref().is_some_and(|it| it[index].is_ejected());
+        let balancer = policy.load_balancer.as_ref();
+        let simple = balancer.filter(|it| it.consistent_hash.is_none()).and_then(|it| it.simple);
+        let learning = simple.filter(|simple| simple.observes());
         let names: Vec<String> = endpoints.iter().map(|it| it.label()).collect();
         let described: Vec<balance::Endpoint<'_>> = (endpoints.iter().zip(&names).enumerate())
             .map(|(index, (endpoint, name))| balance::Endpoint {
@@ -154,6 +159,7 @@ impl Cluster {
                 is_healthy: true,
                 is_ejected: is_ejected(index),
                 ready_since: Some(endpoint.presence.since),
+                observed: Some(&endpoint.presence.observed),
             })
             .collect();
         let balancer = Balancer::new(&described, &policy, &own.client(), lasting.turn.clone());
@@ -161,7 +167,6 @@ impl Cluster {
             detector: Detector::new(Settings::from(rule), hosts),
             due: lasting.due.clone(),
         });
-        let simple = policy.load_balancer.as_ref().and_then(|it| it.simple);
         let names = &words.subject_alt_names;
         let before = lasting.origination.take();
         let origination = Origination::of(&policy, names, &words.host, own, before.as_ref());
@@ -170,7 +175,8 @@ impl Cluster {
             origination,
             freed: lasting.freed.clone(),
             circuit: Circuit::new(Limits::from(&policy), lasting.counts.clone()),
-            counts_load: simple == Some(SimpleLoadBalancer::LeastRequest),
+            counts_load: simple.is_some_and(SimpleLoadBalancer::counts_load),
+            learning,
             balancer,
             detector,
             policy,
@@ -240,6 +246,21 @@ impl Cluster {
             self.tell(&change);
             self.balancer.set_ejected([(change.index, change.ejected.is_some())]);
         }
+    }
+
+    /// Whether calls should tell how they went: see [`Cluster::learn`].
+    pub(crate) fn observes(&self) -> bool {
+        self.learning.is_some()
+    }
+
+    /// Whether the endpoints' own word on their load is wanted.
+    pub(crate) fn wants_reports(&self) -> bool {
+        self.learning == Some(SimpleLoadBalancer::Learned)
+    }
+
+    /// Notes what a call told of an endpoint, for balancing. `random` is spread over all 64 bits.
+    pub(crate) fn learn(&self, index: usize, told: &Told, random: u64) {
+        self.balancer.tell(index, told, clock::now(), random);
     }
 
     /// Lets ejected endpoints come back, and looks at success rates, if that is due. Answers when it is due again;

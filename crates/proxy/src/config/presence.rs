@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use meltemi_policy::balance::Observed;
 use meltemi_policy::outlier::Reason;
 
 use crate::clock;
@@ -26,6 +27,8 @@ pub struct Presence {
     active: AtomicU32,
     /// What became of calls, from the first one on.
     counted: OnceLock<Arc<Counted>>,
+    /// What calls have told of it, for balancers that go by that.
+    pub(super) observed: Arc<Observed>,
 }
 
 impl Presence {
@@ -36,6 +39,7 @@ impl Presence {
             gone: AtomicBool::new(false),
             active: AtomicU32::new(0),
             counted: OnceLock::new(),
+            observed: Arc::default(),
         }
     }
 

@@ -19,6 +19,7 @@ pub(crate) fn outbound_request(head: &mut RequestHead, random: impl FnOnce() -> 
     head.fields.remove(Known::ForwardedClientCert);
     head.fields.remove(Known::NotDelivered);
     head.fields.remove(Known::AttemptCount);
+    head.fields.remove(Known::ReportLoad);
     set_request_id(&mut head.fields, random);
     if head.fields.find(Known::ForwardedProto).is_none() {
         head.fields.push(b"x-forwarded-proto", b"http");
@@ -33,6 +34,14 @@ pub(crate) fn set_attempt(head: &mut RequestHead, attempt: u32) {
         b"x-envoy-attempt-count",
         decimal(attempt.into(), &mut text),
     );
+}
+
+/// Asks the called proxy for its workload's load, or does so no longer.
+pub(crate) fn ask_for_load(head: &mut RequestHead, is_wanted: bool) {
+    match is_wanted {
+        true => head.fields.set(Known::ReportLoad, b"x-meltemi-report-load", b"1"),
+        false => head.fields.remove(Known::ReportLoad),
+    }
 }
 
 /// Prepares a request that came from the mesh for the application. `client_cert`: the element that describes the caller's
@@ -50,6 +59,8 @@ pub(crate) fn inbound_request(
     }
     let Some(client_cert) = client_cert else {
         head.fields.remove(Known::ForwardedClientCert);
+        // Only proxies of the mesh are told what load there is.
+        head.fields.remove(Known::ReportLoad);
         return;
     };
     let name: &[u8] = b"x-forwarded-client-cert";

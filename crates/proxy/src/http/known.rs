@@ -14,6 +14,8 @@ pub enum Known {
     ContentType,
     /// `cookie`
     Cookie,
+    /// `endpoint-load-metrics` (ORCA).
+    EndpointLoadMetrics,
     /// `expect`
     Expect,
     /// `grpc-status`
@@ -50,6 +52,8 @@ pub enum Known {
     RequestId,
     /// `x-meltemi-not-delivered`: between two proxies only, says that the application never saw the request.
     NotDelivered,
+    /// `x-meltemi-report-load`: between two proxies only, asks for the workload's load with the answer.
+    ReportLoad,
 }
 
 impl Known {
@@ -77,7 +81,9 @@ impl Known {
             (17, b'x') => (b"x-forwarded-proto", Known::ForwardedProto),
             (18, b'p') => (b"proxy-authenticate", Known::ProxyAuthenticate),
             (19, b'p') => (b"proxy-authorization", Known::ProxyAuthorization),
-            (21, b'x') => (b"x-envoy-attempt-count", Known::AttemptCount),
+            (21, b'e') => (b"endpoint-load-metrics", Known::EndpointLoadMetrics),
+            (21, b'x') if name[2] | 0x20 == b'e' => (b"x-envoy-attempt-count", Known::AttemptCount),
+            (21, b'x') => (b"x-meltemi-report-load", Known::ReportLoad),
             (23, b'x') if name[2] | 0x20 == b'f' => {
                 (b"x-forwarded-client-cert", Known::ForwardedClientCert)
             }
@@ -115,6 +121,8 @@ mod tests {
         assert_eq!(Known::of(b"Content-Length"), Known::ContentLength);
         assert_eq!(Known::of(b"X-ENVOY-ATTEMPT-COUNT"), Known::AttemptCount);
         assert_eq!(Known::of(b"x-meltemi-not-delivered"), Known::NotDelivered);
+        assert_eq!(Known::of(b"x-meltemi-report-load"), Known::ReportLoad);
+        assert_eq!(Known::of(b"Endpoint-Load-Metrics"), Known::EndpointLoadMetrics);
         assert_eq!(Known::of(b"X-Forwarded-Client-Cert"), Known::ForwardedClientCert);
         assert_eq!(Known::of(b"x-forwarded-client-cerT"), Known::ForwardedClientCert);
         assert_eq!(Known::of(b"x-fffffffff-client-cert"), Known::Other);

@@ -123,6 +123,7 @@ pub(crate) async fn to_app(
     let spoken = inner(port.protocol, call.head.version);
     let route = Route { place: Place::App(port.app.clone()), inner: spoken };
     let Passed { mut replay, on_answer } = passed;
+    let metered = worker.report.begin(call.head);
     let mut response = worker.lend_head();
     let mut made = 0;
     let answer = loop {
@@ -150,6 +151,9 @@ pub(crate) async fn to_app(
     };
     if worker.is_draining() {
         call.reply.close_after();
+    }
+    if let Some(metered) = &metered {
+        metered.answer(&mut response.fields);
     }
     if let Some(changes) = on_answer {
         changes.apply(&mut response.fields);

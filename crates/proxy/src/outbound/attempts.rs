@@ -20,7 +20,7 @@ use super::deadline::{self, Deadline};
 use super::decide::inner;
 use super::goal::Named;
 use super::http::Served;
-use super::{mirror, outcomes, sticky};
+use super::{learn, mirror, outcomes, sticky};
 use crate::clock;
 use crate::config::{Cluster, Endpoint};
 use crate::exchange::Call;
@@ -147,10 +147,12 @@ pub(crate) async fn run(
         let ongoing = Ongoing::new(&**counted, worker.index, run.began());
         let place = Place::Endpoint(current.clone(), endpoint.clone());
         let route = Route { place, inner: inner(current.protocol, call.head.version) };
-        let attempted = run.attempt(&route, call, &mut replay, &mut response).await;
         let is_proxy = current.origination.is_mutual_with(&endpoint);
+        let begun = learn::begin(current, is_proxy, call.head);
+        let attempted = run.attempt(&route, call, &mut replay, &mut response).await;
         let failed = run.judge(is_proxy, &attempted, &response);
-        outcomes::record(current, index, &attempted, failed, response.status);
+        let ended = outcomes::record(current, index, &attempted, failed, response.status);
+        learn::end(worker, current, index, begun, ended, &mut response.fields);
         if let Some(failed) = failed
             && run.would_try_again(call.head.method(), failed, &replay)
         {

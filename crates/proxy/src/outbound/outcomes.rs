@@ -31,14 +31,14 @@ pub(super) fn counted<'e>(
     })
 }
 
-/// Tells outlier detection how the attempt ended.
+/// Tells outlier detection how the attempt ended; `None` where that says nothing of the endpoint.
 pub(super) fn record(
     cluster: &Cluster,
     index: usize,
     attempted: &Result<Answer, Missed>,
     failed: Option<Failed>,
     status: u16,
-) {
+) -> Option<outlier::Outcome> {
     let outcome = match (attempted, failed) {
         (Ok(_), Some(Failed::GrpcStatus(grpc))) => outlier::Outcome::Answered(http_status(grpc)),
         (Ok(_), _) => outlier::Outcome::Answered(status),
@@ -46,9 +46,10 @@ pub(super) fn record(
             outlier::Outcome::TimedOut
         }
         (Err(Missed::Endpoint(_)), _) => outlier::Outcome::Unreachable,
-        (Err(Missed::CallerGone | Missed::Malformed(_) | Missed::Overflow(_)), _) => return,
+        (Err(Missed::CallerGone | Missed::Malformed(_) | Missed::Overflow(_)), _) => return None,
     };
     cluster.record(index, outcome);
+    Some(outcome)
 }
 
 /// The HTTP status that stands for a status of gRPC (Envoy's `Grpc::Utility::grpcToHttpStatus`).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::learning::Learning;
 use crate::balance::endpoint::{Client, Endpoint};
 use crate::balance::locality::{self, Group};
 use crate::balance::maglev::Maglev;
@@ -27,6 +28,8 @@ pub(super) struct Layout {
     pub(super) panic_percent: u64,
     priorities: Box<[u32]>,
     warming: Option<(SlowStart, Box<[Option<Duration>]>)>,
+    /// Where the algorithm goes by what calls have told.
+    pub(super) learning: Option<Learning>,
 }
 
 /// A priority.
@@ -71,13 +74,15 @@ impl Layout {
         {
             group.members.iter().for_each(|index| priorities[*index as usize] = priority);
         }
+        let algorithm = hashing.is_none().then_some(simple);
+        let learning = Learning::new(endpoints, &groups, algorithm);
         let mut turns = Turns(Some(turn.clone()), turn);
         let table = hashing.map(|hash| hash.table);
         let levels = groups.into_iter().map(|groups| level(endpoints, groups, table, &mut turns));
         let warmup = balancer.and_then(|balancer| SlowStart::new(balancer.warmup.as_ref()?));
         let ready = || endpoints.iter().map(|endpoint| endpoint.ready_since).collect();
         Layout {
-            simple: hashing.is_none().then_some(simple),
+            simple: algorithm,
             weights: endpoints.iter().map(|endpoint| endpoint.weight).collect(),
             healthy: endpoints.iter().map(|endpoint| endpoint.is_healthy).collect(),
             levels: levels.collect(),
@@ -86,6 +91,7 @@ impl Layout {
             }),
             priorities: priorities.into(),
             warming: warmup.map(|warmup| (warmup, ready())),
+            learning,
         }
     }
 

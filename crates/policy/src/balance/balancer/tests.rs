@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::balance::{Report, Told};
 use crate::destination::rule::{
     ConsistentHash, HashTable, LoadBalancer, LocalityDistribute, LocalityLbSetting,
     OutlierDetection, SimpleLoadBalancer, Warmup,
@@ -24,6 +25,7 @@ fn endpoint(number: usize, weight: u32, locality: &'static str) -> Endpoint<'sta
         is_healthy: true,
         is_ejected: false,
         ready_since: None,
+        observed: None,
     }
 }
 
@@ -308,5 +310,111 @@ proptest! {
             }
         }
         prop_assert!(seen.iter().all(|seen| *seen), "{:?}", seen);
+    }
+}
+
+/// Endpoints that speak with each answer, called one by one; the counts of calls.
+fn learn(balancer: &Balancer, count: usize, calls: u64, tell: impl Fn(usize) -> Told) -> Vec<u32> {
+    let mut counts = vec![0; count];
+    for call in 0..calls {
+        let now = Duration::from_millis(call);
+        let random = mix(call);
+        let ask = Ask { random, now, ..Ask::default() };
+        let picked = balancer.pick(&ask, |_| 0, |_| false).unwrap();
+        counts[picked] += 1;
+        balancer.tell(picked, &tell(picked), now, mix(random));
+    }
+    counts
+}
+
+fn told(in_flight: f32, millis: u64) -> Told {
+    let latency = Duration::from_millis(millis);
+    Told { took: latency, is_failure: false, report: Some(Report { in_flight, latency }) }
+}
+
+#[test]
+fn learned_spares_what_says_that_it_is_busy_or_slow() {
+    let balancer = build(&endpoints(&[1; 8]), &policy(simple(SimpleLoadBalancer::Learned), None));
+    let busy = learn(&balancer, 8, 4000, |index| told(if index == 3 { 30.0 } else { 1.0 }, 5));
+    let others = busy.iter().enumerate().filter(|(index, _)| *index != 3);
+    assert!(others.clone().all(|(_, count)| *count > 250), "nobody else is: {busy:?}");
+    assert!(busy[3] < 200, "{busy:?}");
+    let balancer = build(&endpoints(&[1; 8]), &policy(simple(SimpleLoadBalancer::Learned), None));
+    let slow = learn(&balancer, 8, 4000, |index| told(1.0, if index == 3 { 50 } else { 5 }));
+    assert!(slow[3] < 250, "{slow:?}");
+}
+
+#[test]
+fn learned_shares_by_weight() {
+    let weights = [1, 1, 1, 1, 3, 3, 3, 3];
+    let balancer = build(&endpoints(&weights), &policy(simple(SimpleLoadBalancer::Learned), None));
+    // As many under way as the share would be if it were exact.
+    let counts = learn(&balancer, 8, 4000, |_| told(6.0, 5));
+    let (light, heavy): (u32, u32) = (counts[..4].iter().sum(), counts[4..].iter().sum());
+    assert!(heavy > 2 * light, "{counts:?}");
+}
+
+#[test]
+fn learned_is_no_sinkhole_for_what_fails_fast() {
+    let balancer = build(&endpoints(&[1; 8]), &policy(simple(SimpleLoadBalancer::Learned), None));
+    let failing = |index: usize| match index {
+        3 => Told { is_failure: true, ..told(0.0, 0) },
+        _ => told(5.0, 20),
+    };
+    let counts = learn(&balancer, 8, 8000, failing);
+    assert!(counts[3] < 60, "six at first, then one a second: {counts:?}");
+    // Where all fail, all are called.
+    let balancer = build(&endpoints(&[1; 8]), &policy(simple(SimpleLoadBalancer::Learned), None));
+    let counts = learn(&balancer, 8, 8000, |_| Told { is_failure: true, ..told(1.0, 1) });
+    assert!(counts.iter().all(|count| *count > 400), "{counts:?}");
+}
+
+#[test]
+fn peak_ewma_goes_by_latency_and_load() {
+    let balancer = build(&endpoints(&[1; 4]), &policy(simple(SimpleLoadBalancer::PeakEwma), None));
+    let counts = learn(&balancer, 4, 4000, |index| told(0.0, if index == 0 { 80 } else { 8 }));
+    assert!(counts[0] < 400, "only where it is drawn twice: {counts:?}");
+    let random =
+        |call: u64| Ask { random: mix(call), now: Duration::from_secs(4), ..Ask::default() };
+    let load = |index: usize| if index == 1 { 40 } else { 0 };
+    let busy = (0..1000).filter(|call| balancer.pick(&random(*call), load, |_| false) == Some(1));
+    assert!(busy.count() < 150);
+}
+
+proptest! {
+    /// Whatever endpoints say and however calls end, one that may be called is picked, and one that was tried only where
+    /// there is no other.
+    #[test]
+    fn learning_never_picks_what_must_not_be_called(
+        ejected in prop::collection::vec(any::<bool>(), 1..12),
+        steps in prop::collection::vec((0..12usize, any::<bool>(), prop::option::of(any::<f32>()), 0..4000u64), 0..200),
+        is_learned: bool,
+        seed: u64,
+    ) {
+        let count = ejected.len();
+        let algorithm = match is_learned {
+            true => SimpleLoadBalancer::Learned,
+            false => SimpleLoadBalancer::PeakEwma,
+        };
+        let balancer = build(&endpoints(&vec![1; count]), &policy(simple(algorithm), Some(0)));
+        balancer.set_ejected(ejected.iter().copied().enumerate());
+        let mut now = Duration::ZERO;
+        for (number, (index, is_failure, in_flight, pause)) in (0u64..).zip(steps) {
+            now += Duration::from_millis(pause);
+            let report = in_flight.map(|in_flight| Report { in_flight, latency: now });
+            let told = Told { took: now, is_failure, report };
+            balancer.tell(index % count, &told, now, mix(seed ^ number));
+            let ask = Ask { random: mix(seed.wrapping_add(number)), now, ..Ask::default() };
+            let tried = index % count;
+            let picked = balancer.pick(&ask, |_| 0, |it| it == tried);
+            match picked {
+                Some(picked) => {
+                    prop_assert!(ejected.iter().all(|it| *it) || !ejected[picked]);
+                    let others = (0..count).filter(|it| !ejected[*it] && *it != tried).count();
+                    prop_assert!(picked != tried || others == 0);
+                }
+                None => prop_assert!(ejected.iter().all(|it| *it)),
+            }
+        }
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::Ask;
 use super::layout::{GroupLayout, Layout, Level, Table};
 use crate::balance::draws::{Draws, mix};
-use crate::balance::least_request;
 use crate::balance::priority::{self, Health};
 use crate::balance::round_robin::Schedule;
 use crate::balance::weighted::Weighted;
+use crate::balance::{learned, least_request, peak_ewma};
 use crate::destination::rule::SimpleLoadBalancer;
 
 /// So often a choice is made anew that fell on an endpoint that was tried.
@@ -48,6 +48,8 @@ struct Group {
     members: Box<[u32]>,
     order: Order,
     warm_until: Duration,
+    /// For `LEARNED`: which endpoints are members, by bit.
+    usable: Box<[u64]>,
 }
 
 #[derive(Debug)]
@@ -168,17 +170,37 @@ impl Group {
         let weights = members.iter().map(|index| layout.weights[*index as usize]);
         let weights: Vec<u32> = weights.collect();
         let order = match layout.simple {
-            Some(SimpleLoadBalancer::LeastRequest | SimpleLoadBalancer::Random) => {
-                Order::Shares(Weighted::new(&weights))
-            }
+            Some(
+                SimpleLoadBalancer::LeastRequest
+                | SimpleLoadBalancer::PeakEwma
+                | SimpleLoadBalancer::Learned
+                | SimpleLoadBalancer::Random,
+            ) => Order::Shares(Weighted::new(&weights)),
             Some(SimpleLoadBalancer::RoundRobin | SimpleLoadBalancer::Passthrough) => {
                 Order::Turns(Schedule::new(&weights))
             }
             // The table has the order; this is for keys that find none in it.
             None => Order::Shares(Weighted::new(&weights)),
         };
-        Group { warm_until: layout.warm_until(&members), members, order }
+        let usable = match layout.simple {
+            Some(SimpleLoadBalancer::Learned) => bits(&members),
+            _ => Box::default(),
+        };
+        Group { warm_until: layout.warm_until(&members), members, order, usable }
     }
+
+    fn has(&self, index: u32) -> bool {
+        let word = self.usable.get(index as usize / 64).copied().unwrap_or_default();
+        word & (1 << (index % 64)) != 0
+    }
+}
+
+/// A set of indices.
+fn bits(members: &[u32]) -> Box<[u64]> {
+    let length = members.iter().max().map_or(0, |last| *last as usize / 64 + 1);
+    let mut bits = vec![0; length];
+    members.iter().for_each(|index| bits[*index as usize / 64] |= 1 << (index % 64));
+    bits.into()
 }
 
 /// A choice that is being made.
@@ -203,8 +225,7 @@ impl Choice<'_> {
         }
         for _ in 0..ATTEMPTS {
             let group = priority.shares.pick(&mut self.draws)?;
-            let found =
-                self.of_group(&priority.groups[group], &self.layout.levels[at].groups[group], load);
+            let found = self.of_group((at, group), &priority.groups[group], load, is_tried);
             match found.map(|index| index as usize) {
                 Some(index) if !is_tried(index) => return Some(index),
                 _ => {}
@@ -236,24 +257,53 @@ impl Choice<'_> {
 
     fn of_group(
         &mut self,
+        (level, number): (usize, usize),
         group: &Group,
-        layout: &GroupLayout,
         load: &impl Fn(usize) -> u32,
+        is_tried: &impl Fn(usize) -> bool,
     ) -> Option<u32> {
         let is_warming = self.ask.now < group.warm_until;
-        match &group.order {
-            Order::Turns(schedule) => self.by_turn(schedule, group, layout, is_warming),
-            Order::Shares(shares)
-                if self.layout.simple == Some(SimpleLoadBalancer::LeastRequest) =>
-            {
-                let (all, now) = (self.layout, self.ask.now);
-                let load = |place: usize| load(group.members[place] as usize);
-                let share = |place: usize| all.share(group.members[place], now);
-                let found = least_request::pick(shares, is_warming, &mut self.draws, load, share);
-                found.map(|place| group.members[place])
+        let shares = match &group.order {
+            Order::Turns(schedule) => {
+                let layout = &self.layout.levels[level].groups[number];
+                return self.by_turn(schedule, group, layout, is_warming);
             }
-            Order::Shares(shares) => shares.pick(&mut self.draws).map(|place| group.members[place]),
-        }
+            Order::Shares(shares) => shares,
+        };
+        let (all, now) = (self.layout, self.ask.now);
+        let load = |place: usize| load(group.members[place] as usize);
+        let share = |place: usize| all.share(group.members[place], now);
+        let place = match (all.simple, &all.learning) {
+            (Some(SimpleLoadBalancer::LeastRequest), _) => {
+                least_request::pick(shares, is_warming, &mut self.draws, load, share)
+            }
+            (Some(SimpleLoadBalancer::PeakEwma), Some(learning)) => {
+                let peak = |place: usize| learning.observed(group.members[place]).peak(now);
+                peak_ewma::pick(shares, &mut self.draws, load, peak, share)
+            }
+            (Some(SimpleLoadBalancer::Learned), Some(learning)) => {
+                let pool = learning.pool(level, number);
+                let observed = |index: u32| learning.observed(index);
+                let is_usable = |index: u32| group.has(index) && !is_tried(index as usize);
+                let weight = |index: u32| {
+                    f64::from(all.weights[index as usize].max(1)) * all.share(index, now)
+                };
+                let best = pool.and_then(|pool| {
+                    learned::pick(pool, now, &mut self.draws, observed, is_usable, weight)
+                });
+                if best.is_some() {
+                    return best;
+                }
+                let draw = || {
+                    let draws = &mut self.draws;
+                    let place = least_request::pick(shares, is_warming, draws, load, share)?;
+                    Some(group.members[place])
+                };
+                return learned::not_avoided(draw, observed, now);
+            }
+            _ => shares.pick(&mut self.draws),
+        };
+        place.map(|place| group.members[place])
     }
 
     /// The next in turn. One that warms up lets a part of its turns go by.

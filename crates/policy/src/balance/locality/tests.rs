@@ -27,6 +27,7 @@ fn arranged(
             is_healthy: true,
             is_ejected: false,
             ready_since: None,
+            observed: None,
         })
         .collect();
     let own = labels(here.1);

@@ -36,6 +36,23 @@ pub enum SimpleLoadBalancer {
     Random,
     /// The address that the caller itself asked for.
     Passthrough,
+    /// Of two taken at random the one with the lower product of latency and requests under way. Not in Istio's API: an
+    /// annotation says it.
+    PeakEwma,
+    /// The one that is least loaded by its own word. Not in Istio's API: an annotation says it.
+    Learned,
+}
+
+impl SimpleLoadBalancer {
+    /// Whether it looks at how many requests are under way.
+    pub fn counts_load(self) -> bool {
+        matches!(self, Self::LeastRequest | Self::PeakEwma | Self::Learned)
+    }
+
+    /// Whether it goes by what calls have told of endpoints.
+    pub fn observes(self) -> bool {
+        matches!(self, Self::PeakEwma | Self::Learned)
+    }
 }
 
 /// The same endpoint for the same thing.

@@ -18,6 +18,7 @@ use crate::config::{Mesh, MeshOptions, Service};
 use crate::in_process::Handlers;
 use crate::listen::alpn::Inner;
 use crate::probe::AppHealth;
+use crate::reporting::{Meters, Reporting};
 use crate::upstream::route::{Place, Route};
 use crate::worker::{Load, Worker};
 use crate::{Local, Shared, alpn_plan};
@@ -51,7 +52,8 @@ pub(super) fn worker() -> (Rc<Worker>, Identity) {
         handlers: Handlers::default(),
         access_log: None,
     };
-    let worker = Worker::new(Arc::new(shared), 0, Arc::<Load>::default(), [].into());
+    let report = Reporting::new(Meters::new(1), 0);
+    let worker = Worker::new(Arc::new(shared), 0, Arc::<Load>::default(), report, [].into());
     (worker, identity(&authority, "hello"))
 }
 

@@ -1,0 +1,88 @@
+//! The called side: what an endpoint says of its own load. A request costs a few writes that only one thread makes.
+
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::observed::Report;
+
+/// The median moves by this part of itself with each answer: a change to twice as much is followed within some twelve.
+const STEP: f32 = 0.06;
+
+/// Counts requests under way and how long answers take. One for each thread, which alone writes to it; all are read together.
+#[derive(Debug, Default)]
+pub struct Meter {
+    in_flight: AtomicU32,
+    /// Those of them that are not answered yet, and the sum of the times at which they came, in microseconds.
+    unanswered: AtomicU32,
+    came: AtomicI64,
+    /// The median of the time until an answer begins: seconds (the bits of an `f32`); 0 while nothing is known.
+    median: AtomicU32,
+}
+
+impl Meter {
+    /// A request has come.
+    pub fn begin(&self, now: Duration) {
+        add(&self.in_flight, 1);
+        add(&self.unanswered, 1);
+        self.came.store(self.came.load(Relaxed).wrapping_add(micros(now)), Relaxed);
+    }
+
+    /// The answer to a request that came then begins.
+    pub fn answer(&self, came: Duration, now: Duration) {
+        self.give_up(came);
+        let took = now.saturating_sub(came).as_secs_f32();
+        let median = f32::from_bits(self.median.load(Relaxed));
+        let next = match median == 0.0 {
+            true => took,
+            false if took > median => median * (1.0 + STEP),
+            false => median * (1.0 - STEP),
+        };
+        self.median.store(next.to_bits(), Relaxed);
+    }
+
+    /// There will be no answer to a request that came then.
+    pub fn give_up(&self, came: Duration) {
+        add(&self.unanswered, u32::MAX);
+        self.came.store(self.came.load(Relaxed).wrapping_sub(micros(came)), Relaxed);
+    }
+
+    /// A request is over, whatever became of it.
+    pub fn end(&self) {
+        add(&self.in_flight, u32::MAX);
+    }
+
+    /// What all threads' meters say together. The latency is the median, or, where that is more, twice the mean age of the
+    /// requests that wait for an answer: where nothing comes back any more the median stands still.
+    pub fn report<'m>(meters: impl Iterator<Item = &'m Meter>, now: Duration) -> Report {
+        let (mut in_flight, mut unanswered, mut age) = (0, 0, 0i64);
+        let (mut median, mut known) = (0.0, 0.0);
+        for meter in meters {
+            let waiting = meter.unanswered.load(Relaxed);
+            in_flight += meter.in_flight.load(Relaxed);
+            unanswered += waiting;
+            let came = meter.came.load(Relaxed);
+            age = age.wrapping_add(i64::from(waiting).wrapping_mul(micros(now)).wrapping_sub(came));
+            let its = f32::from_bits(meter.median.load(Relaxed));
+            if its > 0.0 {
+                median += its;
+                known += 1.0;
+            }
+        }
+        let median = if known > 0.0 { median / known } else { 0.0 };
+        let age = match unanswered {
+            0 => Duration::ZERO,
+            count => Duration::from_micros((age.max(0) / i64::from(count)) as u64),
+        };
+        let latency = Duration::from_secs_f32(median).max(2 * age);
+        Report { in_flight: in_flight as f32, latency }
+    }
+}
+
+/// Adds to what one thread alone writes: no other core has to be asked.
+fn add(number: &AtomicU32, more: u32) {
+    number.store(number.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,94 @@
+//! Balancing in a simulation: what each algorithm makes of servers whose capacity changes.
+
+mod server;
+mod world;
+
+use std::time::Duration;
+
+use meltemi_policy::destination::rule::SimpleLoadBalancer::{
+    self, Learned, LeastRequest, PeakEwma, RoundRobin,
+};
+use world::{Outcome, Trial, run};
+
+fn trial(algorithm: SimpleLoadBalancer, servers: usize, callers: usize, load: f64) -> Trial {
+    let length = Duration::from_secs(60);
+    Trial { algorithm, servers, callers, load, is_uneven: true, length, seed: 1 }
+}
+
+fn line(trial: &Trial, outcome: &Outcome) -> String {
+    let ms = |quantile| f64::from(outcome.quantile(quantile)) * 1000.0;
+    format!(
+        "{:>14} {:>4}x{:<4} {:>5.2} {:>5} {:>8.0} {:>8.0} {:>8.0} {:>8.3}%",
+        format!("{:?}", trial.algorithm),
+        trial.servers,
+        trial.callers,
+        trial.load,
+        if trial.is_uneven { "yes" } else { "no" },
+        ms(0.5),
+        ms(0.99),
+        ms(0.999),
+        outcome.error_share() * 100.0
+    )
+}
+
+/// The p99 of `LEARNED` in parts of another algorithm's.
+fn against(other: SimpleLoadBalancer, trial: Trial) -> f32 {
+    let tail = |algorithm| run(Trial { algorithm, ..trial }).quantile(0.99);
+    tail(Learned) / tail(other)
+}
+
+/// Short enough for a build that is not optimised.
+fn short(servers: usize, callers: usize, load: f64) -> Trial {
+    Trial { length: Duration::from_secs(5), ..trial(Learned, servers, callers, load) }
+}
+
+#[test]
+fn learned_halves_the_tail_of_least_request_and_more_where_there_are_many_callers() {
+    let share = against(LeastRequest, short(100, 100, 1.03));
+    assert!(share <= 0.45, "{share}");
+}
+
+#[test]
+fn learned_is_better_where_there_are_few_callers() {
+    let share = against(LeastRequest, short(20, 20, 1.03));
+    assert!(share <= 0.75, "{share}");
+}
+
+#[test]
+fn learned_is_as_good_as_least_request_for_the_only_caller() {
+    let share = against(LeastRequest, short(100, 1, 1.03));
+    assert!(share <= 1.05, "{share}");
+}
+
+#[test]
+fn learned_does_not_collapse_where_servers_are_near_their_limits() {
+    let share = against(RoundRobin, short(100, 100, 1.57));
+    assert!(share <= 0.35, "{share}");
+}
+
+#[test]
+fn learned_costs_nothing_where_all_are_alike() {
+    let share = against(RoundRobin, Trial { is_uneven: false, ..short(100, 100, 0.75) });
+    assert!(share <= 1.05, "{share}");
+}
+
+/// `cargo test --config profile.test.package.meltemi-policy.opt-level=3 -p meltemi-policy --test balancing -- --ignored
+/// --nocapture`
+#[test]
+#[ignore = "takes minutes; prints the table"]
+fn table() {
+    for (servers, callers) in [(100, 100), (20, 20), (100, 1)] {
+        for load in [0.75, 0.93, 1.03, 1.27, 1.57] {
+            for algorithm in [RoundRobin, LeastRequest, PeakEwma, Learned] {
+                let trial = trial(algorithm, servers, callers, load);
+                println!("{}", line(&trial, &run(trial)));
+            }
+        }
+    }
+    for algorithm in [RoundRobin, LeastRequest, PeakEwma, Learned] {
+        for load in [0.5, 0.75, 0.9] {
+            let trial = Trial { is_uneven: false, ..trial(algorithm, 100, 100, load) };
+            println!("{}", line(&trial, &run(trial)));
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Callers, servers and antagonists in virtual time: everything that happens follows from the seed.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use meltemi_policy::balance::{Ask, Balancer, Client, Endpoint, Told, hash};
+use meltemi_policy::destination::TrafficPolicy;
+use meltemi_policy::destination::rule::{LoadBalancer, SimpleLoadBalancer};
+
+use super::server::Server;
+
+/// Cores that a server may count on. Load is in units of what all servers' allocations do together.
+const ALLOCATION: f64 = 5.0;
+/// What it has while nobody else wants it, and while an antagonist does, in allocations.
+const FREE: f64 = 2.1;
+const THROTTLED: f64 = 0.85;
+/// How much of the time an antagonist is there, and how long it stays.
+const ANTAGONISTS: f64 = 0.3;
+const STAY: Duration = Duration::from_secs(10);
+/// The work of a request: of a normal distribution of this mean and deviation, cut off at 0.
+const WORK: f64 = 0.080;
+/// What a message takes from a proxy to another.
+const WAY: Duration = Duration::from_micros(250);
+/// Callers wait for no longer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What comes before is not counted.
+const WARM: Duration = Duration::from_secs(10);
+
+/// What is tried.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial {
+    pub algorithm: SimpleLoadBalancer,
+    pub servers: usize,
+    pub callers: usize,
+    /// In parts of all servers' allocations.
+    pub load: f64,
+    /// Whether antagonists come and go; without them every server has its allocation, always.
+    pub is_uneven: bool,
+    /// How long, after the time that is not counted.
+    pub length: Duration,
+    pub seed: u64,
+}
+
+/// What came of it.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Sorted, seconds.
+    took: Vec<f32>,
+    pub errors: usize,
+}
+
+impl Outcome {
+    pub fn quantile(&self, quantile: f64) -> f32 {
+        let at = (self.took.len() as f64 * quantile) as usize;
+        self.took[at.min(self.took.len() - 1)]
+    }
+
+    pub fn error_share(&self) -> f64 {
+        self.errors as f64 / self.took.len() as f64
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// A caller wants something.
+    Call,
+    /// It has reached the server.
+    Arrive {
+        server: usize,
+        caller: usize,
+        id: u64,
+        work: Duration,
+        called: Duration,
+    },
+    /// The server may be done with one.
+    Done {
+        server: usize,
+        version: u64,
+    },
+    Answer {
+        server: usize,
+        caller: usize,
+        called: Duration,
+        in_flight: u32,
+        latency: Duration,
+    },
+    /// Nobody waits for it any longer.
+    Late {
+        server: usize,
+        caller: usize,
+        id: u64,
+        called: Duration,
+    },
+    /// An antagonist comes or goes.
+    Change {
+        server: usize,
+    },
+}
+
+struct Caller {
+    balancer: Balancer,
+    in_flight: Vec<Cell<u32>>,
+}
+
+pub struct World {
+    trial: Trial,
+    now: Duration,
+    events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
+    sequence: u64,
+    random: u64,
+    servers: Vec<Server>,
+    callers: Vec<Caller>,
+    called: BTreeMap<u64, Duration>,
+    outcome: Outcome,
+}
+
+/// Runs a trial.
+pub fn run(trial: Trial) -> Outcome {
+    let mut world = World::new(trial);
+    while let Some(Reverse((now, _, event))) = world.events.pop() {
+        if now > WARM + trial.length {
+            break;
+        }
+        world.now = now;
+        world.happen(event);
+    }
+    world.outcome.took.sort_unstable_by(f32::total_cmp);
+    world.outcome
+}
+
+impl World {
+    fn new(trial: Trial) -> World {
+        let names: Vec<String> = (0..trial.servers).map(|it| format!("10.0.0.{it}:80")).collect();
+        let mut world = World {
+            trial,
+            now: Duration::ZERO,
+            events: BinaryHeap::new(),
+            sequence: 0,
+            random: trial.seed,
+            servers: (0..trial.servers).map(|_| Server::new(ALLOCATION)).collect(),
+            callers: Vec::new(),
+            called: BTreeMap::new(),
+            outcome: Outcome { took: Vec::new(), errors: 0 },
+        };
+        world.callers = (0..trial.callers).map(|it| caller(trial, &names, it as u64)).collect();
+        world.later(Duration::ZERO, Event::Call);
+        if trial.is_uneven {
+            for server in 0..trial.servers {
+                // In the middle of a stay, so that not all change at once.
+                let is_there = world.unit() < ANTAGONISTS;
+                world.set(server, is_there);
+                let after = STAY.mul_f64(world.unit());
+                world.later(after, Event::Change { server });
+            }
+        }
+        world
+    }
+
+    fn next(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(1);
+        hash(&self.random.to_le_bytes())
+    }
+
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn work(&mut self) -> Duration {
+        loop {
+            let (a, b) = (self.unit().max(1e-12), self.unit());
+            let normal = (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos();
+            let work = WORK * (1.0 + normal);
+            if work > 0.0 {
+                return Duration::from_secs_f64(work);
+            }
+        }
+    }
+
+    fn later(&mut self, after: Duration, event: Event) {
+        self.sequence += 1;
+        self.events.push(Reverse((self.now + after, self.sequence, event)));
+    }
+
+    fn set(&mut self, server: usize, is_throttled: bool) {
+        let cores = if is_throttled { THROTTLED } else { FREE };
+        self.servers[server].set_cores(ALLOCATION * cores, self.now);
+        self.expect(server);
+    }
+
+    fn expect(&mut self, server: usize) {
+        let (next, version) = (self.servers[server].next(), self.servers[server].version);
+        if let Some(next) = next {
+            self.later(next - self.now, Event::Done { server, version });
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Call => self.call(),
+            Event::Arrive { server, caller, id, work, called } => {
+                self.servers[server].take(id, caller, work, self.now);
+                self.called.insert(id, called);
+                self.later(PATIENCE, Event::Late { server, caller, id, called });
+                self.expect(server);
+            }
+            Event::Done { server, version } if self.servers[server].version == version => {
+                if let Some((job, report)) = self.servers[server].finish(self.now) {
+                    let called = self.called.remove(&job.id).unwrap_or_default();
+                    let (in_flight, latency) = (report.in_flight as u32, report.latency);
+                    let caller = job.caller;
+                    self.later(WAY, Event::Answer { server, caller, called, in_flight, latency });
+                }
+                self.expect(server);
+            }
+            Event::Done { .. } => {}
+            Event::Answer { server, caller, called, in_flight, latency } => {
+                let report =
+                    meltemi_policy::balance::Report { in_flight: in_flight as f32, latency };
+                self.end(server, caller, called, Some(report));
+            }
+            Event::Late { server, caller, id, called } => {
+                if self.called.remove(&id).is_some() && self.servers[server].cancel(id, self.now) {
+                    self.expect(server);
+                    self.end(server, caller, called, None);
+                }
+            }
+            Event::Change { server } => {
+                let is_there = self.unit() < ANTAGONISTS;
+                self.set(server, is_there);
+                self.later(STAY, Event::Change { server });
+            }
+        }
+    }
+
+    fn call(&mut self) {
+        let trial = self.trial;
+        // The mean of a normal distribution that is cut off at 0 lies above its middle.
+        let mean = WORK * 1.2876;
+        let rate = trial.load * ALLOCATION * trial.servers as f64 / mean;
+        let pause = -self.unit().max(1e-12).ln() / rate;
+        self.later(Duration::from_secs_f64(pause), Event::Call);
+        let number = (self.next() % trial.callers as u64) as usize;
+        let (random, work) = (self.next(), self.work());
+        let caller = &self.callers[number];
+        let ask = Ask { random, now: self.now, ..Ask::default() };
+        let load = |index: usize| caller.in_flight[index].get();
+        let Some(server) = caller.balancer.pick(&ask, load, |_| false) else { return };
+        caller.in_flight[server].set(load(server) + 1);
+        let (id, called) = (self.sequence, self.now);
+        self.later(WAY, Event::Arrive { server, caller: number, id, work, called });
+    }
+
+    fn end(
+        &mut self,
+        server: usize,
+        caller: usize,
+        called: Duration,
+        report: Option<meltemi_policy::balance::Report>,
+    ) {
+        let (took, random) = (self.now - called, self.next());
+        let caller = &self.callers[caller];
+        let own = caller.in_flight[server].get();
+        let told = Told { took, is_failure: report.is_none(), report };
+        caller.balancer.tell(server, &told, self.now, random);
+        caller.in_flight[server].set(own - 1);
+        if called >= WARM {
+            self.outcome.took.push(took.as_secs_f32());
+            self.outcome.errors += usize::from(report.is_none());
+        }
+    }
+}
+
+fn caller(trial: Trial, names: &[String], number: u64) -> Caller {
+    let labels = BTreeMap::new();
+    let endpoint = |name| Endpoint {
+        name,
+        weight: 1,
+        locality: "",
+        network: "",
+        cluster: "",
+        labels: &labels,
+        is_healthy: true,
+        is_ejected: false,
+        ready_since: None,
+        observed: None,
+    };
+    let endpoints: Vec<Endpoint<'_>> = names.iter().map(|name| endpoint(name.as_str())).collect();
+    let load_balancer = LoadBalancer { simple: Some(trial.algorithm), ..LoadBalancer::default() };
+    let policy = TrafficPolicy { load_balancer: Some(load_balancer), ..TrafficPolicy::default() };
+    let client = Client { locality: "", network: "", cluster: "", labels: &labels };
+    // Each begins elsewhere, as sidecars do.
+    let turn = hash(&(trial.seed ^ number).to_le_bytes()) % trial.servers as u64;
+    let balancer = Balancer::new(&endpoints, &policy, &client, Arc::new(turn.into()));
+    Caller { balancer, in_flight: vec![Cell::new(0); trial.servers] }
+}
