@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     ("announced", crate::announced),
     ("authorizer_answer", crate::authorizer_answer),
     ("certificate", crate::certificate),
@@ -26,6 +26,7 @@ pub const TARGETS: [Target; 20] = [
     ("peer", crate::peer),
     ("protobuf", crate::protobuf),
     ("signing_request", crate::signing_request),
+    ("spiffe_bundle", crate::spiffe_bundle),
     ("yaml", crate::yaml),
 ];
 

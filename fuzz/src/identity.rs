@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use meltemi_identity::csr::{Name, Request};
 use meltemi_identity::tls;
 use meltemi_identity::token::Issuer;
+use meltemi_identity::{SpiffeBundle, TrustBundle};
 use meltemi_names::SpiffeId;
 use rustls_pki_types::CertificateDer;
 
@@ -39,6 +40,18 @@ pub fn signing_request(bytes: &[u8]) {
 pub fn join_token(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     assert!(Issuer::new(&[7; 32]).verify(text, now()).is_err(), "a forged token was taken");
+}
+
+/// The document of a SPIFFE bundle endpoint: its roots are some, each once, and can be sent on; nobody is asked for it less often
+/// than daily.
+pub fn spiffe_bundle(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(bundle) = SpiffeBundle::parse(text) else { return };
+    assert!(bundle.refresh.is_none_or(|it| (1..=24 * 3600).contains(&it.as_secs())));
+    if let Some(roots) = bundle.roots {
+        assert!(!roots.roots().is_empty());
+        assert_eq!(TrustBundle::from_pem(&roots.to_pem()).ok(), Some(roots));
+    }
 }
 
 /// A SPIFFE id: one that is read is written as it was.

@@ -13,7 +13,7 @@ mod yaml;
 
 pub use control_plane::{delta_client, delta_server};
 pub use files::{TARGETS, corpus};
-pub use identity::{certificate, join_token, signing_request, spiffe_id};
+pub use identity::{certificate, join_token, signing_request, spiffe_bundle, spiffe_id};
 pub use jwt::{jwks, jwt};
 pub use meltemi_apiserver::fuzzing::protobuf;
 pub use meltemi_dns::fuzzing::message as dns;
