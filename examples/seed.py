@@ -42,4 +42,7 @@ for service in services:
 # -----------------------------------------------------------------------------------------------------------------------
 
 print(f"{len(registry)} results of {n * (n - 1)} calls are in the registry")
+print("\nas the callers saw it, from the call to its result:")
 print(registry.table())
+print("\nas the mesh's registry knows it, from proxy to proxy:")
+print(istio.default_mesh().outcomes(at_least=n * (n - 1)).table())

@@ -26,6 +26,7 @@ from ._errors import (
 )
 from ._communicate import Request, acommunicate, communicate
 from ._mesh import Mesh, default_mesh
+from ._outcomes import Outcome, Outcomes
 from ._registry import Picture, Registry, registry
 from ._response import Response, Result
 from ._service import Reply, ServerRequest, Service
@@ -38,6 +39,8 @@ __all__ = [
     "HandlerError",
     "Mesh",
     "NoInstanceError",
+    "Outcome",
+    "Outcomes",
     "Picture",
     "RefusedError",
     "Registry",

@@ -9,7 +9,7 @@ import weakref
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from . import _meltemi
+from . import _meltemi, _outcomes
 from ._call import MAX_RESULT, Caller
 from ._errors import SettingsError
 
@@ -97,6 +97,17 @@ class Mesh(Caller):
     def state_dir(self) -> Optional[Path]:
         """The state directory of a control plane of this machine, for `meltemi --state-dir`."""
         return self._inner.state_dir
+
+    def outcomes(
+        self, service: Optional[str] = None, *, window: str = "5m", at_least: int = 0
+    ) -> _outcomes.Outcomes:
+        """What became of calls, as the registry of a control plane of this machine keeps it: of all services or of one, in
+        the last `window` (`1s` to `1h`). What was done just now is told within a second or two; with `at_least` it is
+        waited for, 10 seconds at most, until the registry knows of so many calls."""
+        state_dir = self.state_dir
+        if state_dir is None:
+            raise SettingsError("the control plane is elsewhere: ask its API for /meltemi/v1/outcomes")
+        return _outcomes.fetch(state_dir, service, window, at_least)
 
     def close(self) -> None:
         """Takes the program's services out of the registry at once, and leaves the mesh."""

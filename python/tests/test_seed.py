@@ -17,9 +17,29 @@ class Seed(unittest.TestCase):
         self.assertEqual((run.returncode, run.stderr), (0, ""))
         lines = run.stdout.splitlines()
         self.assertEqual(lines[0], "90 results of 90 calls are in the registry")
-        for at in range(10):
-            row = next(line.split() for line in lines if line.startswith(f"service-{at}:"))
-            self.assertEqual(row[:3], [f"service-{at}:{9000 + at}", "9", "100.0%"])
+        rows = [line.split() for line in lines if line.startswith("service-")]
+        names = [f"service-{at}:{9000 + at}" for at in range(10)]
+        self.assertEqual([row[:3] for row in rows[:10]], [[name, "9", "100.0%"] for name in names])
+        # Each was called by nine others, and the control plane knows of it.
+        self.assertEqual([row[:4] for row in rows[10:]], [[name, "9", "9", "100.0%"] for name in names])
+
+
+class Outcomes(MeshTest):
+    def test_the_registry_knows_what_became_of_calls(self):
+        service = self.serve(lambda request: meltemi.Reply("", status=500 if request.path == "/bad" else 200))
+        caller = self.serve()
+        for path in ("/", "/", "/bad"):
+            caller.get(service.url + path)
+        told = self.mesh.outcomes(service.host, at_least=3)
+        self.assertEqual(len(told), 1, told)
+        outcome = told[0]
+        self.assertEqual((outcome.calls, sum(outcome.failures.values())), (3, 1))
+        self.assertAlmostEqual(outcome.success, 2 / 3, places=3)
+        self.assertTrue(service.instance.endswith(outcome.endpoint), outcome)
+        self.assertGreater(outcome.latency("p99"), 0)
+        self.assertIn(service.host, told.table())
+        with self.assertRaisesRegex(meltemi.Error, "window"):
+            self.mesh.outcomes(window="2d")
 
 
 class Registry(MeshTest):
