@@ -97,14 +97,51 @@ pub(crate) async fn verify(store: &dyn Store, token: &[u8]) -> Result<Principal,
     if !same(kept.spec.hash.as_bytes(), hash(secret.as_bytes()).as_bytes()) {
         return Err(wrong());
     }
-    let expires = timestamp::parse(&kept.spec.expiration_timestamp);
-    if expires.is_none_or(|expires| expires <= timestamp::now()) {
-        let when = kept.spec.expiration_timestamp;
-        return Err(Failure::unauthorized(format!("the token {name} expired at {when}")));
-    }
-    let mut groups = kept.spec.groups;
+    let lease = Lease { name: name.to_owned(), spec: kept.spec };
+    lease.check_time()?;
+    let mut groups = lease.spec.groups.clone();
     groups.push(AUTHENTICATED.to_owned());
-    Ok(Principal { name: kept.spec.user, groups, credential: format!("token {name}") })
+    let name = lease.spec.user.clone();
+    Ok(Principal { name, groups, credential: format!("token {}", lease.name), lease: Some(lease) })
+}
+
+/// A token as it was when it let somebody in: what outlives its request asks it whether it is still good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    name: String,
+    spec: AccessTokenSpec,
+}
+
+impl Lease {
+    /// Refuses if the token was revoked or changed since, or is over.
+    ///
+    /// # Errors
+    /// 401 that says which of them, and what the store met.
+    pub(crate) async fn confirm(&self, store: &dyn Store) -> Result<(), Failure> {
+        let key = Key::new(GROUP, PLURAL, None, &self.name);
+        let Some(entry) = store.get(&key).await? else {
+            return Err(Failure::unauthorized(format!("the token {} was revoked", self.name)));
+        };
+        let kept = serde_json::from_slice::<Kept>(&entry.value);
+        // Who it is for may be another by now; the next request is judged by that.
+        if kept.is_err() || kept.is_ok_and(|kept| kept.spec != self.spec) {
+            return Err(Failure::unauthorized(format!("the token {} was changed", self.name)));
+        }
+        self.check_time()
+    }
+
+    fn check_time(&self) -> Result<(), Failure> {
+        if self.expires().is_some_and(|expires| expires > timestamp::now()) {
+            return Ok(());
+        }
+        let (name, when) = (&self.name, &self.spec.expiration_timestamp);
+        Err(Failure::unauthorized(format!("the token {name} expired at {when}")))
+    }
+
+    /// Until when it is good, seconds since 1970; `None` if its time cannot be read, so that it never is.
+    pub(crate) fn expires(&self) -> Option<u64> {
+        timestamp::parse(&self.spec.expiration_timestamp)
+    }
 }
 
 /// The part of an `AccessToken` that counts here.

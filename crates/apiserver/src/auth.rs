@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use meltemi_audit::User;
 
+use crate::access_token::Lease;
 use crate::status::Failure;
 
 /// The group whose members may do everything, as in Kubernetes.
@@ -26,6 +27,8 @@ pub struct Principal {
     pub groups: Vec<String>,
     /// By what it has shown who it is, for the audit log: never the secret itself.
     pub credential: String,
+    /// The access token that has let it in, which may end while what it has begun goes on.
+    pub lease: Option<Lease>,
 }
 
 impl Principal {
@@ -35,6 +38,7 @@ impl Principal {
             name: name.to_owned(),
             groups: vec![MASTERS.to_owned(), AUTHENTICATED.to_owned()],
             credential: credential.to_owned(),
+            lease: None,
         }
     }
 
@@ -48,6 +52,7 @@ impl Principal {
                 AUTHENTICATED.to_owned(),
             ],
             credential,
+            lease: None,
         }
     }
 

@@ -15,6 +15,7 @@ mod delete;
 mod discovery;
 pub mod fuzzing;
 mod host;
+mod impersonation;
 mod object;
 mod openapi;
 mod patch;

@@ -19,7 +19,7 @@ pub(crate) enum PatchType {
     Merge,
     /// RFC 6902.
     Json,
-    /// Kubernetes' merge that knows the keys of some lists; for core kinds only, as in Kubernetes.
+    /// Kubernetes' merge that knows the keys of some lists; for Kubernetes' own kinds only, as there.
     Strategic,
     /// Server-side apply.
     Apply,

@@ -28,7 +28,9 @@ use crate::shape::Shape;
 use crate::state::ApiState;
 use crate::status::{Failure, Refusal};
 use crate::target::Target;
-use crate::{delete, discovery, openapi, protobuf, read, rejected, review, watch, write};
+use crate::{
+    delete, discovery, impersonation, openapi, protobuf, read, rejected, review, watch, write,
+};
 
 /// The largest body that is taken in, in bytes; as large as Kubernetes' own limit.
 pub const BODY_LIMIT: usize = 3 << 20;
@@ -99,10 +101,14 @@ async fn check(State(state): State<ApiState>, request: Request, next: Next) -> R
     if let Err(failure) = state.hosts.check(&parts) {
         return failure.into_response();
     }
+    let asked = Asked::new(&parts);
+    if let Err(failure) = impersonation::refuse(&parts.headers) {
+        tell(&state, asked, None, failure.code, &failure.message);
+        return failure.into_response();
+    }
     if OPEN.contains(&parts.uri.path()) {
         return next.run(Request::from_parts(parts, body)).await;
     }
-    let asked = Asked::new(&parts);
     let principal = match gate(&state, &parts).await {
         Ok(principal) => principal,
         Err((principal, failure)) => {
@@ -259,7 +265,7 @@ async fn answer(
         }
         (&Method::GET, None) if parameters.is_watch() => {
             let (shape, closing) = (Shape::wanted(&parts.headers)?, state.closing.clone());
-            watch::serve(caller.store.clone(), target, parameters, shape, closing).await
+            watch::serve(caller, target, parameters, shape, closing).await
         }
         (&Method::GET | &Method::HEAD, None) => {
             read::list(store, &target, &parameters, Shape::wanted(&parts.headers)?).await

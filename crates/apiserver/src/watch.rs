@@ -1,7 +1,9 @@
-//! Watch: one JSON object per line for every change, until the client, its time limit or the server ends it.
+//! Watch: one JSON object per line for every change, until the client, its time limit or the server ends it, or the
+//! watcher may watch no more.
+
+mod standing;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,6 +15,7 @@ use meltemi_store::{Event, Store, StoreError, Watch};
 use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+use crate::caller::Caller;
 use crate::object::{answer, answer_as};
 use crate::query::Parameters;
 use crate::selector::Matcher;
@@ -20,6 +23,8 @@ use crate::shape::Shape;
 use crate::state::Closing;
 use crate::status::Failure;
 use crate::target::Target;
+
+use standing::Standing;
 
 /// A watch without a limit of its own ends after this long, so that dead clients do not pile up.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -30,7 +35,7 @@ const INITIAL_END: &str = "k8s.io/initial-events-end";
 
 /// Answers with a stream of events.
 pub(crate) async fn serve(
-    store: Arc<dyn Store>,
+    caller: &Caller,
     target: Target,
     parameters: Parameters,
     shape: Shape,
@@ -38,9 +43,11 @@ pub(crate) async fn serve(
 ) -> Result<Response, Failure> {
     let matcher = parameters.matcher()?;
     let deadline = Instant::now() + parameters.timeout()?.unwrap_or(LONGEST).min(LONGEST);
+    let standing = Standing::begin(caller.clone(), target.clone()).await?;
     let mut session = Session {
         lines: VecDeque::new(),
         watch: None,
+        standing,
         matcher,
         shape,
         closing,
@@ -51,7 +58,7 @@ pub(crate) async fn serve(
         target,
         parameters,
     };
-    session.begin(&*store).await?;
+    session.begin(&*caller.store).await?;
     let lines = stream::unfold(session, |mut session| async move {
         session.line().await.map(|line| (Ok::<_, std::convert::Infallible>(line), session))
     });
@@ -69,6 +76,7 @@ struct Session {
     lines: VecDeque<Bytes>,
     /// Set by [`Session::begin`].
     watch: Option<Watch>,
+    standing: Standing,
     matcher: Matcher,
     shape: Shape,
     closing: Closing,
@@ -122,10 +130,19 @@ impl Session {
             let watch = self.watch.as_mut()?;
             tokio::select! {
                 event = watch.next() => match event {
-                    Ok(event) => self.take(event),
+                    // What came after the right was taken away is not told, whichever of the two is heard first.
+                    Ok(event) => match self.standing.check().await {
+                        Ok(()) => self.take(event),
+                        Err(failure) => self.fail(failure),
+                    },
                     Err(StoreError::Closed) => return None,
                     Err(error) => self.fail(error),
                 },
+                () = self.standing.doubted() => {
+                    if let Err(failure) = self.standing.check().await {
+                        self.fail(failure);
+                    }
+                }
                 _ = self.bookmarks.tick(), if self.parameters.bookmarks() => {
                     let version = watch.progress();
                     self.bookmark(version, false);
@@ -184,9 +201,9 @@ impl Session {
         self.push("BOOKMARK", &object);
     }
 
-    fn fail(&mut self, error: StoreError) {
+    fn fail(&mut self, why: impl Into<Failure>) {
         self.ended = true;
-        self.push("ERROR", &Failure::from(error).to_value());
+        self.push("ERROR", &why.into().to_value());
     }
 
     fn push(&mut self, kind: &str, object: &Value) {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use meltemi_api::Kind;
 use meltemi_api::defaults::fill;
+use meltemi_api::rbac::GROUP as RBAC;
 use meltemi_names::is_dns_subdomain;
 use meltemi_store::{Entry, Expect, Key, Store, StoreError};
 use serde_json::Value;
@@ -165,6 +166,7 @@ async fn change(
         fill(target.kind, &mut new);
         check_identity(key, &current, &new)?;
         let new = succeed(&current, new, target.status)?;
+        check_role_ref(target.kind, key, &current, &new)?;
         caller.admit(target, &new).await?;
         let bytes = Bytes::from(encode(target, key, &new)?);
         match commit(&*caller.store, &entry, &new, bytes.clone(), dry_run).await {
@@ -205,6 +207,29 @@ fn check_identity(key: &Key, current: &Value, new: &Value) -> Result<(), Failure
         ));
     }
     Ok(())
+}
+
+/// Refuses a binding that would give another role than before: who may edit it, to add a subject, need not have been meant
+/// to choose what all subjects get (Kubernetes: a binding's `roleRef` is immutable, delete it and make another).
+fn check_role_ref(kind: Kind, key: &Key, current: &Value, new: &Value) -> Result<(), Failure> {
+    if !matches!(kind, Kind::RoleBinding | Kind::ClusterRoleBinding) {
+        return Ok(());
+    }
+    let role = |binding: &Value| {
+        let mut role = binding.get("roleRef").cloned().unwrap_or_default();
+        // Left out it means the one group that there is.
+        if role.get("apiGroup").and_then(Value::as_str).is_none_or(str::is_empty)
+            && let Some(fields) = role.as_object_mut()
+        {
+            fields.insert("apiGroup".to_owned(), RBAC.into());
+        }
+        role
+    };
+    if role(current) == role(new) {
+        return Ok(());
+    }
+    let message = "cannot change roleRef: delete the binding and make another".to_owned();
+    Err(Failure::invalid(key, vec![Cause { field: "roleRef".to_owned(), message }]))
 }
 
 /// Writes the change, unless it changes nothing; removes an object whose last finalizer went.

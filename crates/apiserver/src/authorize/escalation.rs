@@ -124,7 +124,7 @@ mod tests {
             "roleRef": {"kind": "ClusterRole", "name": "admin"}});
         let key = Key::new("rbac.authorization.k8s.io", "rolebindings", Some("shop"), "a");
         store.put(key, Bytes::from(binding.to_string()), Expect::Any).await.unwrap();
-        let alice = Principal { name: "alice".into(), groups: vec![], credential: String::new() };
+        let alice = Principal { groups: vec![], ..Principal::master("alice", "") };
         let give = |role: &str| json!({"metadata": {"name": "b"}, "roleRef": {"kind": "ClusterRole", "name": role}});
         for (namespace, role, expected) in [
             (Some("shop"), "editor", true),

@@ -1,6 +1,7 @@
-//! Kubernetes' strategic merge for the core kinds: some lists are merged by a key of their items, and directives
+//! Kubernetes' strategic merge for its own kinds: some lists are merged by a key of their items, and directives
 //! (`$patch`, `$retainKeys`, `$setElementOrder/...`, `$deleteFromPrimitiveList/...`) steer the merge.
 
+use meltemi_api::rbac::GROUP as RBAC;
 use meltemi_store::Key;
 use serde_json::{Map, Value};
 
@@ -13,8 +14,9 @@ enum ListRule {
     Set,
 }
 
-/// Lists of the core kinds that are not replaced whole: the kind's plural (empty for all), the path, the rule. From the
-/// `patchStrategy` and `patchMergeKey` tags of Kubernetes' types.
+/// Lists that are not replaced whole: the kind's plural (empty for all), the path, the rule. From the `patchStrategy` and
+/// `patchMergeKey` tags of Kubernetes' types. Those of RBAC have none: `rules`, `subjects` and `clusterRoleSelectors` are
+/// replaced.
 const LISTS: [(&str, &str, ListRule); 7] = [
     ("services", "spec.ports", ListRule::ByKey("port")),
     ("services", "status.conditions", ListRule::ByKey("type")),
@@ -32,7 +34,7 @@ const DELETE: &str = "$deleteFromPrimitiveList/";
 
 /// Whether the keys of the lists of this kind are known, so that a strategic merge is sound.
 pub(crate) fn has_merge_lists(key: &Key) -> bool {
-    key.group().is_empty()
+    key.group().is_empty() || key.group() == RBAC
 }
 
 /// Merges `patch` into `target`, an object of this key.

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use http_body_util::Full;
 use meltemi_apiserver::{AdminToken, Hosts};
 
-use crate::server::{SERVICES, Server};
+use crate::server::{SERVICES, Server, read, service};
 
 async fn ask(server: &Server, path: &str, host: &str, token: Option<&str>) -> StatusCode {
     let mut request = http::Request::builder().method(Method::GET).uri(path).header("host", host);
@@ -25,6 +25,43 @@ async fn reads_and_writes_need_the_token() {
     for path in ["/healthz", "/readyz", "/livez", "/version"] {
         assert_eq!(ask(&server, path, "localhost", None).await, StatusCode::OK, "{path}");
     }
+}
+
+#[tokio::test]
+async fn nobody_asks_in_anothers_name() {
+    let server = Server::start_with(|state| state.with_auth(AdminToken::new("s3cret"))).await;
+    let path = format!("{SERVICES}/web");
+    server.create_as("s3cret", SERVICES, &service("web", "a")).await;
+    for header in
+        ["Impersonate-User", "Impersonate-Group", "Impersonate-Uid", "Impersonate-Extra-scopes"]
+    {
+        for (method, path) in [
+            (Method::GET, SERVICES),
+            (Method::GET, "/api"),
+            (Method::GET, "/version"),
+            (Method::GET, "/meltemi/v1/rejected"),
+            (Method::DELETE, &path),
+        ] {
+            let request = server
+                .request(method, path)
+                .header("authorization", "Bearer s3cret")
+                .header(header, "viewer");
+            let (status, answer) =
+                read(server.send(request.body(Full::default()).unwrap()).await).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{header} {path}: {answer}");
+            assert_eq!(
+                (&answer["kind"], &answer["reason"]),
+                (&"Status".into(), &"Forbidden".into())
+            );
+            let told = answer["message"].as_str().unwrap();
+            assert!(told.contains("impersonation is not supported"), "{told}");
+        }
+    }
+    assert_eq!(
+        ask(&server, &path, "localhost", Some("s3cret")).await,
+        StatusCode::OK,
+        "it is there still"
+    );
 }
 
 #[tokio::test]

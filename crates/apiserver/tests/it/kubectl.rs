@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use meltemi_apiserver::AdminToken;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -135,6 +136,44 @@ async fn works_as_with_kubernetes() {
     assert!(deleted.contains("service \"hello\" deleted"), "{deleted}");
     let missing = kubectl.run(&["get", "svc", "hello"], "").await.unwrap_err();
     assert!(missing.contains("(NotFound)"), "{missing}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn applies_roles_and_asks_in_nobodys_name() {
+    let Some(kubectl) = Kubectl::start().await else {
+        return;
+    };
+    let apply = &["apply", "-f", "-"][..];
+    let role = |verbs: &[&str]| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": {"name": "reader"}, "rules": [{"verbs": verbs, "apiGroups": [""], "resources": ["services"]}]})
+    };
+    let binding = |users: &[&str], role: &str| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "readers"},
+        "subjects": users.iter().map(|name| json!({"kind": "User", "name": name, "apiGroup": "rbac.authorization.k8s.io"})).collect::<Vec<_>>(),
+        "roleRef": {"kind": "Role", "name": role, "apiGroup": "rbac.authorization.k8s.io"}})
+    };
+    let first = format!("{}\n{}", role(&["get", "list"]), binding(&["alice", "bob"], "reader"));
+    kubectl.run(apply, &first).await.unwrap();
+    let second = format!("{}\n{}", role(&["watch"]), binding(&["carol"], "reader"));
+    let configured = kubectl.run(apply, &second).await;
+    assert_eq!(
+        configured.as_deref(),
+        Ok(
+            "role.rbac.authorization.k8s.io/reader configured\nrolebinding.rbac.authorization.k8s.io/readers configured\n"
+        )
+    );
+    // Both lists were replaced, not merged.
+    let verbs = &["get", "role", "reader", "-o", "jsonpath={.rules[*].verbs[*]}"];
+    assert_eq!(kubectl.run(verbs, "").await.as_deref(), Ok("watch"));
+    let names = &["get", "rolebinding", "readers", "-o", "jsonpath={.subjects[*].name}"];
+    assert_eq!(kubectl.run(names, "").await.as_deref(), Ok("carol"));
+    let other = kubectl.run(apply, &binding(&["carol"], "owner").to_string()).await.unwrap_err();
+    assert!(other.contains("cannot change roleRef"), "{other}");
+
+    let error = kubectl.run(&["get", "svc", "--as", "alice"], "").await.unwrap_err();
+    assert!(error.contains("impersonation is not supported"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

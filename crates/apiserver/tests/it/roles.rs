@@ -6,7 +6,7 @@ use meltemi_apiserver::AdminToken;
 use meltemi_audit::AuditLog;
 use serde_json::{Value, json};
 
-use crate::server::{ROUTES, SERVICES, Server, read};
+use crate::server::{Lines, ROUTES, SERVICES, Server, read};
 
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
@@ -212,6 +212,103 @@ async fn tokens_of_service_accounts_are_requested_and_revoked() {
     assert_eq!(status, StatusCode::OK);
     let (status, _) = api.ask(token, Method::GET, SERVICES, Value::Null).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+/// Waits for the end of a watch, which has to come before anything else.
+async fn refused(lines: &mut Lines, code: u16, word: &str) {
+    let last = lines.next().await.expect("it says why it ends");
+    assert_eq!((&last["type"], &last["object"]["code"]), (&json!("ERROR"), &json!(code)), "{last}");
+    assert!(last["object"]["message"].as_str().unwrap().contains(word), "{last}");
+    assert_eq!(lines.next().await, None);
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_its_token() {
+    let api = Guarded::start().await;
+    api.bind("default", "viewer", "vi").await;
+    let (token, other) = (api.token("vi").await, api.token("vi").await);
+    let watched = format!("{SERVICES}?watch=1");
+    let mut lines = api.server.watch_as(&token, &watched).await;
+    let mut kept = api.server.watch_as(&other, &watched).await;
+    // A master's hangs on the token too, though on no role.
+    let wanted = json!({"user": "boss", "groups": ["system:masters"], "expirationSeconds": 600});
+    let (_, issued) = api.ask("root", Method::POST, "/meltemi/v1/tokens", wanted).await;
+    let mut masters = api.server.watch_as(issued["token"].as_str().unwrap(), &watched).await;
+    api.create(SERVICES, service("before")).await;
+    for lines in [&mut lines, &mut kept, &mut masters] {
+        assert_eq!(lines.event().await.1, "before");
+    }
+    let tokens = "/apis/meltemi.io/v1alpha1/accesstokens";
+    let name = token.trim_start_matches("mlt_").split_once('_').unwrap().0;
+    for name in [name, issued["name"].as_str().unwrap()] {
+        let path = format!("{tokens}/{name}");
+        assert_eq!(api.ask("root", Method::DELETE, &path, Value::Null).await.0, StatusCode::OK);
+    }
+    api.create(SERVICES, service("after")).await;
+    refused(&mut lines, 401, "revoked").await;
+    refused(&mut masters, 401, "revoked").await;
+    assert_eq!(kept.event().await.1, "after");
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_right_to_it() {
+    let api = Guarded::start().await;
+    let role = |verb: &str| {
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "watcher"},
+            "rules": [{"verbs": [verb], "apiGroups": [""], "resources": ["services"]}]})
+    };
+    let (roles, bindings) = (
+        format!("{RBAC}/namespaces/default/roles"),
+        format!("{RBAC}/namespaces/default/rolebindings"),
+    );
+    api.create(&roles, role("watch")).await;
+    let mut given = binding("watcher", "ro");
+    given["roleRef"]["kind"] = json!("Role");
+    api.create(&bindings, given).await;
+    api.bind("default", "viewer", "vi").await;
+    let everywhere = json!({"kind": "ClusterRoleBinding", "metadata": {"name": "all"},
+        "subjects": [{"kind": "User", "name": "all"}], "roleRef": {"kind": "ClusterRole", "name": "viewer"}});
+    api.create(&format!("{RBAC}/clusterrolebindings"), everywhere).await;
+
+    let mut watches = Vec::new();
+    for user in ["ro", "vi", "all"] {
+        let token = api.token(user).await;
+        watches.push(api.server.watch_as(&token, &format!("{SERVICES}?watch=1")).await);
+    }
+    let [by_role, by_binding, by_all] = &mut watches[..] else { panic!("three watches") };
+
+    let (status, _) = api.ask("root", Method::PUT, &format!("{roles}/watcher"), role("list")).await;
+    assert_eq!(status, StatusCode::OK);
+    api.create(SERVICES, service("one")).await;
+    refused(by_role, 403, "cannot watch").await;
+    assert_eq!((by_binding.event().await.1, by_all.event().await.1), ("one".into(), "one".into()));
+
+    for path in [format!("{bindings}/vi-viewer"), format!("{RBAC}/clusterrolebindings/all")] {
+        assert_eq!(api.ask("root", Method::DELETE, &path, Value::Null).await.0, StatusCode::OK);
+    }
+    api.create(SERVICES, service("two")).await;
+    refused(by_binding, 403, "cannot watch").await;
+    refused(by_all, 403, "cannot watch").await;
+}
+
+#[tokio::test]
+async fn what_a_binding_gives_is_chosen_once() {
+    let api = Guarded::start().await;
+    let path = format!("{RBAC}/namespaces/default/rolebindings");
+    api.create(&path, binding("viewer", "vi")).await;
+    let path = format!("{path}/vi-viewer");
+    let mut other = binding("viewer", "vi");
+    other["roleRef"]["name"] = json!("admin");
+    let (status, answer) = api.ask("root", Method::PUT, &path, other).await;
+    assert_eq!((status, &answer["reason"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("Invalid")));
+    assert_eq!(answer["details"]["causes"][0]["field"], "roleRef", "{answer}");
+    assert!(answer["message"].as_str().unwrap().contains("cannot change roleRef"), "{answer}");
+
+    let mut more = binding("viewer", "vi");
+    more["roleRef"]["apiGroup"] = json!("rbac.authorization.k8s.io");
+    more["subjects"] = json!([{"kind": "User", "name": "vi"}, {"kind": "User", "name": "vo"}]);
+    let (status, answer) = api.ask("root", Method::PUT, &path, more).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
 }
 
 #[tokio::test]

@@ -103,9 +103,29 @@ impl Server {
         value
     }
 
+    /// Posts with a token, and expects it to be taken.
+    pub(crate) async fn create_as(&self, token: &str, path: &str, body: &Value) {
+        let request = self
+            .request(Method::POST, path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("content-type", "application/json");
+        let request = request.body(Full::from(body.to_string())).unwrap();
+        let (status, answer) = read(self.send(request).await).await;
+        assert_eq!(status, StatusCode::CREATED, "{path}: {answer}");
+    }
+
     pub(crate) async fn watch(&self, path: &str) -> Lines {
-        let request = self.request(Method::GET, path).body(Full::default()).unwrap();
-        let response = self.send(request).await;
+        self.watch_by(self.request(Method::GET, path)).await
+    }
+
+    /// Watches with a token.
+    pub(crate) async fn watch_as(&self, token: &str, path: &str) -> Lines {
+        let request = self.request(Method::GET, path);
+        self.watch_by(request.header("authorization", format!("Bearer {token}"))).await
+    }
+
+    async fn watch_by(&self, request: http::request::Builder) -> Lines {
+        let response = self.send(request.body(Full::default()).unwrap()).await;
         assert_eq!(response.status(), StatusCode::OK);
         Lines { body: response.into_body(), rest: Vec::new() }
     }
