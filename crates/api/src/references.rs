@@ -73,8 +73,10 @@ impl Target {
             Target::Subset { host, namespace, subset } => match resource {
                 Resource::DestinationRule(rule) => {
                     let own = canonical(&rule.spec.host, &metadata.namespace);
-                    let is_host = covers(&own, &canonical(host, namespace))
-                        || covers(&own, &host.to_ascii_lowercase());
+                    let called = canonical(host, namespace);
+                    let is_host = covers(&own, &called)
+                        || covers(&own, &host.to_ascii_lowercase())
+                        || (called.ends_with(".svc") && covers_in_mesh(&own, &called));
                     is_host && rule.spec.subsets.iter().any(|it| it.name == *subset)
                 }
                 _ => false,
@@ -86,6 +88,20 @@ impl Target {
 /// Whether the host, perhaps with a wildcard, stands for the name.
 fn covers(host: &str, name: &str) -> bool {
     host.parse::<Host>().is_ok_and(|host| host.covers(name))
+}
+
+/// The domain of services' full names, where the mesh has no other.
+const DOMAIN: &str = "cluster.local";
+
+/// Whether a wildcard stands for a service of the mesh, `NAME.NAMESPACE.svc`, by its full name: `*.svc.cluster.local` and
+/// `*.local` do. Objects do not tell which domain the mesh has, so that after `svc` any will do.
+fn covers_in_mesh(host: &str, service: &str) -> bool {
+    let domain = host.strip_prefix("*.").map_or("", |end| match end.find("svc.") {
+        Some(0) => &end[4..],
+        Some(at) if end[..at].ends_with('.') => &end[at + 4..],
+        _ => DOMAIN,
+    });
+    !domain.is_empty() && covers(host, &format!("{service}.{domain}"))
 }
 
 /// One word for a host, however it is written: `NAME.NAMESPACE.svc` for those of the mesh, whatever its suffix.

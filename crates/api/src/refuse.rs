@@ -5,6 +5,7 @@ mod path;
 mod report;
 mod shape;
 mod suggest;
+mod texts;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -14,6 +15,7 @@ pub(crate) use choices::{at_most_one, exactly_one};
 pub use path::{Path, Step};
 pub(crate) use report::{Problem, Report};
 pub(crate) use suggest::nearest;
+pub(crate) use texts::{check_header_value, check_target_text};
 
 use crate::kind::split_api_version;
 use crate::schema::{cached, generate};

@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD as STANDARD;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use meltemi_api::Resource;
+use meltemi_model::read::check_routes;
 use meltemi_names::is_dns_subdomain;
 use meltemi_store::{Entry, Key};
 use rand::Rng;
@@ -227,6 +228,9 @@ pub(crate) fn encode(target: &Target, key: &Key, value: &Value) -> Result<Vec<u8
         };
         return Err(Failure::invalid(key, findings.into_iter().map(cause).collect()));
     }
+    check_routes(key.group(), key.plural(), &stored).map_err(|message| {
+        Failure::invalid(key, vec![Cause { field: "spec".to_owned(), message }])
+    })?;
     if let Some(metadata) = stored.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("resourceVersion");
     }

@@ -98,12 +98,30 @@ fn is_wanted(path: &Path) -> bool {
 /// Checks texts as one input: all of it holds, or all problems are told.
 pub fn check(sources: &[Source], namespace: &Namespace) -> Result<Accepted, Vec<Finding>> {
     let accepted = parse::parse(sources, &Options { namespace: namespace.name().to_owned() })?;
-    let foreign: Vec<Finding> = namespace
+    let foreign = namespace
         .given()
         .into_iter()
-        .flat_map(|given| accepted.objects.iter().filter_map(move |object| foreign(object, given)))
-        .collect();
-    if foreign.is_empty() { Ok(accepted) } else { Err(foreign) }
+        .flat_map(|given| accepted.objects.iter().filter_map(move |object| foreign(object, given)));
+    let unusable = accepted.objects.iter().filter_map(unusable);
+    let errors: Vec<Finding> = foreign.chain(unusable).collect();
+    if errors.is_empty() { Ok(accepted) } else { Err(errors) }
+}
+
+/// The object holds by itself, but sidecars could not use it.
+fn unusable(object: &meltemi_api::Parsed) -> Option<Finding> {
+    let kind = object.kind();
+    let message =
+        meltemi_model::read::check_routes(kind.group(), kind.plural(), &object.value).err()?;
+    Some(Finding {
+        severity: meltemi_api::Severity::Error,
+        file: object.file.clone(),
+        line: object.line,
+        column: 1,
+        object: format!("{kind} {}/{}", object.namespace().unwrap_or_default(), object.name()),
+        path: "spec".to_owned(),
+        message,
+        suggestion: None,
+    })
 }
 
 /// Warnings of the objects, and of fields of them, that change nothing in this version.

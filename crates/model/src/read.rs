@@ -16,9 +16,13 @@ mod virtual_service;
 mod workload_entry;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use meltemi_api::values::Duration;
 use meltemi_api::{ENDPOINT_SUBSET, Resource};
+use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, TrustDomain};
+use meltemi_policy::route::check;
+use meltemi_policy::route::rule::VirtualService;
 pub use peer_authentication::peer_authentication;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -101,6 +105,34 @@ fn checked(resource: &Value) -> Result<Resource, String> {
         let errors = findings.iter().filter(|finding| finding.is_error());
         errors.map(|it| format!("{}: {}", it.path, it.message)).collect::<Vec<_>>().join("; ")
     })
+}
+
+/// Compiles rules as sidecars do. A rule that one of them would refuse makes all of a service's hosts unknown to it, so that
+/// such a rule is set aside here. `counts` says which of the rules for requests say themselves where those go.
+fn check_rules(rules: &VirtualService, counts: impl Fn(usize) -> bool) -> Result<(), String> {
+    let http = rules.http.iter().enumerate().filter(|(at, _)| counts(*at));
+    let http = http.map(|(_, rule)| rule.clone()).collect();
+    let error = check(&Arc::new(VirtualService { http, ..rules.clone() })).err();
+    error.map_or(Ok(()), |error| Err(format!("spec.{}: {}", error.at, error.problem)))
+}
+
+/// Whether sidecars can use an object as it would be stored; always so for kinds that they get no routes of. What a field
+/// must be `meltemi_api` tells with its place: this asks the code itself that sidecars run.
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn check_routes(group: &str, plural: &str, resource: &Value) -> Result<(), String> {
+    let Some(kind) = kind(group, plural) else {
+        return Ok(());
+    };
+    if !matches!(kind, ObjectKind::VirtualService | ObjectKind::HttpRoute | ObjectKind::GrpcRoute) {
+        return Ok(());
+    }
+    let text = |field: &str| resource["metadata"][field].as_str().unwrap_or_default();
+    let object = Object::new(kind, text("namespace"), text("name"));
+    // Routes are the same, and as usable, in a mesh of any trust domain.
+    let domain: TrustDomain = DEFAULT_TRUST_DOMAIN.parse().map_err(|it| format!("{it}"))?;
+    read(&object, resource, &Settings::new(domain, DEFAULT_DOMAIN_SUFFIX)).map(drop)
 }
 
 /// A duration of the API in milliseconds; one that is not zero never becomes zero.

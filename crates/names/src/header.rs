@@ -26,6 +26,12 @@ pub fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token)
 }
 
+/// Whether a text can be the value of a cookie's attribute (RFC 6265, section 4.1.1, `av-octet`): of ASCII, without control
+/// characters and `;`.
+pub fn is_cookie_text(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && byte != b';')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

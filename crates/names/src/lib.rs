@@ -9,7 +9,7 @@ mod protocol;
 mod spiffe;
 pub mod variables;
 
-pub use header::{is_framing_header, is_header_name};
+pub use header::{is_cookie_text, is_framing_header, is_header_name};
 pub use host::{Host, HostError, expand_host, is_dns_label, is_dns_subdomain, service_host};
 pub use protocol::Protocol;
 pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};

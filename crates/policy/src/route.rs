@@ -23,14 +23,15 @@ mod table;
 pub use connections::{Connections, Subnet, SubnetError};
 pub use cors::Cors;
 pub use decision::{Decision, Faults, Target};
-pub use error::{CompileError, Problem};
+pub use error::{CompileError, Problem, is_answer_status, is_header_value, is_target_text};
 pub use headers::HeaderEdit;
 pub use hosts::Hosts;
 pub use http_table::HttpTable;
 pub(crate) use paths::prefixes::{Gathered, Prefixes};
-pub use pattern::PatternError;
+pub use pattern::{PatternError, check_pattern};
 pub use request::{Request, find_parameter, host_of};
-pub use table::{Caller, Table};
+pub use rewrite::check_replacement;
+pub use table::{Caller, Table, check};
 
 #[cfg(test)]
 mod tests;

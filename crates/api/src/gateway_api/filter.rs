@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::reference::{BackendObjectReference, LocalObjectReference};
-use crate::refuse::{Path, Report};
-use crate::values::{Port, form};
+use crate::refuse::{Path, Report, check_header_value, check_target_text};
+use crate::values::{Port, form, is_header_name};
 
 mod external_auth;
 
@@ -159,6 +159,8 @@ impl HeaderFilter {
                     let message = format!("`{}` is header [{first}] already", header.name);
                     report.error(at.field(field).item(index).field("name"), message);
                 }
+                let at = at.field(field).item(index).field("value");
+                check_header_value(&header.value, at, report);
             }
         }
     }
@@ -192,6 +194,17 @@ impl RequestRedirect {
     }
 }
 
+impl Cors {
+    pub(super) fn check(&self, at: &Path, report: &mut Report) {
+        for (index, method) in self.allow_methods.iter().enumerate() {
+            if !is_header_name(method) {
+                let message = format!("`{method}` is not a method");
+                report.error(at.field("allowMethods").item(index), message);
+            }
+        }
+    }
+}
+
 impl PathModifier {
     pub(super) fn check(&self, at: &Path, report: &mut Report) {
         let (wanted, other) = match self.r#type {
@@ -210,6 +223,9 @@ impl PathModifier {
         if other.1.is_some() {
             let message = format!("cannot stand with type {:?}", self.r#type);
             report.error(at.field(other.0), message).on_key();
+        }
+        if let Some(text) = wanted.1 {
+            check_target_text(text, at.field(wanted.0), report);
         }
     }
 }

@@ -136,6 +136,7 @@ impl ServiceEntrySpec {
             endpoint.check_endpoint(&at, report);
             self.check_endpoint(endpoint, &at, report);
         }
+        self.check_count(&at.field("endpoints"), report);
         let wildcard = self.hosts.iter().position(|host| host.starts_with('*'));
         let is_by_name =
             matches!(self.resolution, Some(Resolution::Dns | Resolution::DnsRoundRobin));
@@ -158,12 +159,28 @@ impl ServiceEntrySpec {
         }
     }
 
+    /// Checks how many endpoints the resolution has room for (Istio's `ValidateServiceEntry`).
+    fn check_count(&self, at: &Path, report: &mut Report) {
+        let resolution = self.resolution.unwrap_or(Resolution::None);
+        match (resolution, self.endpoints.len()) {
+            (Resolution::None, 1..) => {
+                let message = "cannot stand with resolution NONE, which calls the address that the caller meant";
+                report.error(at.clone(), message).on_key().suggest("use resolution STATIC or DNS");
+            }
+            (Resolution::DnsRoundRobin, 2..) => {
+                let message = "with resolution DNS_ROUND_ROBIN at most one can be there";
+                report.error(at.clone(), message).suggest("use resolution DNS");
+            }
+            _ => {}
+        }
+    }
+
     fn check_endpoint(&self, endpoint: &WorkloadEntrySpec, at: &Path, report: &mut Report) {
         if endpoint.address.is_empty() && endpoint.network.is_empty() {
             report.error(at.field("address"), "missing; it says whom to call");
         }
         let is_address = endpoint.address.parse::<std::net::IpAddr>().is_ok();
-        let is_socket = endpoint.address.starts_with("unix://");
+        let is_socket = endpoint.address.starts_with("unix:");
         if self.resolution == Some(Resolution::Static)
             && !endpoint.address.is_empty()
             && !is_address

@@ -204,5 +204,23 @@ impl ClientTls {
             let message = "stands for certificate and key by file; only one of both can be there";
             report.error(at.field("credentialName"), message).on_key();
         }
+        self.check_unverified(mode, at, report);
+    }
+
+    /// Who does not look at certificates says nothing of what they must be (Istio's `validateTLS`).
+    fn check_unverified(&self, mode: ClientTlsMode, at: &Path, report: &mut Report) {
+        let is_own = matches!(mode, ClientTlsMode::Simple | ClientTlsMode::Mutual);
+        if !is_own || self.insecure_skip_verify != Some(true) {
+            return;
+        }
+        for (field, is_set) in [
+            ("caCertificates", !self.ca_certificates.is_empty()),
+            ("subjectAltNames", !self.subject_alt_names.is_empty()),
+        ] {
+            if is_set {
+                let message = "cannot stand with `insecureSkipVerify`, which lets no certificate be looked at";
+                report.error(at.field(field), message).on_key();
+            }
+        }
     }
 }

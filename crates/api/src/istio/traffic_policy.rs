@@ -209,6 +209,9 @@ pub struct OutlierDetection {
 impl TrafficPolicy {
     pub(crate) fn check(&self, at: &Path, report: &mut Report) {
         check_parts(&self.load_balancer, &self.connection_pool, &self.tls, at, report);
+        if let Some(outlier) = &self.outlier_detection {
+            outlier.check(&at.field("outlierDetection"), report);
+        }
         let mut seen = std::collections::HashMap::new();
         for (index, settings) in self.port_level_settings.iter().enumerate() {
             let at = at.field("portLevelSettings").item(index);
@@ -221,8 +224,13 @@ impl TrafficPolicy {
                 let message = format!("{number} is the port of setting [{first}] already");
                 report.error(at.field("port"), message);
             }
-            let PortTrafficPolicy { load_balancer, connection_pool, tls, .. } = settings;
+            let PortTrafficPolicy {
+                load_balancer, connection_pool, tls, outlier_detection, ..
+            } = settings;
             check_parts(load_balancer, connection_pool, tls, &at, report);
+            if let Some(outlier) = outlier_detection {
+                outlier.check(&at.field("outlierDetection"), report);
+            }
         }
         if let Some(tunnel) = &self.tunnel {
             tunnel.check(&at.field("tunnel"), report);
@@ -245,6 +253,19 @@ fn check_parts(
     }
     if let Some(tls) = tls {
         tls.check(&at.field("tls"), report);
+    }
+}
+
+impl OutlierDetection {
+    /// Times are at least a millisecond (Istio's `ValidateDuration`).
+    pub(crate) fn check(&self, at: &Path, report: &mut Report) {
+        for (field, time) in
+            [("interval", self.interval), ("baseEjectionTime", self.base_ejection_time)]
+        {
+            if time.is_some_and(|it| it.0.as_nanos() < 1_000_000) {
+                report.error(at.field(field), "must be at least 1ms").suggest("leave it out");
+            }
+        }
     }
 }
 

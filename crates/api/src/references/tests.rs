@@ -139,3 +139,38 @@ spec:
     assert_eq!(rule("workloadSelector: {matchLabels: {app: web}}"), ["one", "two"].map(in_shop));
     assert_eq!(rule(""), [""; 0]);
 }
+
+#[test]
+fn subsets_are_found_whatever_stands_for_the_host() {
+    for (host, called, is_there) in [
+        ("reviews", "reviews", true),
+        ("*.local", "reviews", true),
+        ("*.local", "reviews.default.svc.cluster.local", true),
+        ("*.cluster.local", "reviews", true),
+        ("*.svc.cluster.local", "reviews", true),
+        ("*.svc.mesh.example", "reviews", true),
+        ("*.default.svc.cluster.local", "reviews", true),
+        ("*.default.svc.mesh.example", "reviews", true),
+        ("*.other.svc.cluster.local", "reviews", false),
+        ("*.example.com", "reviews", false),
+        ("*.example.com", "api.example.com", true),
+        ("ratings", "reviews", false),
+    ] {
+        let text = format!(
+            "apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: all}}
+spec: {{host: '{host}', subsets: [{{name: a}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: one}}
+spec:
+  hosts: [{called}]
+  http: [{{route: [{{destination: {{host: {called}, subset: a}}}}]}}]
+"
+        );
+        let findings = dangling(&objects(&text), |it| !it.target.to_string().contains("subset"));
+        assert_eq!(findings.is_empty(), is_there, "{host} for {called}: {findings:#?}");
+    }
+}

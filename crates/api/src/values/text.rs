@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use meltemi_names::is_header_name;
+use meltemi_policy::route::{PatternError, check_pattern};
 
 /// The longest span that protobuf's `Duration` holds, in seconds.
 const LONGEST: f64 = 315_576_000_000.0;
@@ -104,15 +105,15 @@ pub fn is_base64(text: &str) -> bool {
         && letters.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(byte))
 }
 
-/// What is wrong with a regular expression of RE2, whose syntax the regex crate shares but for odds and ends.
+/// What is wrong with a regular expression of RE2's kind: it is compiled as sidecars do, so that none is let through that they
+/// would refuse.
 pub fn regex_problem(text: &str) -> Option<String> {
-    let error = regex_syntax::Parser::new().parse(text).err()?;
-    let reason = match &error {
-        regex_syntax::Error::Parse(error) => error.kind().to_string(),
-        regex_syntax::Error::Translate(error) => error.kind().to_string(),
-        other => other.to_string(),
-    };
-    Some(format!("`{text}` is not a regular expression: {reason}"))
+    Some(match check_pattern(text).err()? {
+        PatternError::Syntax { pattern, reason } => {
+            format!("`{pattern}` is not a regular expression: {reason}")
+        }
+        error => error.to_string(),
+    })
 }
 
 #[cfg(test)]

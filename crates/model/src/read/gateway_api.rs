@@ -16,12 +16,13 @@ use meltemi_api::gateway_api::reference::{BackendObjectReference, ParentReferenc
 use meltemi_api::metadata::ObjectMeta;
 use meltemi_names::{Host, service_host};
 use meltemi_policy::route::rule::{
-    Action, Destination, HttpMatch, HttpRoute, HttpRouteDestination, StringMatch,
+    Action, Destination, HttpMatch, HttpRoute, HttpRouteDestination, StringMatch, VirtualService,
 };
 
 use serde_json::Value;
 
 use self::filters::Filters;
+use super::check_rules;
 use crate::record::{Object, ObjectKind};
 use crate::routes::{Backend, Parent, ParentOf, Rank, RankedRule, Referent, RouteRecord};
 use crate::settings::Settings;
@@ -59,15 +60,17 @@ impl<'a> Reader<'a> {
     }
 
     /// The record; of a route that is attached to nothing of the mesh there is nothing to tell.
-    fn finish(self) -> RouteRecord {
-        match self.record.parents.is_empty() {
+    fn finish(self) -> Result<RouteRecord, String> {
+        let http = self.record.rules.iter().map(|it| it.rule.clone()).collect();
+        check_rules(&VirtualService { http, ..VirtualService::default() }, |_| true)?;
+        Ok(match self.record.parents.is_empty() {
             true => RouteRecord {
                 created: self.record.created,
                 generation: self.record.generation,
                 ..RouteRecord::default()
             },
             false => self.record,
-        }
+        })
     }
 
     /// Reads the parents; `resource` is the route as it was written, since its status is to name them in the same words.

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -269,4 +270,54 @@ fn a_workload_says_where_it_stands_by_fields_or_labels() {
         };
         assert_eq!((&*it.locality, &*it.network, it.weight), expected, "{spec}");
     }
+}
+
+/// Rules as the API takes or refuses them, of texts that lie near the bounds of what a message can hold.
+fn rules() -> impl Strategy<Value = Value> {
+    let text = || r"[/a .%\\12()\[\]*+?{}|\r\n\x00\x01\x7fé]{0,8}";
+    let path = (text(), text(), text(), text(), 95..605_u32, any::<u8>());
+    path.prop_map(|(one, two, three, four, status, which)| {
+        let to = json!([{"destination": {"host": "a"}}]);
+        let (match_, headers) = (json!([{"uri": {"regex": one}, "headers": {"x": {"prefix": two}}}]), json!({"x-a": three}));
+        match which % 6 {
+            0 => json!({"directResponse": {"status": status}, "match": match_}),
+            1 => json!({"redirect": {"uri": one, "authority": two}, "match": match_}),
+            2 => json!({"route": to, "rewrite": {"uri": one, "authority": two}}),
+            3 => json!({"route": to, "rewrite": {"uriRegexRewrite": {"match": one, "rewrite": two}}}),
+            4 => json!({"route": to, "headers": {"request": {"set": headers}, "response": {"add": headers}}}),
+            _ => json!({"route": to, "corsPolicy": {"allowOrigins": [{"regex": four}], "allowMethods": [one],
+                "exposeHeaders": [two]}}),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// What the API takes sidecars can use: it is told with its place, and never by a proxy.
+    #[test]
+    fn what_the_api_takes_compiles(rule in rules()) {
+        let resource = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+            "metadata": {"name": "a", "namespace": "default"}, "spec": {"hosts": ["a"], "http": [rule]}});
+        if meltemi_api::Resource::from_value(resource.clone()).is_ok() {
+            prop_assert_eq!(check_routes("networking.istio.io", "virtualservices", &resource), Ok(()));
+        }
+    }
+}
+
+/// The net below the API's checks: expressions that are too large together are refused before a sidecar sees them.
+#[test]
+fn what_sidecars_would_refuse_is_set_aside() {
+    let matches: Vec<Value> = (0..2000)
+        .map(|it| json!({"uri": {"regex": format!("/{it}/[a-z]{{1,200}}/[0-9]{{1,200}}")}}))
+        .collect();
+    let resource = json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": "a", "namespace": "default"},
+        "spec": {"hosts": ["a"], "http": [{"match": matches, "route": [{"destination": {"host": "a"}}]}]}});
+    let reason = check_routes("networking.istio.io", "virtualservices", &resource).unwrap_err();
+    assert!(reason.starts_with("spec.http: the 2000 regular expressions"), "{reason}");
+    let object = Object::new(ObjectKind::VirtualService, "default", "a");
+    assert!(
+        matches!(change(object, &resource, &settings()), Change::Refuse(_, told) if told == reason)
+    );
 }

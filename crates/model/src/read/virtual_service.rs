@@ -18,7 +18,7 @@ use meltemi_policy::route::rule::{
 use serde_json::Value;
 
 use super::time::seconds;
-use super::{checked, millis};
+use super::{check_rules, checked, millis};
 use crate::record::{Object, ObjectKind};
 use crate::routes::VirtualServiceRecord;
 use crate::settings::Settings;
@@ -64,6 +64,7 @@ pub(super) fn read(
         tls: tls.into_iter().map(|route| reader.tls_route(route)).collect(),
         tcp: tcp.into_iter().map(|route| reader.tcp_route(route)).collect(),
     };
+    check_rules(&rule, |at| !delegates.contains_key(&at))?;
     Ok(VirtualServiceRecord { created, hosts, rule, delegates })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::error::Flaw;
 use super::rule::{Destination, RouteDestination, VirtualService};
 use super::split;
-use super::table::Caller;
+use super::table::Scope;
 
 mod subnet;
 
@@ -75,11 +75,11 @@ impl Connections {
     /// Compiles rules for connections, of several virtual services one after the other.
     pub(super) fn compile(
         services: &[&Arc<VirtualService>],
-        caller: &Caller<'_>,
+        scope: Scope<'_>,
     ) -> Result<Connections, (Arc<VirtualService>, Flaw)> {
         let mut compiler = Compiler::default();
         for service in services {
-            compiler.add(service, caller).map_err(|flaw| ((*service).clone(), flaw))?;
+            compiler.add(service, scope).map_err(|flaw| ((*service).clone(), flaw))?;
         }
         Ok(Connections {
             tls: compiler.tls.into(),
@@ -117,13 +117,12 @@ struct Compiler {
 }
 
 impl Compiler {
-    fn add(&mut self, service: &Arc<VirtualService>, caller: &Caller<'_>) -> Result<(), Flaw> {
+    fn add(&mut self, service: &Arc<VirtualService>, scope: Scope<'_>) -> Result<(), Flaw> {
         for (index, rule) in service.tls.iter().enumerate() {
             let at = format!("tls[{index}]");
             let route = self.route(&rule.route, &at)?;
             for (index, one) in rule.matches.iter().enumerate() {
-                if !caller.fits(&one.gateways, &one.source_labels, one.source_namespace.as_deref())
-                {
+                if !scope.fits(&one.gateways, &one.source_labels, one.source_namespace.as_deref()) {
                     continue;
                 }
                 let at = format!("{at}.match[{index}]");
@@ -140,8 +139,7 @@ impl Compiler {
                 self.tcp.push(entry(Box::default(), None));
             }
             for (index, one) in rule.matches.iter().enumerate() {
-                if !caller.fits(&one.gateways, &one.source_labels, one.source_namespace.as_deref())
-                {
+                if !scope.fits(&one.gateways, &one.source_labels, one.source_namespace.as_deref()) {
                     continue;
                 }
                 let at = format!("{at}.match[{index}]");

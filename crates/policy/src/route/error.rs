@@ -72,19 +72,34 @@ impl Flaw {
     }
 }
 
-/// A text for a request's head: no spaces, nothing that ends a line.
+/// Whether the text can be a part of a request's target or authority (RFC 9112, 3.2): no spaces, nothing that ends a line.
+pub fn is_target_text(text: &str) -> bool {
+    !text.bytes().any(|byte| byte <= b' ' || byte == 0x7f)
+}
+
+/// Whether the text can be a header's value (RFC 9110, 5.5): no control characters but tabs.
+pub fn is_header_value(text: &str) -> bool {
+    !text.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+}
+
+/// Whether a rule can answer with the status: one that is final (RFC 9110, 15).
+pub fn is_answer_status(status: u16) -> bool {
+    (200..=599).contains(&status)
+}
+
+/// A text for a request's head.
 pub(super) fn check_target(at: &str, text: &str) -> Result<(), Flaw> {
-    match text.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
-        true => Err(Flaw::new(at, Problem::Text(text.into()))),
-        false => Ok(()),
+    match is_target_text(text) {
+        false => Err(Flaw::new(at, Problem::Text(text.into()))),
+        true => Ok(()),
     }
 }
 
-/// A header's value: nothing that ends a line.
+/// A header's value.
 pub(super) fn check_value(at: &str, text: &str) -> Result<(), Flaw> {
-    match text.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f) {
-        true => Err(Flaw::new(at, Problem::Text(text.into()))),
-        false => Ok(()),
+    match is_header_value(text) {
+        false => Err(Flaw::new(at, Problem::Text(text.into()))),
+        true => Ok(()),
     }
 }
 

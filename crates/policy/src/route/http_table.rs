@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::condition::{self, Condition};
 use super::cors::CorsRules;
 use super::decision::Decision;
-use super::error::{Flaw, Problem, check_target};
+use super::error::{Flaw, Problem, check_target, is_answer_status};
 use super::headers::{self, HeaderEdit};
 use super::paths::{PathKind, Paths, PathsBuilder};
 use super::pattern::{ANY, Patterns};
@@ -17,7 +17,7 @@ use super::rule::{
     Action, Destination, HttpMatch, HttpRoute, HttpRouteDestination, PathMatch, VirtualService,
 };
 use super::split;
-use super::table::Caller;
+use super::table::Scope;
 use crate::retry::RetryPolicy;
 
 /// The rules for requests of one host.
@@ -102,14 +102,14 @@ impl HttpTable {
     /// Compiles rules for requests, of several virtual services one after the other.
     pub(super) fn compile(
         services: &[&Arc<VirtualService>],
-        caller: &Caller<'_>,
+        scope: Scope<'_>,
     ) -> Result<HttpTable, (Arc<VirtualService>, Flaw)> {
         let mut compiler = Compiler::default();
         for service in services {
             for index in 0..service.http.len() {
                 let rule = &service.http[index];
                 compiler
-                    .add(service, index, caller)
+                    .add(service, index, scope)
                     .map_err(|flaw| ((*service).clone(), flaw.under(&place(index, &rule.name))))?;
             }
         }
@@ -144,7 +144,7 @@ impl<'r> Compiler<'r> {
         &mut self,
         service: &'r Arc<VirtualService>,
         index: usize,
-        caller: &Caller<'_>,
+        scope: Scope<'_>,
     ) -> Result<(), Flaw> {
         let rule = &service.http[index];
         let route = self.route(service, index)?;
@@ -162,7 +162,7 @@ impl<'r> Compiler<'r> {
             });
         }
         for (index, one) in rule.matches.iter().enumerate() {
-            if caller.fits(&one.gateways, &one.source_labels, one.source_namespace.as_deref()) {
+            if scope.fits(&one.gateways, &one.source_labels, one.source_namespace.as_deref()) {
                 self.add_match(rule, number, index)
                     .map_err(|flaw| flaw.under(&format!("match[{index}]")))?;
             }
@@ -224,10 +224,11 @@ impl<'r> Compiler<'r> {
             Action::Redirect(redirect) => {
                 Act::Redirect(Redirector::compile(redirect).map_err(|flaw| flaw.under("redirect"))?)
             }
-            Action::DirectResponse(answer) => match answer.status {
-                200..=599 => Act::Answer,
-                status => return Err(Flaw::new("directResponse.status", Problem::Status(status))),
-            },
+            Action::DirectResponse(answer) if is_answer_status(answer.status) => Act::Answer,
+            Action::DirectResponse(answer) => {
+                let problem = Problem::Status(answer.status);
+                return Err(Flaw::new("directResponse.status", problem));
+            }
             Action::Itself => Act::Itself,
             Action::Nowhere => Act::Nowhere,
         };

@@ -124,6 +124,14 @@ impl Patterns {
     }
 }
 
+/// Whether an expression can be used, by the very compilation that rules go through.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_pattern(pattern: &str) -> Result<(), PatternError> {
+    Patterns::default().check(pattern)
+}
+
 /// An expression for parts of a text.
 pub(super) fn compile_parts(pattern: &str) -> Result<Regex, PatternError> {
     let is_unicode = check(pattern)?;

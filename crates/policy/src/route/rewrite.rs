@@ -118,6 +118,15 @@ fn put(pieces: &[Piece], captures: &Captures<'_>, out: &mut Vec<u8>) {
     }
 }
 
+/// Whether a text can stand in place of the parts of a path that an expression matches.
+///
+/// # Errors
+/// What is wrong with either.
+pub fn check_replacement(pattern: &str, rewrite: &str) -> Result<(), PatternError> {
+    let regex = compile_parts(pattern)?;
+    parse(pattern, rewrite, regex.captures_len()).map(drop)
+}
+
 /// Reads RE2's form of what stands in place of a matched part: `\0` to `\9` for groups, `\\` for a backslash.
 fn parse(pattern: &str, rewrite: &str, groups: usize) -> Result<Box<[Piece]>, PatternError> {
     let mut pieces = Vec::new();

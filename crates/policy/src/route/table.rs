@@ -32,6 +32,25 @@ pub struct Table {
     pub connections: Connections,
 }
 
+/// Whose matches are compiled.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scope<'a> {
+    /// Those that can count for one proxy.
+    Of(&'a Caller<'a>),
+    /// All, so that every flaw is found.
+    Everyone,
+}
+
+/// Whether every proxy can compile the rules, whoever it is: what a control plane asks before it hands them out.
+///
+/// # Errors
+/// The first flaw.
+pub fn check(service: &Arc<VirtualService>) -> Result<(), CompileError> {
+    HttpTable::compile(&[service], Scope::Everyone).map_err(error)?;
+    Connections::compile(&[service], Scope::Everyone).map_err(error)?;
+    Ok(())
+}
+
 impl Table {
     /// Compiles what counts of the rules for a host, which come in Istio's order: for a sidecar the first virtual
     /// service that it sees, but routes of the Gateway API in its own namespace before all; for a gateway all for the
@@ -46,10 +65,10 @@ impl Table {
             return Ok(None);
         }
         let has_http = chosen.iter().any(|service| !service.http.is_empty());
-        let http = has_http.then(|| HttpTable::compile(&chosen, caller)).transpose();
+        let http = has_http.then(|| HttpTable::compile(&chosen, Scope::Of(caller))).transpose();
         Ok(Some(Table {
             http: http.map_err(error)?,
-            connections: Connections::compile(&chosen, caller).map_err(error)?,
+            connections: Connections::compile(&chosen, Scope::Of(caller)).map_err(error)?,
             virtual_services: chosen.into_iter().cloned().collect(),
         }))
     }
@@ -104,10 +123,25 @@ fn error((service, flaw): (Arc<VirtualService>, Flaw)) -> CompileError {
     }
 }
 
+impl Scope<'_> {
+    /// Whether a match that names gateways, labels of callers and their namespace is to be compiled.
+    pub(super) fn fits(
+        self,
+        gateways: &[String],
+        labels: &BTreeMap<String, String>,
+        namespace: Option<&str>,
+    ) -> bool {
+        match self {
+            Scope::Of(caller) => caller.fits(gateways, labels, namespace),
+            Scope::Everyone => true,
+        }
+    }
+}
+
 impl Caller<'_> {
     /// Whether a match that names gateways, labels of callers and their namespace is for this proxy. Callers count
     /// for sidecars, and for a gateway that the match does not name.
-    pub(super) fn fits(
+    fn fits(
         &self,
         gateways: &[String],
         labels: &BTreeMap<String, String>,

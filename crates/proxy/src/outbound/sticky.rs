@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use meltemi_names::{is_cookie_text, is_header_name};
 use meltemi_policy::balance::hash;
-use meltemi_policy::destination::rule::{HashKey, HttpCookie};
+use meltemi_policy::destination::rule::{CookieAttribute, HashKey, HttpCookie};
 use meltemi_policy::route::{Request, find_parameter};
 
 use crate::config::Cluster;
@@ -61,9 +62,18 @@ fn crumb<'h>(head: &'h RequestHead, name: &[u8]) -> Option<&'h [u8]> {
     Some(value.strip_prefix(b"\"").and_then(|it| it.strip_suffix(b"\"")).unwrap_or(value))
 }
 
+/// Whether a cookie made by the rule is one cookie, and breaks no answer (RFC 6265, section 4.1.1). The control plane lets no
+/// other rule through; a proxy does not rely on that for what it writes into answers.
+fn is_whole(rule: &HttpCookie) -> bool {
+    let is_attribute = |it: &CookieAttribute| is_header_name(&it.name) && is_cookie_text(&it.value);
+    is_header_name(&rule.name)
+        && is_cookie_text(&rule.path)
+        && rule.attributes.iter().all(is_attribute)
+}
+
 /// Makes a cookie, if the rule has a life for it.
 fn bake(rule: &HttpCookie, random: impl FnOnce() -> u64) -> Sticky {
-    let Some(ttl) = rule.ttl_ms else { return Sticky::default() };
+    let Some(ttl) = rule.ttl_ms.filter(|_| is_whole(rule)) else { return Sticky::default() };
     let value = format!("{:016x}", random());
     let mut cookie = format!("{}=\"{value}\"", rule.name);
     if ttl > 0 {
@@ -106,6 +116,22 @@ mod tests {
         let expected = "user=\"0000000000000007\"; Max-Age=60; Path=/shop; HttpOnly";
         assert_eq!(made.set_cookie.as_deref(), Some(expected));
         assert_eq!(made.hash, Some(hash(b"0000000000000007")));
-        assert_eq!(bake(&HttpCookie { ttl_ms: None, ..rule }, || 7), Sticky::default());
+        assert_eq!(bake(&HttpCookie { ttl_ms: None, ..rule.clone() }, || 7), Sticky::default());
+        let attribute = |name: &str, value: &str| HttpCookie {
+            attributes: vec![CookieAttribute { name: name.into(), value: value.into() }],
+            ..rule.clone()
+        };
+        assert!(bake(&attribute("SameSite", "Lax"), || 7).set_cookie.is_some());
+        for broken in [
+            HttpCookie { name: "a\r\nset-cookie: b".into(), ..rule.clone() },
+            HttpCookie { name: "a b".into(), ..rule.clone() },
+            HttpCookie { path: "/; Domain=example.com".into(), ..rule.clone() },
+            HttpCookie { path: "/\r\nx: y".into(), ..rule.clone() },
+            attribute("a;b", ""),
+            attribute("", "b"),
+            attribute("a", "b\nc: d"),
+        ] {
+            assert_eq!(bake(&broken, || 7), Sticky::default(), "{broken:?}");
+        }
     }
 }

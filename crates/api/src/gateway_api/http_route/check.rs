@@ -211,6 +211,9 @@ impl HttpFilter {
         if let Some(path) = self.url_rewrite.as_ref().and_then(|it| it.path.as_ref()) {
             path.check(&at.field("urlRewrite").field("path"), report);
         }
+        if let Some(cors) = &self.cors {
+            cors.check(&at.field("cors"), report);
+        }
         if let Some(auth) = &self.external_auth {
             auth.check(&at.field("externalAuth"), report);
         }

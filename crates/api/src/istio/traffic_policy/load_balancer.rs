@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use meltemi_names::is_cookie_text;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::refuse::{Path, Report, at_most_one};
-use crate::values::{Duration, form};
+use crate::values::{Duration, form, is_header_name};
 
 /// Which endpoint is called.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -187,11 +188,49 @@ impl ConsistentHash {
         let ways = [("ringHash", self.ring_hash.is_some()), ("maglev", self.maglev.is_some())];
         at_most_one(&ways, at, report);
         if let Some(size) = self.maglev.as_ref().and_then(|maglev| maglev.table_size)
-            && !(2..=5_000_011).contains(&size)
+            && !(size <= LARGEST_TABLE && is_prime(size))
         {
             let message = format!("{size} must be a prime number of at most 5000011");
             report.error(at.field("maglev").field("tableSize"), message);
         }
+        if let Some(cookie) = &self.http_cookie {
+            cookie.check(&at.field("httpCookie"), report);
+        }
+    }
+}
+
+/// The largest table of Maglev's that Envoy makes (`Cluster.MaglevLbConfig.table_size`).
+const LARGEST_TABLE: u64 = 5_000_011;
+
+/// Whether the number, which is not great, has no divisors but itself.
+fn is_prime(number: u64) -> bool {
+    let divisors = (2..).take_while(|divisor| divisor * divisor <= number);
+    number > 1 && divisors.into_iter().all(|divisor| !number.is_multiple_of(divisor))
+}
+
+impl HttpCookie {
+    /// Checks that no part breaks the `set-cookie` that it is put into (RFC 6265, 4.1.1).
+    fn check(&self, at: &Path, report: &mut Report) {
+        if !self.name.is_empty() && !is_header_name(&self.name) {
+            let message = format!("{:?} is not the name of a cookie: a token", self.name);
+            report.error(at.field("name"), message);
+        }
+        check_cookie_text(&self.path, at.field("path"), report);
+        for (index, attribute) in self.attributes.iter().enumerate() {
+            let at = at.field("attributes").item(index);
+            if !is_header_name(&attribute.name) {
+                let message =
+                    format!("{:?} is not the name of an attribute: a token", attribute.name);
+                report.error(at.field("name"), message);
+            }
+            check_cookie_text(&attribute.value, at.field("value"), report);
+        }
+    }
+}
+
+fn check_cookie_text(text: &str, at: Path, report: &mut Report) {
+    if !is_cookie_text(text) {
+        report.error(at, format!("{text:?} has `;` or a character that is no letter of ASCII"));
     }
 }
 

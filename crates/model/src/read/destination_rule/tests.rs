@@ -67,14 +67,13 @@ fn every_field_has_its_place() {
       caCertificates: /ca
       subjectAltNames: [a, b]
       sni: name
-      insecureSkipVerify: true
       caCrl: /crl
     portLevelSettings:
     - port: {number: 80}
       loadBalancer: {simple: RANDOM}
       connectionPool: {http: {useClientProtocol: true, h2UpgradePolicy: DO_NOT_UPGRADE}}
       outlierDetection: {consecutiveErrors: 4}
-      tls: {mode: SIMPLE, credentialName: secret}
+      tls: {mode: MUTUAL, credentialName: secret, insecureSkipVerify: true}
     tunnel: {protocol: POST, targetHost: Far.Example.com, targetPort: 443}
     proxyProtocol: {version: V2}
     retryBudget: {percent: 25, minRetryConcurrency: 4}
@@ -116,13 +115,13 @@ fn every_field_has_its_place() {
                 "tls": {
                     "mode": "MUTUAL", "clientCertificate": "/cert", "privateKey": "/key",
                     "caCertificates": "/ca", "subjectAltNames": ["a", "b"], "sni": "name",
-                    "insecureSkipVerify": true, "caCrl": "/crl"},
+                    "caCrl": "/crl"},
                 "portLevelSettings": [{
                     "port": 80, "loadBalancer": {"simple": "RANDOM"},
                     "connectionPool": {
                         "http": {"useClientProtocol": true, "h2UpgradePolicy": "DO_NOT_UPGRADE"}},
                     "outlierDetection": {"consecutive5xxErrors": 4},
-                    "tls": {"mode": "SIMPLE", "credentialName": "secret"}}],
+                    "tls": {"mode": "MUTUAL", "credentialName": "secret", "insecureSkipVerify": true}}],
                 "tunnel": {"usePost": true, "targetHost": "far.example.com", "targetPort": 443},
                 "proxyProtocol": "V2",
                 "retryBudget": {"percent": 25.0, "minRetryConcurrency": 4}},

@@ -49,7 +49,7 @@ pub(in crate::read) fn read(
         };
         reader.rule(at, given);
     }
-    Ok(reader.finish())
+    reader.finish()
 }
 
 fn backend(given: GrpcBackendRef) -> HttpBackendRef {

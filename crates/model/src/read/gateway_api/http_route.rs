@@ -33,7 +33,10 @@ pub(in crate::read) fn read(
     };
     let mut reader = Reader::new(object, settings, &route.metadata);
     reader.parents(&route.spec.parent_refs, resource);
-    for (at, rule) in route.spec.rules.iter().enumerate() {
+    // The CRD's default of `rules` is one rule for all paths; it names nobody to call.
+    let default = [HttpRule::default()];
+    let rules = if route.spec.rules.is_empty() { &default[..] } else { &route.spec.rules };
+    for (at, rule) in rules.iter().enumerate() {
         let given = Rule {
             name: rule.name.as_deref(),
             matches: matches(&rule.matches),
@@ -43,7 +46,7 @@ pub(in crate::read) fn read(
         };
         reader.rule(at, given);
     }
-    Ok(reader.finish())
+    reader.finish()
 }
 
 fn base(given: &HttpRule) -> HttpRoute {

@@ -1,9 +1,12 @@
 //! What holds for rules for requests.
 
+use meltemi_policy::route::{check_replacement, is_answer_status};
+
 use super::{
-    CorsPolicy, Delegate, HeaderOperations, Headers, HttpRoute, Path, Redirect, Report, Retry,
-    Rewrite, at_most_one, check_weights, is_header_name,
+    CorsPolicy, Delegate, DirectResponse, HeaderOperations, Headers, HttpRoute, Path, Redirect,
+    RegexRewrite, Report, Retry, Rewrite, at_most_one, check_weights, is_header_name,
 };
+use crate::refuse::{check_header_value, check_target_text};
 
 /// Envoy's conditions for another attempt, beside numbers of statuses.
 const RETRY_ON: [&str; 17] = [
@@ -51,9 +54,8 @@ impl HttpRoute {
         if let Some(redirect) = &self.redirect {
             redirect.check(&at.field("redirect"), report);
         }
-        if let Some(body) = self.direct_response.as_ref().and_then(|it| it.body.as_ref()) {
-            let forms = [("string", body.string.is_some()), ("bytes", body.bytes.is_some())];
-            at_most_one(&forms, &at.field("directResponse").field("body"), report);
+        if let Some(answer) = &self.direct_response {
+            answer.check(&at.field("directResponse"), report);
         }
         if let Some(delegate) = &self.delegate {
             delegate.check(&at.field("delegate"), report);
@@ -73,8 +75,27 @@ impl HttpRoute {
         if let Some(headers) = &self.headers {
             headers.check(&at.field("headers"), report);
         }
+        self.check_authority(at, report);
         if self.timeout.is_some_and(|it| !it.0.is_zero() && it.0.as_nanos() < 1_000_000) {
             report.error(at.field("timeout"), "must be at least 1ms, or 0s for none");
+        }
+    }
+
+    /// The host that is asked is changed in one place alone (Istio's `validateAuthorityRewrite`).
+    fn check_authority(&self, at: &Path, report: &mut Report) {
+        let mut is_changed = self.rewrite.as_ref().is_some_and(|it| !it.authority.is_empty());
+        let Some(request) = self.headers.as_ref().and_then(|it| it.request.as_ref()) else {
+            return;
+        };
+        for (field, headers) in [("set", &request.set), ("add", &request.add)] {
+            for (name, value) in headers.iter().filter(|(name, _)| is_authority(name)) {
+                if is_changed {
+                    let message = "the host that is asked is changed in another place already";
+                    let at = at.field("headers").field("request").field(field).field(name);
+                    report.error(at, message).on_key();
+                }
+                is_changed |= !value.is_empty();
+            }
         }
     }
 
@@ -131,8 +152,23 @@ impl HttpRoute {
     }
 }
 
+impl DirectResponse {
+    fn check(&self, at: &Path, report: &mut Report) {
+        if !u16::try_from(self.status).is_ok_and(is_answer_status) {
+            let message = format!("{} is not a status that ends an exchange", self.status);
+            report.error(at.field("status"), message).suggest("200 to 599");
+        }
+        if let Some(body) = &self.body {
+            let forms = [("string", body.string.is_some()), ("bytes", body.bytes.is_some())];
+            at_most_one(&forms, &at.field("body"), report);
+        }
+    }
+}
+
 impl Redirect {
     fn check(&self, at: &Path, report: &mut Report) {
+        check_target_text(&self.uri, at.field("uri"), report);
+        check_target_text(&self.authority, at.field("authority"), report);
         let ports = [("port", self.port.is_some()), ("derivePort", self.derive_port.is_some())];
         at_most_one(&ports, at, report);
         let has_port = ports.iter().any(|(_, is_set)| *is_set);
@@ -168,9 +204,25 @@ impl Rewrite {
             report
                 .error(at.clone(), "changes nothing: say `uri`, `uriRegexRewrite` or `authority`");
         }
-        if self.uri_regex_rewrite.as_ref().is_some_and(|it| it.pattern.is_empty()) {
-            let at = at.field("uriRegexRewrite").field("match");
-            report.error(at, "missing; it says which parts of the path are changed");
+        check_target_text(&self.uri, at.field("uri"), report);
+        check_target_text(&self.authority, at.field("authority"), report);
+        if let Some(parts) = &self.uri_regex_rewrite {
+            parts.check(&at.field("uriRegexRewrite"), report);
+        }
+    }
+}
+
+impl RegexRewrite {
+    fn check(&self, at: &Path, report: &mut Report) {
+        if self.pattern.is_empty() {
+            let message = "missing; it says which parts of the path are changed";
+            report.error(at.field("match"), message);
+            return;
+        }
+        check_target_text(&self.rewrite, at.field("rewrite"), report);
+        // What is wrong with the expression itself its form has told.
+        if let Err(error) = check_replacement(&self.pattern, &self.rewrite) {
+            report.error(at.field("rewrite"), error.to_string());
         }
     }
 }
@@ -227,12 +279,37 @@ impl Headers {
         for (field, side) in [("request", &self.request), ("response", &self.response)] {
             if let Some(side) = side {
                 side.check(&at.field(field), report);
+                side.check_pseudo(field == "request", &at.field(field), report);
             }
         }
     }
 }
 
+/// Whether the name is one of those that Istio takes for the host that is asked.
+fn is_authority(name: &str) -> bool {
+    name.eq_ignore_ascii_case(":authority") || name.eq_ignore_ascii_case("host")
+}
+
 impl HeaderOperations {
+    /// Of what stands for the first line of a message a rule changes the host that is asked, and nothing else (Istio's
+    /// `ValidateHTTPHeaderOperationName` and `ValidateHTTPHeaderWithAuthorityOperationName`).
+    fn check_pseudo(&self, is_request: bool, at: &Path, report: &mut Report) {
+        for (field, headers) in [("set", &self.set), ("add", &self.add)] {
+            for name in headers.keys() {
+                let stands_for_line = name.starts_with(':') || name.eq_ignore_ascii_case("host");
+                if stands_for_line && !(is_request && is_authority(name)) {
+                    let message = format!("`{name}` cannot be changed");
+                    report.error(at.field(field).field(name), message).on_key();
+                }
+            }
+        }
+        for (index, name) in self.remove.iter().enumerate() {
+            if name.eq_ignore_ascii_case("host") {
+                report.error(at.field("remove").item(index), format!("`{name}` cannot be removed"));
+            }
+        }
+    }
+
     fn check(&self, at: &Path, report: &mut Report) {
         for (field, headers) in [("set", &self.set), ("add", &self.add)] {
             for (name, value) in headers {
@@ -242,9 +319,7 @@ impl HeaderOperations {
                         .error(at.clone(), format!("`{name}` is not the name of a header"))
                         .on_key();
                 }
-                if value.contains(['\r', '\n', '\0']) {
-                    report.error(at, "a header's value cannot have line breaks");
-                }
+                check_header_value(value, at, report);
             }
         }
     }
