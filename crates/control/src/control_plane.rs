@@ -256,6 +256,7 @@ impl ControlPlane {
         let sources = monitoring::Sources {
             metrics: services.metrics.clone(),
             publisher: publisher.clone(),
+            outcomes: services.outcomes.clone(),
             authority: services.authority.clone(),
             identity: identity.clone(),
             keys: key_sets.figures(),
@@ -270,7 +271,8 @@ impl ControlPlane {
         self.keep("the fetching of keys for tokens", key_sets.run());
         self.keep("the renewal of the own certificate", own.keep_fresh());
         self.sweep(services.registry.clone());
-        let keeping = outcomes::keep(services.outcomes.clone(), self.state_dir.outcomes());
+        let keeping =
+            outcomes::keep(services.outcomes.clone(), publisher.clone(), self.state_dir.outcomes());
         self.keep("the keeping of outcomes", keeping);
         let outcomes = services.outcomes.clone();
         let registry = services.registry.clone();

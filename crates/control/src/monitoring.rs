@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use meltemi_discovery::{Metrics, Publisher};
+use meltemi_discovery::{Keeper, Metrics, Publisher};
 use meltemi_identity::Identity;
 use meltemi_identity::ca::Authority;
 use meltemi_telemetry::{Counter, Format, Gauge};
@@ -23,6 +23,7 @@ use crate::key_sets::KeyFigures;
 pub(crate) struct Sources {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) publisher: Arc<Publisher>,
+    pub(crate) outcomes: Arc<Keeper>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) identity: Identity,
     pub(crate) keys: Arc<KeyFigures>,
@@ -70,9 +71,18 @@ const COUNTERS: [Described; 7] = [
     }),
 ];
 
-const GAUGES: [Described; 8] = [
+const GAUGES: [Described; 11] = [
     ("meltemi_discovery_sessions", "Discovery streams that stand.", |it| {
         load(&it.metrics.sessions)
+    }),
+    ("meltemi_ejected_endpoints", "Endpoints that all leave out, as callers found out.", |it| {
+        it.outcomes.ejected() as u64
+    }),
+    ("meltemi_outcome_series", "Pairs of endpoint and caller of which outcomes are kept.", |it| {
+        it.outcomes.size().0 as u64
+    }),
+    ("meltemi_outcome_windows", "Windows of outcomes that are kept.", |it| {
+        it.outcomes.size().1 as u64
     }),
     ("meltemi_registered_workloads", "Workloads whose registration streams stand.", |it| {
         load(&it.metrics.registered)

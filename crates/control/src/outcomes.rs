@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Extension, Query, State};
 use axum::routing::get;
@@ -21,7 +21,9 @@ use crate::state_dir::write_private;
 const PATH: &str = "/meltemi/v1/outcomes";
 /// What is asked for where no window is named, seconds.
 const WINDOW: u32 = 60;
-/// How often what is too old is forgotten, and what is new is written down.
+/// How often what is too old is forgotten.
+const AGE_EVERY: Duration = Duration::from_secs(2);
+/// How often what is new is written down.
 const EVERY: Duration = Duration::from_secs(10);
 /// Not more is written than this within a second, over time: a large file is written less often.
 const BYTES_A_SECOND: u64 = 1 << 20;
@@ -152,14 +154,16 @@ pub(crate) fn open(path: &Path) -> Arc<Keeper> {
 }
 
 /// Forgets what is old and writes down what is new, for ever.
-pub(crate) async fn keep(keeper: Arc<Keeper>, path: PathBuf) {
+pub(crate) async fn keep(keeper: Arc<Keeper>, publisher: Arc<Publisher>, path: PathBuf) {
     let mut written = 0;
-    let mut wait = EVERY;
+    let mut due = Instant::now() + EVERY;
     loop {
-        tokio::time::sleep(wait).await;
-        keeper.age();
-        let size = write_newer(&keeper, &path, &mut written).await;
-        wait = EVERY.max(Duration::from_secs(size / BYTES_A_SECOND));
+        tokio::time::sleep(AGE_EVERY).await;
+        keeper.age(&publisher);
+        if due <= Instant::now() {
+            let size = write_newer(&keeper, &path, &mut written).await;
+            due = Instant::now() + EVERY.max(Duration::from_secs(size / BYTES_A_SECOND));
+        }
     }
 }
 

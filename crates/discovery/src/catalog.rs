@@ -35,6 +35,8 @@ pub struct Catalog {
     hosts: Shards<String, Hosted>,
     workloads: Shards<String, Arc<Encoded>>,
     trust: Option<Arc<Encoded>>,
+    /// The endpoints that callers have found out to fail, by host and workload's name.
+    ejections: Arc<BTreeMap<(String, Arc<str>), u64>>,
 }
 
 /// What is known under one host: its services, of which there are several only where namespaces see different ones.
@@ -116,6 +118,23 @@ impl Catalog {
         Catalog { trust: Some(trust), ..self.clone() }
     }
 
+    /// The same catalog with endpoints that are ejected, or no longer (0), by host and workload's name.
+    pub(crate) fn with_ejections(&self, changes: &[(String, Arc<str>, u64)]) -> Catalog {
+        let mut next = self.clone();
+        let ejections = Arc::make_mut(&mut next.ejections);
+        for (host, workload, id) in changes {
+            let key = (host.clone(), workload.clone());
+            match *id {
+                0 => drop(ejections.remove(&key)),
+                id => drop(ejections.insert(key, id)),
+            }
+        }
+        for (host, workload, _) in changes {
+            next.encode_endpoint(host, workload);
+        }
+        next
+    }
+
     /// The catalog of the next snapshot: only what is affected is encoded.
     pub(crate) fn advance(&self, snapshot: Arc<Snapshot>, affected: &Affected) -> Catalog {
         let mut next = Catalog { snapshot, ..self.clone() };
@@ -164,11 +183,15 @@ impl Catalog {
     fn encode_endpoint(&mut self, host: &str, workload: &Arc<str>) {
         // A host that is gone took its endpoints with it.
         let Some(mut hosted) = self.hosts.remove(host) else { return };
+        let ejection = match self.ejections.is_empty() {
+            true => 0,
+            false => self.ejections.get(&(host.to_owned(), workload.clone())).copied().unwrap_or(0),
+        };
         for (version, service) in hosted.iter_mut().zip(self.snapshot.versions(host)) {
             let endpoints = Arc::make_mut(&mut version.endpoints);
             match service.endpoints.get(workload) {
                 Some(endpoint) => {
-                    let encoded = Encoded::new(&native::endpoint::message(endpoint));
+                    let encoded = Encoded::new(&native::endpoint::message(endpoint, ejection));
                     endpoints.insert(workload.clone(), encoded);
                 }
                 None => drop(endpoints.remove(workload)),

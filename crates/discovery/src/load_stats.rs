@@ -110,7 +110,7 @@ impl LoadStatsService {
                 reports.extend(of_locality(service, port, locality));
             }
         }
-        self.keeper.take_in(&caller, reports);
+        self.keeper.take_in(&caller, &reporter.identity, reports, &self.publisher);
     }
 }
 
@@ -196,7 +196,7 @@ fn find<'a>(
 }
 
 fn of_locality(service: &Service, port: u16, stats: &UpstreamLocalityStats) -> Vec<Report> {
-    let report = |workload: &str, tally| Report {
+    let report = |workload: &str, tally, is_ejected: bool| Report {
         endpoint: EndpointId {
             host: service.host.as_str().into(),
             port,
@@ -204,6 +204,7 @@ fn of_locality(service: &Service, port: u16, stats: &UpstreamLocalityStats) -> V
         },
         namespace: service.namespace.clone(),
         tally,
+        ejected: is_ejected.then(|| service.endpoints.len()),
     };
     if stats.upstream_endpoint_stats.is_empty() {
         let tally = standard(
@@ -212,7 +213,7 @@ fn of_locality(service: &Service, port: u16, stats: &UpstreamLocalityStats) -> V
             stats.total_error_requests,
             stats.total_requests_in_progress,
         );
-        return vec![report(ALL_ENDPOINTS, tally)];
+        return vec![report(ALL_ENDPOINTS, tally, false)];
     }
     let reports = stats.upstream_endpoint_stats.iter().filter_map(|stats| {
         let extension = Extension::of_metadata(stats.metadata.as_ref());
@@ -225,7 +226,7 @@ fn of_locality(service: &Service, port: u16, stats: &UpstreamLocalityStats) -> V
                 stats.total_requests_in_progress,
             )
         });
-        Some(report(&workload, tally))
+        Some(report(&workload, tally, extension.ejected.is_some()))
     });
     reports.collect()
 }

@@ -1,11 +1,16 @@
 //! Keeps the outcomes that proxies report.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use meltemi_model::ejections::{EjectionChange, Ejections, WITNESSES};
 use meltemi_model::outcomes::{EndpointId, Outcomes, Row};
+use meltemi_names::SpiffeId;
 use meltemi_policy::outcome::Tally;
 use parking_lot::Mutex;
+
+use crate::publish::Publisher;
 
 /// One endpoint in a report.
 #[derive(Debug)]
@@ -14,28 +19,75 @@ pub(crate) struct Report {
     /// The namespace of its service.
     pub(crate) namespace: Arc<str>,
     pub(crate) tally: Tally,
+    /// Where the reporter calls it no longer, how many endpoints the service has.
+    pub(crate) ejected: Option<usize>,
 }
 
 /// The outcomes of a mesh, with a clock.
 #[derive(Debug, Default)]
 pub struct Keeper {
     outcomes: Mutex<Outcomes>,
+    ejections: Mutex<Ejections>,
+    /// Whom each caller's certificate names.
+    identities: Mutex<HashMap<Arc<str>, Arc<str>>>,
 }
 
 impl Keeper {
     /// Goes on with what was kept before.
     pub fn new(outcomes: Outcomes) -> Keeper {
-        Keeper { outcomes: Mutex::new(outcomes) }
+        Keeper { outcomes: Mutex::new(outcomes), ..Keeper::default() }
     }
 
-    pub(crate) fn take_in(&self, caller: &Arc<str>, reports: Vec<Report>) {
+    pub(crate) fn take_in(
+        &self,
+        caller: &Arc<str>,
+        identity: &SpiffeId,
+        reports: Vec<Report>,
+        publisher: &Publisher,
+    ) {
         let mut outcomes = self.outcomes.lock();
         let now = now();
+        let identity: Arc<str> = identity.to_string().into();
+        self.identities.lock().insert(caller.clone(), identity.clone());
+        let mut changes = Vec::new();
         for report in reports {
             if !report.tally.is_empty() {
                 outcomes.record(&report.endpoint, &report.namespace, caller, &report.tally, now);
             }
+            if let Some(size) = report.ejected {
+                let others = self.others(&outcomes, &report.endpoint, &identity, now);
+                let member = (report.endpoint.host.clone(), report.endpoint.workload.clone());
+                let told = self.ejections.lock().told(member, &identity, size, &others, now);
+                tracing::info!(
+                    %caller, host = %report.endpoint.host, workload = %report.endpoint.workload,
+                    is_believed = told.is_some(), "a caller has ejected an endpoint"
+                );
+                changes.extend(told);
+            }
         }
+        drop(outcomes);
+        publish(publisher, changes);
+    }
+
+    /// What callers of other identities met at an endpoint lately.
+    fn others(
+        &self,
+        outcomes: &Outcomes,
+        endpoint: &EndpointId,
+        identity: &Arc<str>,
+        now: u32,
+    ) -> Tally {
+        let identities = self.identities.lock();
+        let mut sum = Tally::default();
+        let met = outcomes.at(endpoint, WITNESSES, now);
+        let others = met.iter().filter(|(caller, _)| identities.get(caller) != Some(identity));
+        others.for_each(|(_, tally)| sum.merge(tally));
+        sum
+    }
+
+    /// How many endpoints are ejected.
+    pub fn ejected(&self) -> usize {
+        self.ejections.lock().len()
     }
 
     /// What happened within the last `seconds` to the endpoints of a host, or of all.
@@ -43,9 +95,16 @@ impl Keeper {
         self.outcomes.lock().rows(host, seconds, now())
     }
 
-    /// Forgets what is too old. To be called every few seconds.
-    pub fn age(&self) {
-        self.outcomes.lock().age(now());
+    /// Forgets what is too old, and lets endpoints back whose time is over. To be called every few seconds.
+    pub fn age(&self, publisher: &Publisher) {
+        let now = now();
+        let mut outcomes = self.outcomes.lock();
+        outcomes.age(now);
+        let callers = outcomes.callers();
+        drop(outcomes);
+        self.identities.lock().retain(|caller, _| callers.contains(caller));
+        let over = self.ejections.lock().sweep(now);
+        publish(publisher, over);
     }
 
     /// All of it as bytes, to be kept, and the number of its version; `None` where that is the version known already.
@@ -59,6 +118,16 @@ impl Keeper {
     pub fn size(&self) -> (usize, usize) {
         self.outcomes.lock().size()
     }
+}
+
+/// Has all who follow these endpoints told.
+fn publish(publisher: &Publisher, changes: Vec<EjectionChange>) {
+    let named =
+        changes.into_iter().filter_map(|EjectionChange { member: (host, workload), id }| {
+            let (_, name) = workload.split_once('/')?;
+            Some((host.to_string(), Arc::from(name), id))
+        });
+    publisher.publish_ejections(&named.collect::<Vec<_>>());
 }
 
 /// Seconds since 1970, as long as they fit (until 2106).

@@ -83,6 +83,19 @@ impl Publisher {
         version
     }
 
+    /// Says which endpoints callers have found out to fail, or no longer (0), by host and workload's name.
+    pub fn publish_ejections(&self, changes: &[(String, Arc<str>, u64)]) {
+        if changes.is_empty() {
+            return;
+        }
+        let _turn = self.turn.lock();
+        let next = self.catalog.load().with_ejections(changes);
+        self.catalog.store(Arc::new(next));
+        let endpoints = changes.iter().map(|(host, workload, _)| endpoint_name(host, workload));
+        let published = Published { endpoints: endpoints.collect(), ..Published::default() };
+        drop(self.changes.send(Arc::new(published)));
+    }
+
     /// The catalog of this moment.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.catalog.load_full()

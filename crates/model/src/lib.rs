@@ -10,6 +10,7 @@ mod authentication;
 mod authorization;
 mod credentials;
 mod destinations;
+pub mod ejections;
 mod endpoint;
 mod export;
 mod hosts;

@@ -6,7 +6,7 @@
 mod file;
 mod series;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use meltemi_policy::outcome::Tally;
@@ -137,6 +137,12 @@ impl Outcomes {
         let callers = self.endpoints.get(endpoint).into_iter().flat_map(|it| &it.callers);
         let sums = callers.map(|(caller, series)| (caller.clone(), series.sum(seconds, now)));
         sums.filter(|(_, tally)| !tally.is_empty()).collect()
+    }
+
+    /// Everybody who has called.
+    pub fn callers(&self) -> HashSet<Arc<str>> {
+        let callers = self.endpoints.values().flat_map(|it| &it.callers);
+        callers.map(|(caller, _)| caller.clone()).collect()
     }
 
     /// How many pairs of endpoint and caller are kept, and how many windows of them.

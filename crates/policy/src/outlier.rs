@@ -33,6 +33,8 @@ pub enum Reason {
     SuccessRate,
     /// Too large a share of requests failed.
     FailurePercentage,
+    /// Another caller has found out that it fails, as the control plane says. No reason of Envoy's.
+    Told,
 }
 
 impl Reason {
@@ -44,6 +46,7 @@ impl Reason {
             Reason::ConsecutiveLocalOriginFailure => "consecutive_local_origin_failure",
             Reason::SuccessRate => "success_rate",
             Reason::FailurePercentage => "failure_percentage",
+            Reason::Told => "told",
         }
     }
 }
@@ -97,6 +100,16 @@ impl Detector {
             Reached::LocalFailures => Reason::ConsecutiveLocalOriginFailure,
         };
         self.eject(index, reason, now)
+    }
+
+    /// Another caller has found out that an endpoint fails; `id` tells one such finding from the next, 0 stands for none. One that
+    /// was told before changes nothing.
+    pub fn told(&self, index: usize, id: u64, now: Duration) -> Option<Change> {
+        let host = self.hosts.get(index)?;
+        if !host.is_news(id) {
+            return None;
+        }
+        self.eject(index, Reason::Told, now)
     }
 
     /// What is due once an interval: endpoints whose time is over come back, then those go out whose success rate is too low or

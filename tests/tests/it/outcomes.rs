@@ -2,6 +2,7 @@
 
 use meltemi_tests::{Mesh, TcpApp};
 
+mod ejection;
 mod told;
 
 use told::{Figures, outcomes};

@@ -54,6 +54,8 @@ pub struct Host {
     out_until: AtomicU64,
     /// Ejections in a row, one less with each interval that it stays in.
     ejections: AtomicU32,
+    /// The last finding of another caller's that was told.
+    told: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +99,11 @@ impl Host {
     /// Whether it is ejected.
     pub fn is_ejected(&self) -> bool {
         self.out_until.load(Relaxed) != IN
+    }
+
+    /// Whether a finding of another caller's was not told before.
+    pub(super) fn is_news(&self, id: u64) -> bool {
+        id != 0 && self.told.swap(id, Relaxed) != id
     }
 
     pub(super) fn record(&self, outcome: Outcome, settings: &Settings) -> Option<Reached> {

@@ -179,3 +179,20 @@ fn threads_never_eject_more_than_is_allowed() {
     assert_eq!((ejected, detector.ejected()), (2, 2));
     assert_eq!(detector.hosts().iter().filter(|host| host.is_ejected()).count(), 2);
 }
+
+#[test]
+fn what_another_caller_found_out_ejects_once_and_within_the_share() {
+    let rule = OutlierDetection { max_ejection_percent: Some(50), ..OutlierDetection::default() };
+    let hosts: Vec<Arc<Host>> = (0..3).map(|_| Arc::default()).collect();
+    let detector = Detector::new(Settings::from(&rule), hosts);
+    assert_eq!(detector.told(0, 0, seconds(1)), None, "nobody found anything");
+    let change = detector.told(0, 7, seconds(1));
+    assert_eq!(change, Some(Change { index: 0, ejected: Some(Reason::Told) }));
+    assert_eq!(detector.told(0, 7, seconds(1)), None);
+    assert!(detector.told(1, 8, seconds(1)).is_some());
+    assert_eq!(detector.told(2, 9, seconds(1)), None, "half of three are out");
+    let back = detector.sweep(seconds(31));
+    assert_eq!(back.len(), 2);
+    assert_eq!(detector.told(0, 7, seconds(32)), None, "it was told before");
+    assert!(detector.told(0, 10, seconds(32)).is_some());
+}

@@ -9,7 +9,7 @@ use meltemi_names::{DEFAULT_CLUSTER, Protocol};
 use meltemi_policy::balance::{self, Ask, Balancer, Told};
 use meltemi_policy::circuit::{Circuit, Counts, Limits};
 use meltemi_policy::destination::TrafficPolicy;
-use meltemi_policy::destination::rule::SimpleLoadBalancer;
+use meltemi_policy::destination::rule::{OutlierDetection, SimpleLoadBalancer};
 use meltemi_policy::outlier::{self, Change, Detector, Outcome, Settings};
 use rustls_pki_types::ServerName;
 use tokio::sync::Notify;
@@ -70,6 +70,20 @@ struct Watched {
     detector: Detector,
     /// When the next sweep is due, milliseconds of this process's clock; shared with the cluster's next version.
     due: Arc<AtomicU64>,
+}
+
+impl Watched {
+    /// Goes on with what is known of the endpoints, and leaves out those that other callers have found out to fail.
+    fn new(rule: &OutlierDetection, endpoints: &[Arc<Endpoint>], lasting: &mut Lasting) -> Watched {
+        let detector = Detector::new(Settings::from(rule), lasting.hosts(endpoints));
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            if detector.told(index, endpoint.ejection, clock::now()).is_some() {
+                let workload = &endpoint.workload;
+                tracing::info!(%workload, "an endpoint is ejected, as another caller found out");
+            }
+        }
+        Watched { detector, due: lasting.due.clone() }
+    }
 }
 
 /// What of a cluster outlives its descriptions.
@@ -142,8 +156,10 @@ impl Cluster {
     ) -> Cluster {
         let policy = words.policy;
         let rule = policy.outlier_detection.as_ref();
-        let hosts = rule.map(|_| lasting.hosts(&endpoints));
-        let is_ejected = |index: usize| hosts.as_ref().is_some_and(|it| it[index].is_ejected());
+        let detector = rule.map(|rule| Watched::new(rule, &endpoints, lasting));
+        let is_ejected = |index: usize| {
+            detector.as_ref().is_some_and(|it| it.detector.hosts()[index].is_ejected())
+        };
         let balancer = policy.load_balancer.as_ref();
         let simple = balancer.filter(|it| it.consistent_hash.is_none()).and_then(|it| it.simple);
         let learning = simple.filter(|simple| simple.observes());
@@ -163,10 +179,6 @@ impl Cluster {
             })
             .collect();
         let balancer = Balancer::new(&described, &policy, &own.client(), lasting.turn.clone());
-        let detector = rule.zip(hosts).map(|(rule, hosts)| Watched {
-            detector: Detector::new(Settings::from(rule), hosts),
-            due: lasting.due.clone(),
-        });
         let names = &words.subject_alt_names;
         let before = lasting.origination.take();
         let origination = Origination::of(&policy, names, &words.host, own, before.as_ref());

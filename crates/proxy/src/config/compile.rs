@@ -91,6 +91,7 @@ pub(super) struct EndpointPlan {
     labels: BTreeMap<String, String>,
     locality: String,
     network: String,
+    ejection: u64,
     weight: u32,
     party: Party,
 }
@@ -229,6 +230,7 @@ impl EndpointPlan {
             labels: message.labels.into_iter().collect(),
             locality: message.locality,
             network: message.network,
+            ejection: message.ejection,
             weight: message.weight.max(1),
         })
     }
@@ -252,6 +254,7 @@ impl EndpointPlan {
             labels: self.labels.clone(),
             locality: self.locality.clone(),
             network: self.network.clone(),
+            ejection: self.ejection,
             weight: self.weight,
             party: self.party.clone(),
         };

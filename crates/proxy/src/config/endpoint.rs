@@ -36,6 +36,8 @@ pub struct Endpoint {
     pub locality: String,
     /// The network of the address, empty for the mesh's own.
     pub network: String,
+    /// Not 0 while another caller has found out that it fails: which finding that is.
+    pub ejection: u64,
     /// Its share of the load, at least 1.
     pub weight: u32,
     /// The destination's labels for metrics.

@@ -4,8 +4,8 @@ use meltemi_model::Endpoint;
 use meltemi_names::DEFAULT_CLUSTER;
 use meltemi_wire::proto::meltemi::v1;
 
-/// The message.
-pub(crate) fn message(endpoint: &Endpoint) -> v1::Endpoint {
+/// The message; `ejection` as it has it.
+pub(crate) fn message(endpoint: &Endpoint, ejection: u64) -> v1::Endpoint {
     let tls_mode = match endpoint.mutual_tls {
         Some(_) => v1::TlsMode::IstioMutual,
         None => v1::TlsMode::Disable,
@@ -33,5 +33,6 @@ pub(crate) fn message(endpoint: &Endpoint) -> v1::Endpoint {
         canonical_revision: endpoint.canonical_revision().into(),
         cluster: DEFAULT_CLUSTER.into(),
         network: endpoint.network.clone(),
+        ejection,
     }
 }
