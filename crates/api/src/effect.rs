@@ -27,12 +27,13 @@ const SIDECAR: &[Field] = &[
     "spec.egress[].port.targetPort",
     "spec.inboundConnectionPool.http.h2UpgradePolicy",
     "spec.inboundConnectionPool.http.maxRetries",
-    "spec.ingress[].bind",
-    "spec.ingress[].captureMode",
     "spec.ingress[].connectionPool.http.h2UpgradePolicy",
     "spec.ingress[].connectionPool.http.maxRetries",
     "spec.ingress[].port.targetPort",
-    "spec.ingress[].tls",
+    "spec.ingress[].tls.caCertCredentialName",
+    "spec.ingress[].tls.credentialName",
+    "spec.ingress[].tls.credentialNames",
+    "spec.ingress[].tls.httpsRedirect",
 ];
 
 /// Routes of the Gateway API are for calls within the mesh: there are no gateways.
@@ -222,7 +223,8 @@ mod tests {
             (Kind::ServiceEntry, "spec.locations", true),
             (Kind::DestinationRule, "spec.subsets[].trafficPolicy.tls.credentialName", true),
             (Kind::Sidecar, "spec.ingress[].port.number", true),
-            (Kind::Sidecar, "spec.ingress[].tls.mode", false),
+            (Kind::Sidecar, "spec.ingress[].tls.mode", true),
+            (Kind::Sidecar, "spec.ingress[].tls.credentialNames[]", false),
             (Kind::Sidecar, "spec.egress[].hosts[]", true),
             (Kind::ProxyConfig, "spec.concurrency", true),
             (Kind::ProxyConfig, "spec.image.imageType", false),

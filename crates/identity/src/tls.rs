@@ -7,10 +7,12 @@
 //! are not looked at.
 //!
 //! Servers outside of the mesh are called by [`OriginationSettings`]: TLS 1.2 or 1.3, checked by names.
+//! Callers outside of the mesh come in by [`TerminationSettings`], where a Sidecar resource has it.
 
 pub(crate) mod client;
 mod origination;
 pub(crate) mod server;
+mod termination;
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,6 +29,7 @@ use x509_parser::prelude::FromDer;
 
 pub use client::bootstrap_client_config;
 pub use origination::{OriginationError, OriginationSettings, Pem};
+pub use termination::{CallerCertificate, TerminationSettings};
 
 use crate::bundle::TrustBundle;
 use crate::deny;

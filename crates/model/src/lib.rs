@@ -47,8 +47,8 @@ pub use service::{Resolution, Rules, Service, ServicePort};
 pub use settings::{DefaultExportTo, Settings};
 pub use shards::Shards;
 pub use sidecar::{
-    EgressHost, EgressListener, EgressNamespace, EgressProxy, IngressListener, OutboundMode,
-    Sidecar, SidecarRecord, Sidecars,
+    EgressHost, EgressListener, EgressNamespace, EgressProxy, EgressScope, IngressListener,
+    OutboundMode, Sidecar, SidecarRecord, Sidecars,
 };
 pub use snapshot::Snapshot;
 pub use viewer::Viewer;

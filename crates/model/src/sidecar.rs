@@ -1,10 +1,12 @@
 //! What a workload sees of the mesh, and what its proxy does with the rest: Istio's `Sidecar`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use meltemi_names::{Host, Protocol};
 use meltemi_policy::destination::rule::ConnectionPool;
+use meltemi_policy::server_tls::ServerTls;
 
 use crate::record::Object;
 use crate::selectors::selects;
@@ -18,6 +20,8 @@ pub struct SidecarRecord {
     pub selector: Option<BTreeMap<String, String>>,
     /// The hosts that can be called; everything that is exported where there are none.
     pub egress: Vec<EgressHost>,
+    /// What the address for all reaches on which ports, where that is not the same on all.
+    pub scopes: Vec<EgressScope>,
     /// Listeners of their own for calls.
     pub listeners: Vec<EgressListener>,
     /// Ports that take what comes in; all of the workload's where there are none.
@@ -37,6 +41,15 @@ pub struct EgressHost {
     pub namespace: EgressNamespace,
     /// The host, perhaps with a wildcard.
     pub host: Host,
+}
+
+/// The hosts that calls to one port reach, by the address for all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EgressScope {
+    /// The port; `None` for those that no other scope is for.
+    pub port: Option<u16>,
+    /// The hosts.
+    pub hosts: Vec<EgressHost>,
 }
 
 /// A listener of its own for what goes out.
@@ -94,12 +107,14 @@ pub struct IngressListener {
     pub protocol: Protocol,
     /// The name.
     pub name: String,
-    /// The address; empty for all.
-    pub bind: String,
+    /// An address of its own at which it is reached; none where it is only through the proxy's inbound listener.
+    pub bind: Option<SocketAddr>,
     /// Where the application takes it; empty for the same port.
     pub default_endpoint: String,
     /// Limits of this listener.
     pub connection_pool: Option<ConnectionPool>,
+    /// The TLS that callers outside of the mesh speak.
+    pub tls: Option<ServerTls>,
 }
 
 /// A `Sidecar` in effect.

@@ -13,3 +13,4 @@ pub mod path;
 pub mod peer;
 pub mod retry;
 pub mod route;
+pub mod server_tls;

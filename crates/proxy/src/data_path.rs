@@ -207,7 +207,7 @@ async fn work(
                 Some(accepted) => {
                     let (worker, load) = (worker.clone(), load.clone());
                     spawn_local(async move {
-                        let is_inbound = matches!(accepted.purpose, Purpose::Inbound);
+                        let is_inbound = accepted.purpose.is_inbound();
                         serve(&worker, accepted).await;
                         load.leave(is_inbound);
                     });
@@ -246,8 +246,12 @@ async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
     let Accepted { incoming, purpose } = accepted;
     let stream = match incoming {
         Incoming::Tcp(stream, remote) => match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) if matches!(purpose, Purpose::Inbound) => {
-                return inbound::connection::serve(worker, stream, remote).await;
+            Ok(stream) if purpose.is_inbound() => {
+                let listener = match purpose {
+                    Purpose::Ingress(number) => Some(number),
+                    _ => None,
+                };
+                return inbound::connection::serve(worker, stream, remote, listener).await;
             }
             stream => stream.map(Stream::Tcp),
         },
@@ -263,7 +267,7 @@ async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
             outbound::captured::serve(worker, io, &host, port).await;
         }
         Purpose::Egress(bind) => outbound::egress::serve(worker, io, bind).await,
-        Purpose::Outbound | Purpose::Inbound | Purpose::Call => {
+        Purpose::Outbound | Purpose::Inbound | Purpose::Ingress(_) | Purpose::Call => {
             let mut reader = Reader::new(io.clone());
             let role = Rc::new(Role::Proxy);
             match detect::http_version(&mut reader).await {

@@ -3,8 +3,8 @@
 pub(crate) mod accept;
 pub mod alpn;
 pub(crate) mod announced;
+pub(crate) mod configured;
 pub(crate) mod detect;
-pub(crate) mod egress;
 pub(crate) mod either;
 pub(crate) mod hello;
 pub(crate) mod http1;

@@ -42,7 +42,7 @@ use crate::admin::{self, Panel};
 use crate::config::{Mesh, MeshOptions};
 use crate::data_path::{DataPath, Drain};
 use crate::in_process::{Caller, Handlers};
-use crate::listen::egress;
+use crate::listen::configured;
 use crate::outcomes::Outcomes;
 use crate::probe::AppHealth;
 use crate::shared::{Local, Shared};
@@ -207,7 +207,7 @@ async fn assemble(
     });
     let data_path = DataPath::start(shared.clone(), settings.workers, listeners)
         .map_err(StartError::DataPath)?;
-    tasks.spawn(egress::run(shared.mesh.clone(), data_path.doors()));
+    tasks.spawn(configured::run(shared.mesh.clone(), data_path.doors()));
     let reporting = channel.clone();
     let registration = Registration::start(channel, registered, shared.app.watch(), group);
     let signs = Signs {

@@ -13,6 +13,7 @@ mod hashing;
 mod headers;
 mod inbound_pool;
 mod ingress;
+mod ingress_tls;
 mod learned;
 mod listeners;
 mod log;

@@ -18,6 +18,8 @@ mod verify;
 pub use pem::Pem;
 use verify::{NameVerifier, Unchecked};
 
+pub(super) use verify::bears_one_of;
+
 /// How many servers' sessions one configuration remembers.
 const SESSIONS: usize = 32;
 

@@ -284,6 +284,8 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
             is_declared: taken.protocol.is_some(),
             protocol: taken.protocol.map_or_else(|| protocol(it.protocol), Ok)?,
             mode: mode(it.mode),
+            listener: taken.listener,
+            tls: taken.tls,
             app: taken.app,
         });
     }
@@ -294,8 +296,15 @@ pub(super) fn workload(body: &[u8]) -> Result<(Inbound, Own), Unusable> {
     let normalization = normalization(message.path_normalization);
     let gate = Gate::of(&ports);
     let num_trusted_proxies = message.num_trusted_proxies;
-    let inbound =
-        Inbound { ports, authentication, authorization, normalization, num_trusted_proxies, gate };
+    let inbound = Inbound {
+        ports,
+        authentication,
+        authorization,
+        normalization,
+        num_trusted_proxies,
+        gate,
+        listeners: ingress.addresses(),
+    };
     Ok((inbound, own))
 }
 

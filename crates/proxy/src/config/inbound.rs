@@ -7,7 +7,7 @@ use meltemi_names::Protocol;
 use meltemi_policy::path::Normalization;
 use meltemi_policy::peer::Mode;
 
-use super::{App, At, Authentications, Authorization};
+use super::{App, At, Authentications, Authorization, Bind, Termination};
 
 /// The services that our workload stands for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +24,17 @@ pub struct Inbound {
     pub num_trusted_proxies: u32,
     /// How connections begin.
     pub gate: Gate,
+    /// Addresses of their own at which ports are reached.
+    pub listeners: Vec<InboundListener>,
+}
+
+/// An address of its own for what comes in, as a Sidecar resource has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundListener {
+    /// Where it is.
+    pub bind: Arc<Bind>,
+    /// Its number, by which [`InboundPort::listener`] means it.
+    pub number: u16,
 }
 
 /// How connections that come in may begin.
@@ -68,6 +79,10 @@ pub struct InboundPort {
     pub mode: Mode,
     /// Whether that is what a listener of a Sidecar resource says, whatever callers believe.
     pub is_declared: bool,
+    /// The number of the Sidecar resource's listener for it, if there is one.
+    pub listener: Option<u16>,
+    /// The TLS that callers outside of the mesh speak, if they do.
+    pub tls: Option<Arc<Termination>>,
     /// Who takes what comes for it.
     pub app: Arc<App>,
 }
@@ -92,7 +107,17 @@ impl Inbound {
                 before.map_or_else(|| port.app.clone(), |before| port.app.after(&before.app))
             });
             port.app = app.clone();
+            // What was made of its files stays.
+            let terminations = before.ports.iter().filter_map(|it| it.tls.as_ref());
+            if let Some(same) = terminations.into_iter().find(|it| Some(*it) == port.tls.as_ref()) {
+                port.tls = Some(same.clone());
+            }
         }
+    }
+
+    /// The port that a listener of the Sidecar resource is for.
+    pub fn of_listener(&self, number: u16) -> Option<&InboundPort> {
+        self.ports.iter().find(|port| port.listener == Some(number))
     }
 
     /// The first service port that leads to a port of the application.
@@ -121,6 +146,8 @@ mod tests {
             protocol: Protocol::Http,
             mode: Mode::Strict,
             is_declared: false,
+            listener: None,
+            tls: None,
             app: App::at(target_port),
         }
     }

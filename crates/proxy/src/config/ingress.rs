@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use meltemi_names::Protocol;
 use meltemi_policy::destination::rule::ConnectionPool;
+use meltemi_policy::server_tls::ServerTls;
 use meltemi_wire::proto::meltemi::v1;
+use serde::de::DeserializeOwned;
 
 use super::app::{App, At};
 use super::egress::unix_path;
+use super::{Bind, InboundListener, Termination};
 
 /// The listeners of a Sidecar resource, and the applications of the ports that were asked for so far.
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ struct Listener {
     /// `None`: the same port.
     at: Option<At>,
     pool: Option<ConnectionPool>,
+    bind: Option<SocketAddr>,
+    tls: Option<Arc<Termination>>,
 }
 
 /// Who takes a port's traffic.
@@ -36,6 +41,10 @@ pub(super) struct Taken {
     pub(super) app: Arc<App>,
     /// What the listener says is spoken.
     pub(super) protocol: Option<Protocol>,
+    /// The listener's number, if there is one.
+    pub(super) listener: Option<u16>,
+    /// The TLS of callers outside of the mesh.
+    pub(super) tls: Option<Arc<Termination>>,
 }
 
 impl Ingress {
@@ -48,7 +57,7 @@ impl Ingress {
         let listeners = sidecar.ingress.iter().map(|it| Listener::read(it, own));
         Ok(Ingress {
             listeners: listeners.collect::<Result<_, _>>()?,
-            pool: pool(&sidecar.inbound_connection_pool)?.unwrap_or_default(),
+            pool: json(&sidecar.inbound_connection_pool)?.unwrap_or_default(),
             apps: BTreeMap::new(),
         })
     }
@@ -67,7 +76,35 @@ impl Ingress {
             App::new(port, at, listener.and_then(|it| it.pool.as_ref()).unwrap_or(&self.pool))
         });
         let protocol = listener.map(|it| it.protocol).filter(|it| *it != Protocol::Auto);
-        Some(Taken { app: app.clone(), protocol })
+        Some(Taken {
+            app: app.clone(),
+            protocol,
+            listener: listener.map(|it| it.port),
+            tls: listener.and_then(|it| it.tls.clone()),
+        })
+    }
+
+    /// The addresses that listeners have of their own. One at which the application itself takes connections is left out and
+    /// told of: what came in there would come in again and again.
+    pub(super) fn addresses(&self) -> Vec<InboundListener> {
+        let is_circle = |it: &Listener, bind: &SocketAddr| {
+            let (ip, port) = match &it.at {
+                None => (IpAddr::from([127, 0, 0, 1]), it.port),
+                Some(At::Loopback(port)) => (IpAddr::from([127, 0, 0, 1]), *port),
+                Some(At::Address(at)) => (at.ip(), at.port()),
+                Some(At::Unix(_)) => return false,
+            };
+            port == bind.port() && (ip == bind.ip() || bind.ip().is_unspecified())
+        };
+        let own = self.listeners.iter().filter_map(|it| it.bind.map(|bind| (it, bind)));
+        own.filter_map(|(it, bind)| {
+            if is_circle(it, &bind) {
+                tracing::warn!(%bind, "an ingress listener is where its own defaultEndpoint is; it is not opened");
+                return None;
+            }
+            Some(InboundListener { bind: Arc::new(Bind::Address(bind)), number: it.port })
+        })
+        .collect()
     }
 }
 
@@ -76,12 +113,29 @@ impl Listener {
         let port = u16::try_from(message.port).ok().filter(|port| *port > 0);
         let port = port.ok_or_else(|| format!("{} is no port: 1 to 65535", message.port))?;
         let protocol = v1::Protocol::try_from(message.protocol);
+        let mut protocol = protocol.map(Protocol::from).unwrap_or_default();
+        let tls: Option<ServerTls> = json(&message.tls)?;
+        if tls.is_some() {
+            // What is beneath the TLS, which ends here.
+            protocol = match protocol {
+                Protocol::Https => Protocol::Http,
+                Protocol::Tls => Protocol::Tcp,
+                other => other,
+            };
+        }
+        let bind = match message.bind.as_str() {
+            "" => None,
+            bind => Some(bind.parse().map_err(|_| format!("`{bind}` is no address"))?),
+        };
+        let is_http = protocol.is_http() || protocol == Protocol::Auto;
         Ok(Listener {
             port,
             name: message.name.clone(),
-            protocol: protocol.map(Protocol::from).unwrap_or_default(),
+            protocol,
             at: at(&message.default_endpoint, own)?,
-            pool: pool(&message.connection_pool)?,
+            pool: json(&message.connection_pool)?,
+            bind,
+            tls: tls.map(|tls| Termination::new(&tls, is_http)),
         })
     }
 }
@@ -106,10 +160,10 @@ fn at(endpoint: &str, own: &str) -> Result<Option<At>, String> {
     }))
 }
 
-fn pool(json: &[u8]) -> Result<Option<ConnectionPool>, String> {
-    match json.is_empty() {
+fn json<T: DeserializeOwned>(text: &[u8]) -> Result<Option<T>, String> {
+    match text.is_empty() {
         true => Ok(None),
-        false => serde_json::from_slice(json).map(Some).map_err(|error| error.to_string()),
+        false => serde_json::from_slice(text).map(Some).map_err(|error| error.to_string()),
     }
 }
 
@@ -178,6 +232,24 @@ mod tests {
             assert_eq!(at(endpoint, own).unwrap().unwrap().to_string(), expected);
         }
         assert!(at("nowhere", "").is_err());
+    }
+
+    #[test]
+    fn addresses_of_their_own_lead_to_no_circle() {
+        let at = |port: u32, bind: &str, endpoint: &str| v1::IngressListener {
+            bind: bind.into(),
+            ..listener(port, "", endpoint)
+        };
+        let ingress = ingress(vec![
+            at(80, "10.0.0.1:80", ""),
+            at(81, "0.0.0.0:81", "127.0.0.1:9081"),
+            at(82, "0.0.0.0:82", ""),
+            at(83, "127.0.0.1:83", "127.0.0.1:83"),
+            at(84, "127.0.0.1:84", "unix:///run/app"),
+            at(85, "", ""),
+        ]);
+        let numbers: Vec<u16> = ingress.addresses().iter().map(|it| it.number).collect();
+        assert_eq!(numbers, [80, 81, 84]);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::{Credential, Endpoint, Own};
 mod outside;
 
 pub(crate) use outside::Outside;
+pub(super) use outside::Stamp;
 
 /// How long a connection may take, TLS included, where no rule says it (Istio's default).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

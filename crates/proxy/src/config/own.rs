@@ -30,6 +30,8 @@ pub struct Own {
     pub credentials: BTreeMap<String, Credential>,
     /// The hosts that it may call, `NAMESPACE/HOST` with `*` for all of either; all if there is none.
     pub egress: Vec<String>,
+    /// The hosts that calls by the address for all reach, by port, 0 for ports without an entry; all where there are none.
+    pub scopes: BTreeMap<u16, Vec<String>>,
     /// Listeners of their own for what goes out.
     pub listeners: Vec<EgressListener>,
 }
@@ -48,6 +50,7 @@ impl Own {
                 .is_some_and(|it| it.outbound_mode == i32::from(v1::OutboundMode::RegistryOnly)),
             egress_proxy: sidecar.and_then(|it| it.egress_proxy.as_ref()).map(egress_proxy),
             egress: sidecar.map(|it| it.egress.clone()).unwrap_or_default(),
+            scopes: sidecar.map(scopes).unwrap_or_default(),
             listeners: sidecar
                 .map(|it| it.listeners.iter().filter_map(EgressListener::read).collect())
                 .unwrap_or_default(),
@@ -63,6 +66,12 @@ impl Own {
     pub(super) fn imports(&self, namespace: &str, hosts: &[String]) -> bool {
         self.egress.is_empty()
             || egress::named(&self.egress, namespace, hosts.iter().map(String::as_str))
+    }
+
+    /// Whether calls by the address for all reach a host of a namespace on this port.
+    pub(crate) fn reaches(&self, namespace: &str, host: &str, port: u16) -> bool {
+        let hosts = self.scopes.get(&port).or_else(|| self.scopes.get(&0));
+        self.scopes.is_empty() || hosts.is_some_and(|hosts| egress::named(hosts, namespace, [host]))
     }
 
     /// The listener that is there.
@@ -97,6 +106,12 @@ impl Own {
             labels: &self.labels,
         }
     }
+}
+
+/// A port that is none is left out: it can be nobody's.
+fn scopes(message: &v1::Sidecar) -> BTreeMap<u16, Vec<String>> {
+    let scopes = message.scopes.iter();
+    scopes.filter_map(|it| Some((u16::try_from(it.port).ok()?, it.hosts.clone()))).collect()
 }
 
 fn egress_proxy(message: &v1::EgressProxy) -> Destination {

@@ -10,10 +10,14 @@ use tokio::net::TcpStream;
 use super::authorize::Authorizer;
 use super::caller::Caller;
 use super::tcp;
-use crate::config::Gate;
+use crate::clock;
+use crate::config::{Gate, InboundPort};
 use crate::http::h1::Reader;
+use crate::io::Io;
 use crate::listen::alpn::Inner;
+use crate::listen::announced::Meant;
 use crate::listen::either::{self, First, Silence};
+use crate::listen::hello::HANDSHAKE;
 use crate::listen::tls::{self, Opened};
 use crate::listen::{Role, detect, http1, http2};
 use crate::worker::Worker;
@@ -23,19 +27,29 @@ const SERVER_FIRST: Duration = Duration::from_secs(1);
 /// How long it may where the port is not known before it speaks.
 const UNKNOWN_PORT: Duration = Duration::from_secs(10);
 
-/// Serves the connection.
-pub(crate) async fn serve(worker: &Rc<Worker>, stream: TcpStream, remote: SocketAddr) {
+/// Serves the connection; `listener` is the number of the Sidecar resource's listener that it came in by, if it was one with
+/// an address of its own.
+pub(crate) async fn serve(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    remote: SocketAddr,
+    listener: Option<u16>,
+) {
     let destination = stream.local_addr().ok();
     let gate = worker.shared.mesh.current().inbound().gate;
-    let entered = match gate {
-        Gate::MutualTls => by_tls(worker, stream, remote, &[]).await,
-        Gate::Either | Gate::Plaintext => Box::pin(by_first_bytes(worker, stream, remote)).await,
+    let entered = match (listener, gate) {
+        (Some(number), _) => Box::pin(by_listener(worker, stream, remote, number)).await,
+        (None, Gate::MutualTls) => by_tls(worker, stream, remote, &[]).await,
+        (None, Gate::Either | Gate::Plaintext) => {
+            Box::pin(by_first_bytes(worker, stream, remote)).await
+        }
     };
     let Some((opened, mut reader)) = entered else { return };
     let identity = opened.proof.as_ref().map(|proof| &proof.identity);
     let authorizer = Authorizer::new(identity, remote, destination, opened.sni.as_deref());
     let caller = Caller::new(&worker.shared, &opened, authorizer);
-    if gate != Gate::MutualTls && is_refused(worker, &caller) {
+    let may_be_refused = listener.is_some() || gate != Gate::MutualTls;
+    if may_be_refused && is_refused(worker, &caller) {
         tracing::debug!(%remote, "an inbound connection was refused: PeerAuthentication wants another kind");
         return;
     }
@@ -76,8 +90,68 @@ async fn by_first_bytes(
     let silence = Silence { limit, is_plaintext };
     match either::look(stream, inbound.gate == Gate::Either, silence).await? {
         First::MutualTls(stream, first) => by_tls(worker, stream, remote, &first).await,
-        First::Plaintext(io, reader, meant) => Some((Opened::plaintext(io, meant), reader)),
+        First::Plaintext(io, reader, meant) => {
+            let port = match &meant {
+                Some((host, port)) => inbound.find(host, *port),
+                None => inbound.only_target(),
+            };
+            plainly(port, io, reader, remote, meant).await
+        }
     }
+}
+
+/// By a listener's own address: what is meant is said by that, and how it comes is as the port has it.
+async fn by_listener(
+    worker: &Worker,
+    stream: TcpStream,
+    remote: SocketAddr,
+    number: u16,
+) -> Option<(Opened, Reader)> {
+    let inbound = worker.shared.mesh.current().inbound().clone();
+    let port = inbound.of_listener(number)?;
+    let meant = Some((port.host.to_string(), port.service_port));
+    let silence = match port.protocol.is_http() || port.tls.is_some() {
+        true => Silence { limit: detect::IDLE, is_plaintext: false },
+        false => Silence { limit: SERVER_FIRST, is_plaintext: true },
+    };
+    let takes_tls = port.mode.takes_mutual_tls();
+    let (mut opened, reader) = match either::look(stream, takes_tls, silence).await? {
+        First::MutualTls(stream, first) => by_tls(worker, stream, remote, &first).await?,
+        First::Plaintext(io, reader, _) => {
+            plainly(Some(port), io, reader, remote, meant.clone()).await?
+        }
+    };
+    opened.meant = meant;
+    Some((opened, reader))
+}
+
+/// Without mutual TLS of the mesh: in plaintext, or by the TLS that the port's listener has for callers outside of the mesh.
+async fn plainly(
+    port: Option<&InboundPort>,
+    io: Io,
+    reader: Reader,
+    remote: SocketAddr,
+    meant: Option<Meant>,
+) -> Option<(Opened, Reader)> {
+    let Some(tls) = port.and_then(|port| port.tls.as_ref()) else {
+        return Some((Opened::plaintext(io, meant), reader));
+    };
+    let config = match tls.config(clock::now()) {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::debug!(%remote, %error, "an ingress listener's TLS cannot be spoken");
+            return None;
+        }
+    };
+    let first = reader.filled().to_vec();
+    if first.first().is_some_and(|byte| *byte != HANDSHAKE) {
+        tracing::debug!(%remote, "plaintext where an ingress listener has TLS");
+        return None;
+    }
+    drop(reader);
+    let opened = tls::terminate(config, io.into_tcp()?, remote, &first, meant).await?;
+    let reader = Reader::new(opened.io.clone());
+    Some((opened, reader))
 }
 
 /// Whether the port that is meant, where that is known already, takes no callers of this kind.

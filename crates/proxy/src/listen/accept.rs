@@ -21,7 +21,7 @@ use crate::worker::Load;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a listener is for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The application's HTTP proxy.
     Outbound,
@@ -31,8 +31,17 @@ pub(crate) enum Purpose {
     Upstream(Arc<str>, u16),
     /// The application, towards the hosts of a Sidecar resource's listener.
     Egress(Arc<Bind>),
+    /// Whoever reaches a Sidecar resource's ingress listener of this number, towards the application.
+    Ingress(u16),
     /// A program of this process, without a connection.
     Call,
+}
+
+impl Purpose {
+    /// Whether its connections lead to the application.
+    pub(crate) fn is_inbound(&self) -> bool {
+        matches!(self, Purpose::Inbound | Purpose::Ingress(_))
+    }
 }
 
 /// A connection on its way to a worker.
@@ -125,7 +134,7 @@ pub(crate) fn hand_over(doors: &[Door], incoming: Incoming, purpose: &Purpose) {
     let Some(door) = doors.iter().min_by_key(|door| door.load.connections.load(Relaxed)) else {
         return;
     };
-    door.load.enter(matches!(purpose, Purpose::Inbound));
+    door.load.enter(purpose.is_inbound());
     // A worker that has ended takes none, and nobody counts its load.
     let _ = door.accepted.send(Accepted { incoming, purpose: purpose.clone() });
 }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use meltemi_identity::tls;
@@ -10,7 +11,7 @@ use meltemi_names::SpiffeId;
 use meltemi_telemetry::{Party, Word};
 use meltemi_wire::proto::meltemi::v1::PeerMetadata;
 use prost::Message;
-use rustls::ServerConnection;
+use rustls::{ServerConfig, ServerConnection};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
@@ -90,6 +91,32 @@ pub(crate) async fn open(
         tracing::debug!(%remote, %error, "an inbound connection was refused");
     }
     opened
+}
+
+/// Makes the handshake with a caller outside of the mesh, by certificates of the user's own: it proves nothing to policies.
+pub(crate) async fn terminate(
+    config: Arc<ServerConfig>,
+    stream: TcpStream,
+    remote: SocketAddr,
+    first: &[u8],
+    meant: Option<Meant>,
+) -> Option<Opened> {
+    keep_alive(&stream);
+    let begin = |session: &mut ServerConnection| feed(session, first);
+    let accepting = TlsAcceptor::from(config).accept_with(stream, begin);
+    let stream = match tokio::time::timeout(LIMIT, accepting).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%remote, %error, "a caller by an ingress listener's TLS was refused");
+            return None;
+        }
+        Err(_) => return None,
+    };
+    let session = stream.get_ref().1;
+    let inner = session.alpn_protocol().and_then(Inner::of);
+    let sni = session.server_name().map(Into::into);
+    let io = Io::new(Stream::Tls(Box::new(TlsStream::Server(stream))));
+    Some(Opened { inner, sni, ..Opened::plaintext(io, meant) })
 }
 
 /// Gives a session what its peer has sent.

@@ -65,8 +65,38 @@ impl Refusal {
     }
 }
 
-/// Finds where an authority leads. The control plane is asked where the name is new.
+/// Finds where an authority leads by the address for all. The control plane is asked where the name is new.
 pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16) -> Decision {
+    let decision = find(worker, authority, default_port).await;
+    if worker.shared.mesh.current().own().scopes.is_empty() {
+        return decision;
+    }
+    let own = worker.shared.mesh.current().own().clone();
+    let (service, host, port) = match &decision {
+        Decision::Service(spot) => (spot.service.clone(), spot.name.clone(), spot.port),
+        Decision::Outside(host, port) => match worker.shared.mesh.find(host) {
+            Some(service) => (service, host.clone(), *port),
+            None => return decision,
+        },
+        Decision::EgressProxy(_) | Decision::Refuse(_) => return decision,
+    };
+    // A service that stands for many hosts is reached as far as the host that was asked for is.
+    let meant: &str = if service.host.starts_with('*') { &host } else { &service.host };
+    if own.reaches(&service.namespace, meant, port) {
+        return decision;
+    }
+    // As if nobody knew it: there is no listener for it on this port.
+    match (judge(&host, port, Lookup::Unknown, own.registry_only), &own.egress_proxy) {
+        (Decision::Outside(..), Some(proxy)) => {
+            let goal = goal::of_egress_proxy(worker, proxy, port).await;
+            goal.map_or_else(Decision::Refuse, Decision::EgressProxy)
+        }
+        (decision, _) => decision,
+    }
+}
+
+/// Finds where an authority leads, on whatever way.
+pub(super) async fn find(worker: &Worker, authority: &[u8], default_port: u16) -> Decision {
     if let Some(spot) = worker.recall(authority) {
         return Decision::Service(spot);
     }

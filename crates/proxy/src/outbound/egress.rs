@@ -8,7 +8,7 @@ use meltemi_names::Protocol;
 use meltemi_telemetry::ResponseFlags;
 
 use super::captured::{self, sni};
-use super::decide::{Decision, ON_DEMAND, decide, refusal};
+use super::decide::{self, Decision, ON_DEMAND, refusal};
 use crate::config::{Bind, EgressListener, Lookup, Service};
 use crate::http::h1::Reader;
 use crate::io::Io;
@@ -53,7 +53,8 @@ async fn of_authority(worker: &Worker, listener: &EgressListener, authority: &[u
         }
         _ => Cow::Borrowed(authority),
     };
-    let decision = decide(worker, &authority, listener.port.unwrap_or(HTTP_PORT)).await;
+    let default_port = listener.port.unwrap_or(HTTP_PORT);
+    let decision = decide::find(worker, &authority, default_port).await;
     let (port, is_carried) = match &decision {
         Decision::Service(spot) => (spot.port, carries(listener, &spot.service, &spot.name)),
         Decision::Outside(host, port) => {

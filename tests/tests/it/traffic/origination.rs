@@ -10,7 +10,7 @@ use rcgen::{
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
@@ -20,14 +20,14 @@ use meltemi_tests::Response;
 const SERIAL: u64 = 4711;
 
 /// An authority whose files lie in a directory.
-struct Authority {
+pub(super) struct Authority {
     directory: PathBuf,
     name: &'static str,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new(directory: &Path, name: &'static str) -> Self {
+    pub(super) fn new(directory: &Path, name: &'static str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -38,15 +38,20 @@ impl Authority {
         authority
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.directory.join(format!("{}-{name}", self.name))
     }
 
-    fn leaf(&self, name: &str, serial: u64) -> (rcgen::Certificate, KeyPair) {
+    pub(super) fn leaf(&self, name: &str, serial: u64) -> (rcgen::Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.serial_number = Some(SerialNumber::from(serial));
         (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// Its own certificate.
+    pub(super) fn certificate(&self) -> CertificateDer<'static> {
+        self.issuer.der().clone()
     }
 
     /// Writes what a client needs.
@@ -57,7 +62,7 @@ impl Authority {
     }
 
     /// Writes a list of revoked certificates.
-    fn write_crl(&self, name: &str, serial: u64) {
+    pub(super) fn write_crl(&self, name: &str, serial: u64) {
         let long_ago = rcgen::date_time_ymd(2020, 1, 1);
         let revoked = RevokedCertParams {
             serial_number: SerialNumber::from(serial),

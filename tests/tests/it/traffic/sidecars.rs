@@ -45,6 +45,41 @@ async fn a_workload_calls_the_hosts_that_are_named_and_no_others() {
     assert_eq!((near.app(0).requests(), app.requests()), (before.0 + 1, before.1 + 1));
 }
 
+/// Fields: Sidecar spec.egress[].port.number, Sidecar spec.egress[].hosts[]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_reaches_the_hosts_that_are_named_for_it() {
+    let mesh = Mesh::start().await;
+    let near = mesh.http_service("near", 1).await;
+    let far = mesh.http_service("far", 1).await;
+    let front = front(&mesh).await;
+    let own = |name: &str, port: u16| format!("http://{name}:{port}/");
+    let host = |name: &str| format!("./{name}.default.svc.cluster.local");
+    // Port 80 is for one of them alone, all others for the other one.
+    let for_80 = "port: {number: 80, protocol: HTTP, name: http}";
+    let only = format!("{{{for_80}, hosts: ['{}']}}", host("near"));
+    apply(&mesh, &format!("egress: [{only}, {{hosts: ['{}']}}]", host("far"))).await;
+    let is_refused = |it: &meltemi_tests::Response| it.status == 503;
+    front.until("not on this port", "http://far/", is_refused).await;
+    let mut calls = front.http().await;
+    for (target, status) in [
+        ("http://near/".to_owned(), 200),
+        (own("near", near.port()), 503),
+        (own("far", far.port()), 200),
+        ("http://far/".to_owned(), 503),
+    ] {
+        let answer = calls.get(&target).await;
+        assert_eq!(answer.status, status, "{target}: {}", answer.text());
+    }
+    let before = far.requests();
+    let tunnel = "far:80";
+    assert_ne!(calls.call("CONNECT", tunnel, &[("host", tunnel)], b"").await.status, 200);
+    assert_eq!(far.requests(), before);
+    // Without a listener for all ports there is nothing on others.
+    apply(&mesh, &format!("egress: [{only}]")).await;
+    front.until("no listener is for it", &own("far", far.port()), is_refused).await;
+    front.until("this one stays", "http://near/", |it| it.status == 200).await;
+}
+
 /// Fields: Sidecar spec.outboundTrafficPolicy.mode
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_to_unknown_hosts_go_out_or_are_refused() {

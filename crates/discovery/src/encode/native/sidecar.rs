@@ -1,8 +1,8 @@
 //! A `Sidecar`, as the proxy that it is for gets it.
 
 use meltemi_model::{
-    EgressHost, EgressListener, EgressNamespace, EgressProxy, IngressListener, OutboundMode,
-    Sidecar,
+    EgressHost, EgressListener, EgressNamespace, EgressProxy, EgressScope, IngressListener,
+    OutboundMode, Sidecar,
 };
 use meltemi_wire::proto::meltemi::v1;
 
@@ -28,6 +28,7 @@ pub(super) fn message(sidecar: &Sidecar, own: &str) -> v1::Sidecar {
             .unwrap_or_default(),
         egress: record.egress.iter().map(|host| egress(host, own)).collect(),
         listeners: record.listeners.iter().map(|it| egress_listener(it, own)).collect(),
+        scopes: record.scopes.iter().map(|it| egress_scope(it, own)).collect(),
     }
 }
 
@@ -50,6 +51,13 @@ fn egress_listener(listener: &EgressListener, own: &str) -> v1::EgressListener {
     }
 }
 
+fn egress_scope(scope: &EgressScope, own: &str) -> v1::EgressScope {
+    v1::EgressScope {
+        port: scope.port.unwrap_or_default().into(),
+        hosts: scope.hosts.iter().map(|host| egress(host, own)).collect(),
+    }
+}
+
 fn egress_proxy(proxy: &EgressProxy) -> v1::EgressProxy {
     v1::EgressProxy {
         host: proxy.host.to_string(),
@@ -63,8 +71,9 @@ fn listener(listener: &IngressListener) -> v1::IngressListener {
         port: listener.port.into(),
         protocol: v1::Protocol::from(listener.protocol).into(),
         name: listener.name.clone(),
-        bind: listener.bind.clone(),
+        bind: listener.bind.map(|bind| bind.to_string()).unwrap_or_default(),
         default_endpoint: listener.default_endpoint.clone(),
         connection_pool: listener.connection_pool.as_ref().map(json).unwrap_or_default(),
+        tls: listener.tls.as_ref().map(json).unwrap_or_default(),
     }
 }

@@ -56,22 +56,24 @@ impl Pem {
         }
     }
 
-    pub(super) fn key(&self) -> Result<PrivateKeyDer<'static>, OriginationError> {
+    pub(in crate::tls) fn key(&self) -> Result<PrivateKeyDer<'static>, OriginationError> {
         let parsed = PrivateKeyDer::from_pem_slice(self.read()?.as_bytes());
         parsed.map_err(|error| self.content("private key", error))
     }
 
-    pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, OriginationError> {
+    pub(in crate::tls) fn certificates(
+        &self,
+    ) -> Result<Vec<CertificateDer<'static>>, OriginationError> {
         self.all("certificate")
     }
 
-    pub(super) fn revocations(
+    pub(in crate::tls) fn revocations(
         &self,
     ) -> Result<Vec<CertificateRevocationListDer<'static>>, OriginationError> {
         self.all("certificate revocation list")
     }
 
-    pub(super) fn roots(&self) -> Result<RootCertStore, OriginationError> {
+    pub(in crate::tls) fn roots(&self) -> Result<RootCertStore, OriginationError> {
         let mut store = RootCertStore::empty();
         for certificate in self.certificates()? {
             let added = store.add(certificate);

@@ -41,26 +41,34 @@ impl NameVerifier {
     }
 
     fn check_names(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
-        let parsed = ParsedCertificate::try_from(leaf)?;
-        let bears = |name: &String| {
-            let name = ServerName::try_from(name.as_str());
-            name.is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
-        };
-        if self.names.iter().any(bears) || self.has_uri(leaf) {
+        if bears_one_of(leaf, &self.names)? {
             return Ok(());
         }
         let error = NoSuchName(self.names.clone());
         Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error)))))
     }
+}
 
-    fn has_uri(&self, leaf: &CertificateDer<'_>) -> bool {
-        let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return false };
-        let Ok(Some(names)) = certificate.subject_alternative_name() else { return false };
-        names.value.general_names.iter().any(|name| match name {
-            GeneralName::URI(uri) => self.names.iter().any(|name| name == uri),
-            _ => false,
-        })
-    }
+/// Whether a certificate bears one of these names: DNS names and addresses as servers' are checked, URIs as they stand.
+pub(in crate::tls) fn bears_one_of(
+    leaf: &CertificateDer<'_>,
+    names: &[String],
+) -> Result<bool, Error> {
+    let parsed = ParsedCertificate::try_from(leaf)?;
+    let bears = |name: &String| {
+        let name = ServerName::try_from(name.as_str());
+        name.is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+    };
+    Ok(names.iter().any(bears) || has_uri(leaf, names))
+}
+
+fn has_uri(leaf: &CertificateDer<'_>, names: &[String]) -> bool {
+    let Ok((_, certificate)) = X509Certificate::from_der(leaf) else { return false };
+    let Ok(Some(borne)) = certificate.subject_alternative_name() else { return false };
+    borne.value.general_names.iter().any(|name| match name {
+        GeneralName::URI(uri) => names.iter().any(|name| name == uri),
+        _ => false,
+    })
 }
 
 impl ServerCertVerifier for NameVerifier {

@@ -40,14 +40,14 @@ struct Made {
 
 /// By what a changed file is known.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp {
+pub(in crate::config) struct Stamp {
     inode: u64,
     size: u64,
     changed: (i64, i64),
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Stamp> {
+    pub(in crate::config) fn of(path: &Path) -> Option<Stamp> {
         let found: Metadata = std::fs::metadata(path).ok()?;
         let changed = (found.ctime(), found.ctime_nsec());
         Some(Stamp { inode: found.ino(), size: found.size(), changed })

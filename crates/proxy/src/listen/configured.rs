@@ -1,4 +1,4 @@
-//! Listeners that come and go with the configuration: a Sidecar resource's for what goes out.
+//! Listeners that come and go with the configuration: a Sidecar resource's, for what goes out and for what comes in.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -20,33 +20,34 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Keeps open what the configuration in effect has. Ends with the mesh, or when the future is dropped.
 pub(crate) async fn run(mesh: Mesh, doors: Vec<Door>) {
     let mut changes = mesh.changes();
-    let (mut open, mut told) = (HashMap::<Arc<Bind>, Serving>::new(), HashSet::new());
+    let (mut open, mut told) = (HashMap::<Arc<Bind>, (Purpose, Serving)>::new(), HashSet::new());
     loop {
         changes.mark_unchanged();
-        let own = mesh.current().own().clone();
-        let wanted: HashSet<&Arc<Bind>> = own.listeners.iter().map(|it| &it.bind).collect();
-        let closed: Vec<_> = open.extract_if(|bind, _| !wanted.contains(bind)).collect();
-        for (bind, serving) in closed {
+        let wanted = wanted(&mesh);
+        let is_unwanted =
+            |bind: &Arc<Bind>, is: &mut (Purpose, Serving)| wanted.get(bind) != Some(&is.0);
+        let closed: Vec<_> = open.extract_if(is_unwanted).collect();
+        for (bind, (purpose, serving)) in closed {
             serving.end().await;
-            tracing::info!(%bind, "an egress listener is closed");
+            tracing::info!(%bind, ?purpose, "a listener of the Sidecar resource is closed");
         }
-        told.retain(|bind| wanted.contains(bind));
+        told.retain(|bind| wanted.contains_key(bind));
         let mut is_whole = true;
-        for bind in wanted {
-            if open.contains_key(bind) {
+        for (bind, purpose) in wanted {
+            if open.contains_key(&bind) {
                 continue;
             }
-            match Listener::open(bind).await {
+            match Listener::open(&bind).await {
                 Ok(listener) => {
-                    tracing::info!(%bind, "an egress listener is open");
-                    told.remove(bind);
-                    let serving = serve(listener, bind.clone(), doors.clone());
-                    open.insert(bind.clone(), Serving(tokio::spawn(serving)));
+                    tracing::info!(%bind, ?purpose, "a listener of the Sidecar resource is open");
+                    told.remove(&bind);
+                    let serving = serve(listener, purpose.clone(), doors.clone());
+                    open.insert(bind, (purpose, Serving(tokio::spawn(serving))));
                 }
                 Err(error) => {
                     is_whole = false;
                     if told.insert(bind.clone()) {
-                        tracing::warn!(%bind, %error, "an egress listener cannot be opened; it is tried again");
+                        tracing::warn!(%bind, %error, "a listener of the Sidecar resource cannot be opened; it is tried again");
                     }
                 }
             }
@@ -56,6 +57,15 @@ pub(crate) async fn run(mesh: Mesh, doors: Vec<Door>) {
             () = tokio::time::sleep(PAUSE), if !is_whole => {}
         }
     }
+}
+
+/// The listeners that the configuration in effect has, and what each is for.
+fn wanted(mesh: &Mesh) -> HashMap<Arc<Bind>, Purpose> {
+    let current = mesh.current();
+    let egress = current.own().listeners.iter();
+    let egress = egress.map(|it| (it.bind.clone(), Purpose::Egress(it.bind.clone())));
+    let ingress = current.inbound().listeners.iter();
+    ingress.map(|it| (it.bind.clone(), Purpose::Ingress(it.number))).chain(egress).collect()
 }
 
 /// A listener that is served; it ends with this.
@@ -129,8 +139,7 @@ async fn clear(path: &Path) -> io::Result<()> {
     if is_left { std::fs::remove_file(path) } else { Ok(()) }
 }
 
-async fn serve(listener: Listener, bind: Arc<Bind>, doors: Vec<Door>) {
-    let purpose = Purpose::Egress(bind);
+async fn serve(listener: Listener, purpose: Purpose, doors: Vec<Door>) {
     loop {
         match listener.accept().await {
             Ok(incoming) => hand_over(&doors, incoming, &purpose),
