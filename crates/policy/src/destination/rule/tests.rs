@@ -132,3 +132,23 @@ fn an_unknown_field_is_refused() {
     let error = serde_json::from_value::<DestinationRule>(text).unwrap_err();
     assert!(error.to_string().contains("trafficPolice"), "{error}");
 }
+
+#[test]
+fn balancing_is_said_of_the_service_its_subsets_and_their_ports() {
+    let warm = LoadBalancer { warmup: Some(Warmup::over(5)), ..LoadBalancer::default() };
+    let port = |load_balancer| PortTrafficPolicy { port: 80, load_balancer, ..Default::default() };
+    let mut part = TrafficPolicy { load_balancer: Some(warm.clone()), ..Default::default() };
+    part.port_level_settings = vec![port(None), port(Some(warm))];
+    let plain = Subset { name: "v1".into(), ..Subset::default() };
+    let own = Subset { name: "v2".into(), traffic_policy: Some(part), ..Subset::default() };
+    let mut rule = DestinationRule { subsets: vec![plain, own], ..DestinationRule::default() };
+    rule.balance(SimpleLoadBalancer::Learned);
+    let simple = |it: &Option<LoadBalancer>| it.as_ref().and_then(|it| it.simple);
+    let learned = Some(SimpleLoadBalancer::Learned);
+    assert_eq!(simple(&rule.traffic_policy.unwrap().load_balancer), learned);
+    assert_eq!(rule.subsets[0].traffic_policy, None, "it has the service's");
+    let own = rule.subsets[1].traffic_policy.as_ref().unwrap();
+    assert_eq!(simple(&own.load_balancer), learned);
+    assert!(own.load_balancer.as_ref().unwrap().warmup.is_some());
+    assert!(own.port_level_settings.iter().all(|port| simple(&port.load_balancer) == learned));
+}
