@@ -73,6 +73,8 @@ pub struct RetryPolicy {
     pub per_try_timeout: Option<Duration>,
     /// On what.
     pub on: RetryOn,
+    /// On what else, as the caller itself asks.
+    pub also: Conditions,
     /// The back-off's base.
     pub back_off: Duration,
     /// Whether endpoints that failed are passed over.
@@ -107,6 +109,7 @@ impl Default for RetryPolicy {
             attempts: DEFAULT_ATTEMPTS,
             per_try_timeout: None,
             on: RetryOn::Safe,
+            also: Conditions::default(),
             back_off: DEFAULT_BACK_OFF,
             ignore_previous_hosts: true,
             remote_localities: false,
@@ -129,6 +132,7 @@ impl RetryPolicy {
                 .filter(|ms| *ms > 0)
                 .map(Duration::from_millis),
             on,
+            also: Conditions::default(),
             back_off: back_off.max(SHORTEST_BACK_OFF),
             ignore_previous_hosts: rule.retry_ignore_previous_hosts.unwrap_or(true),
             remote_localities: rule.retry_remote_localities,
@@ -141,10 +145,16 @@ impl RetryPolicy {
         if made > self.attempts || !replayable {
             return false;
         }
-        match &self.on {
+        let by_rule = match &self.on {
             RetryOn::Safe => is_safe(method, failed),
             RetryOn::Named(conditions) => conditions.include(failed),
-        }
+        };
+        by_rule || self.also.include(failed)
+    }
+
+    /// Whether an answer that is no failure need not be looked at: nothing that is named could be about it.
+    pub fn spares_success(&self) -> bool {
+        self.on == RetryOn::Safe && self.also.is_empty()
     }
 
     /// When retry number `retry` (1 is the first) begins and how long it may take, if `left` is what is left of the

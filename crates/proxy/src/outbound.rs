@@ -15,6 +15,7 @@ mod learn;
 mod mirror;
 mod outcomes;
 pub(crate) mod outside;
+pub(crate) mod overrides;
 pub(crate) mod own;
 pub(crate) mod routed;
 pub(crate) mod sticky;

@@ -144,6 +144,36 @@ async fn a_request_for_an_upgrade_that_is_refused_stays_http() {
     assert_eq!(calls.get("/bytes/3").await.body.len(), 3);
 }
 
+/// Behind an upgrade to HTTP/2 requests would pass that no policy has seen.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_protocol_than_websocket_is_offered_to_the_application() {
+    let mesh = Mesh::start().await;
+    let (_app, _sidecars, mut calls) = pair(&mesh).await;
+    for (connection, upgrade) in [
+        ("upgrade, http2-settings", "h2c"),
+        ("upgrade", "h2c"),
+        ("upgrade", "websocket, h2c"),
+        ("upgrade", "own/1"),
+    ] {
+        let headers = [
+            ("connection", connection),
+            ("upgrade", upgrade),
+            ("http2-settings", "AAMAAABkAAQAoAAAAAIAAAAA"),
+        ];
+        let seen = calls.call("GET", "/echo", &headers, b"").await.json();
+        let headers = seen["headers"].as_array().unwrap();
+        let told = headers.iter().find(|it| it[0] == "upgrade" || it[0] == "http2-settings");
+        assert_eq!(told, None, "{upgrade}");
+        assert_eq!(
+            calls
+                .call("GET", "/upgrade", &[("connection", connection), ("upgrade", upgrade)], b"")
+                .await
+                .status,
+            426
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_may_come_before_the_request_is_over() {
     let mesh = Mesh::start().await;

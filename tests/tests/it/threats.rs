@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use meltemi_identity::{AlpnPlan, Identity};
 use meltemi_tests::{HttpApp, Mesh, eventually, within};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, ServerName, pem::PemObject};
@@ -64,6 +66,33 @@ async fn no_older_tls_is_spoken_between_sidecars() {
     let error = refused.expect_err("TLS 1.2 was spoken").to_string();
     assert!(error.contains("ProtocolVersion"), "{error}");
     assert_eq!(app.requests(), 0);
+}
+
+/// A member with a good certificate that says it brings bytes, and brings requests: on a port that is declared as HTTP they are
+/// requests, and what is for requests holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_cannot_make_bytes_of_a_port_that_is_declared_as_http() {
+    let mesh = Mesh::start().await;
+    let (app, sidecar) = server(&mesh).await;
+    let authority = authority(&mesh);
+    for alpn in ["istio", "http/1.1"] {
+        let svid = issue(&authority, ID, SystemTime::now());
+        let plan = AlpnPlan { server: Vec::new(), clients: vec![vec![alpn.as_bytes().to_vec()]] };
+        let identity = Identity::new(svid, authority.bundle(), plan).unwrap();
+        let connector = TlsConnector::from(identity.tls().clients[0].clone());
+        let stream = TcpStream::connect(sidecar.inbound).await.unwrap();
+        let name = ServerName::IpAddress(sidecar.inbound.ip().into());
+        let mut stream = within("a handshake", connector.connect(name, stream)).await.unwrap();
+        let request = "GET /echo HTTP/1.1\r\nhost: hello\r\nx-forwarded-client-cert: URI=forged\r\n\
+                       connection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        // An end without TLS's own farewell is one too.
+        let _ = within("the answer", stream.read_to_string(&mut answer)).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{alpn}: {answer}");
+        assert!(answer.contains(ID) && !answer.contains("By=forged"), "{alpn}: {answer}");
+    }
+    assert_eq!(app.requests(), 2);
 }
 
 /// All functions of the sources below a folder.

@@ -16,7 +16,7 @@ mod pem;
 mod verify;
 
 pub use pem::Pem;
-use verify::{NameVerifier, Unchecked};
+use verify::{OutsideVerifier, Unchecked};
 
 pub(super) use verify::bears_one_of;
 
@@ -139,10 +139,12 @@ impl OriginationSettings {
             let holder = self.ca_crl.as_ref().map(Pem::to_string).unwrap_or_default();
             OriginationError::Revocation { holder, reason: error.to_string() }
         })?;
-        match self.subject_alt_names.is_empty() {
-            true => Ok(chain),
-            false => Ok(Arc::new(NameVerifier::new(chain, self.subject_alt_names.clone()))),
-        }
+        // One that is trusted by itself is on nobody's list: where there are lists, all are held to a chain.
+        let given = match (&self.ca_certificates, &self.ca_crl) {
+            (Some(authorities), None) => authorities.certificates()?,
+            _ => Vec::new(),
+        };
+        Ok(Arc::new(OutsideVerifier::new(chain, given, self.subject_alt_names.clone())))
     }
 }
 

@@ -6,6 +6,7 @@ use super::attribute::Attribute;
 use super::input::{Connection, Request};
 use super::matcher::{Pattern, Patterns};
 use super::template::Template;
+use crate::path::{Normalization, normalize};
 use crate::route::{Subnet, host_of};
 
 /// The values of one field against a fact.
@@ -85,7 +86,8 @@ fn path_of(target: &[u8]) -> &[u8] {
     &target[..end.unwrap_or(target.len())]
 }
 
-/// Leaves out what follows a `;` in each part of a path (RFC 3986, section 3.3), as servlet containers do.
+/// Leaves out what follows a `;` in each part of a path (RFC 3986, section 3.3), as servlet containers do, and as they do brings
+/// what is left into one form: `/x/..;/admin` is their `/admin`.
 fn without_parameters(path: &[u8]) -> Vec<u8> {
     let mut is_parameter = false;
     let keep = |byte: &&u8| {
@@ -96,7 +98,9 @@ fn without_parameters(path: &[u8]) -> Vec<u8> {
         }
         !is_parameter
     };
-    path.iter().filter(keep).copied().collect()
+    let bare: Vec<u8> = path.iter().filter(keep).copied().collect();
+    // What has no such form (escapes of escapes) is judged as it is.
+    normalize(&bare, Normalization::MergeSlashes).ok().flatten().unwrap_or(bare)
 }
 
 impl Test {

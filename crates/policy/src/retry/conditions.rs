@@ -74,6 +74,12 @@ impl Conditions {
         Ok(Conditions { words, statuses: statuses.into() })
     }
 
+    /// Reads as [`Conditions::parse`] does, and passes over what it does not know, as Envoy does with what requests ask for.
+    pub fn known(retry_on: &str) -> Conditions {
+        let known = retry_on.split(',').filter(|part| Conditions::parse(part).is_ok());
+        Conditions::parse(&known.collect::<Vec<_>>().join(",")).unwrap_or_default()
+    }
+
     /// Whether they name nothing.
     pub fn is_empty(&self) -> bool {
         self.words == 0 && self.statuses.is_empty()

@@ -81,10 +81,12 @@ pub(super) fn check(operations: &HeaderOperations) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// Whether the name is one of those that stand for the request line, which operations on headers leave alone (as
-/// in Istio).
+/// Whether operations on headers leave the name alone: those that stand for the request line (as in Istio), and those that say
+/// where a message ends and what its connection does, which only who writes the message knows (RFC 9112, section 6).
 fn is_internal(name: &str) -> bool {
-    name.starts_with(':') || name.eq_ignore_ascii_case("host")
+    const FRAMING: [&str; 5] =
+        ["host", "connection", "content-length", "transfer-encoding", "upgrade"];
+    name.starts_with(':') || FRAMING.iter().any(|it| name.eq_ignore_ascii_case(it))
 }
 
 fn lower(name: &str) -> Box<str> {

@@ -27,6 +27,30 @@ pub struct HttpTable {
     /// One for each match of each route, in order.
     entries: Box<[Entry]>,
     routes: Box<[Route]>,
+    ports: Ports,
+}
+
+/// The ports that any match is for.
+#[derive(Debug)]
+enum Ports {
+    All,
+    Only(Vec<u16>),
+}
+
+impl Default for Ports {
+    fn default() -> Ports {
+        Ports::Only(Vec::new())
+    }
+}
+
+impl Ports {
+    fn add(&mut self, port: Option<u16>) {
+        match (port, &mut *self) {
+            (Some(port), Ports::Only(ports)) => ports.push(port),
+            (None, _) => *self = Ports::All,
+            (Some(_), Ports::All) => {}
+        }
+    }
 }
 
 /// One match of a route.
@@ -89,6 +113,15 @@ impl HttpTable {
         Some(Decision { route: &self.routes[entry.route as usize], entry })
     }
 
+    /// Whether any of its matches can be for requests to this port. Where none is, the port has no rules: what no match is for is
+    /// refused, but a port without rules goes to the service itself, as in Istio.
+    pub fn serves(&self, port: u16) -> bool {
+        match &self.ports {
+            Ports::All => true,
+            Ports::Only(ports) => ports.contains(&port),
+        }
+    }
+
     /// How many matches it has that can count for this proxy.
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -117,7 +150,12 @@ impl HttpTable {
             // Each expression was compiled alone before, so that this is about all of them.
             (services[0].clone(), Flaw::new("http", error))
         })?;
-        Ok(HttpTable { paths, entries: compiler.entries.into(), routes: compiler.routes.into() })
+        Ok(HttpTable {
+            paths,
+            entries: compiler.entries.into(),
+            routes: compiler.routes.into(),
+            ports: compiler.ports,
+        })
     }
 }
 
@@ -137,6 +175,7 @@ struct Compiler<'r> {
     routes: Vec<Route>,
     /// The names for statistics by their numbers.
     stat_prefixes: HashMap<&'r str, u32>,
+    ports: Ports,
 }
 
 impl<'r> Compiler<'r> {
@@ -151,6 +190,7 @@ impl<'r> Compiler<'r> {
         let number = self.routes.len() as u32;
         self.routes.push(route);
         if rule.matches.is_empty() {
+            self.ports.add(None);
             self.paths.any(self.entries.len() as u32);
             self.entries.push(Entry {
                 route: number,
@@ -163,6 +203,7 @@ impl<'r> Compiler<'r> {
         }
         for (index, one) in rule.matches.iter().enumerate() {
             if scope.fits(&one.gateways, &one.source_labels, one.source_namespace.as_deref()) {
+                self.ports.add(one.port);
                 self.add_match(rule, number, index)
                     .map_err(|flaw| flaw.under(&format!("match[{index}]")))?;
             }

@@ -67,7 +67,8 @@ impl Table {
         let has_http = chosen.iter().any(|service| !service.http.is_empty());
         let http = has_http.then(|| HttpTable::compile(&chosen, Scope::Of(caller))).transpose();
         Ok(Some(Table {
-            http: http.map_err(error)?,
+            // A sidecar that no match is for calls the host as if there were no rules; a gateway has nothing but its rules.
+            http: http.map_err(error)?.filter(|it| !it.is_empty() || caller.gateway != MESH),
             connections: Connections::compile(&chosen, Scope::Of(caller)).map_err(error)?,
             virtual_services: chosen.into_iter().cloned().collect(),
         }))

@@ -90,6 +90,23 @@ impl Fields {
         self.fields.push(field);
     }
 
+    /// Leaves of a trailer section what may stand in one: nothing that says where a message ends or goes, who calls, or how the
+    /// request is to be served (RFC 9110, section 6.5.1). Somebody may take trailers for header fields.
+    pub(crate) fn keep_trailers(&mut self) {
+        const NEVER: [&[u8]; 5] = [
+            b"authorization",
+            b"forwarded",
+            b"set-cookie",
+            b"x-forwarded-for",
+            b"x-forwarded-host",
+        ];
+        if !self.fields.is_empty() {
+            self.retain(|known, name, _| {
+                known.may_be_trailer() && !NEVER.iter().any(|it| name.eq_ignore_ascii_case(it))
+            });
+        }
+    }
+
     /// The first field of this kind.
     pub fn find(&self, known: Known) -> Option<&[u8]> {
         self.find_all(known).next()

@@ -44,6 +44,18 @@ pub enum Known {
     Http2Settings,
     /// `x-envoy-attempt-count`
     AttemptCount,
+    /// `x-envoy-max-retries`
+    MaxRetries,
+    /// `x-envoy-retry-on`
+    RetryOn,
+    /// `x-envoy-retry-grpc-on`
+    RetryGrpcOn,
+    /// `x-envoy-retriable-status-codes`
+    RetriableStatusCodes,
+    /// `x-envoy-upstream-rq-timeout-ms`
+    UpstreamTimeout,
+    /// `x-envoy-upstream-rq-per-try-timeout-ms`
+    PerTryTimeout,
     /// `x-forwarded-client-cert`
     ForwardedClientCert,
     /// `x-forwarded-proto`
@@ -77,20 +89,49 @@ impl Known {
             (14, b'c') => (b"content-length", Known::ContentLength),
             (14, b'h') => (b"http2-settings", Known::Http2Settings),
             (16, b'p') => (b"proxy-connection", Known::ProxyConnection),
+            (16, b'x') => (b"x-envoy-retry-on", Known::RetryOn),
             (17, b't') => (b"transfer-encoding", Known::TransferEncoding),
             (17, b'x') => (b"x-forwarded-proto", Known::ForwardedProto),
             (18, b'p') => (b"proxy-authenticate", Known::ProxyAuthenticate),
             (19, b'p') => (b"proxy-authorization", Known::ProxyAuthorization),
+            (19, b'x') => (b"x-envoy-max-retries", Known::MaxRetries),
             (21, b'e') => (b"endpoint-load-metrics", Known::EndpointLoadMetrics),
-            (21, b'x') if name[2] | 0x20 == b'e' => (b"x-envoy-attempt-count", Known::AttemptCount),
-            (21, b'x') => (b"x-meltemi-report-load", Known::ReportLoad),
+            (21, b'x') if name[2] | 0x20 == b'm' => (b"x-meltemi-report-load", Known::ReportLoad),
+            (21, b'x') if name[8] | 0x20 == b'a' => (b"x-envoy-attempt-count", Known::AttemptCount),
+            (21, b'x') => (b"x-envoy-retry-grpc-on", Known::RetryGrpcOn),
             (23, b'x') if name[2] | 0x20 == b'f' => {
                 (b"x-forwarded-client-cert", Known::ForwardedClientCert)
             }
             (23, b'x') => (b"x-meltemi-not-delivered", Known::NotDelivered),
+            (30, b'x') if name[8] | 0x20 == b'r' => {
+                (b"x-envoy-retriable-status-codes", Known::RetriableStatusCodes)
+            }
+            (30, b'x') => (b"x-envoy-upstream-rq-timeout-ms", Known::UpstreamTimeout),
+            (38, b'x') => (b"x-envoy-upstream-rq-per-try-timeout-ms", Known::PerTryTimeout),
             _ => return Known::Other,
         };
         if name.eq_ignore_ascii_case(candidate) { known } else { Known::Other }
+    }
+
+    /// Whether the application asks the proxy beside it by this field how its request is to go.
+    pub fn is_asking(self) -> bool {
+        matches!(
+            self,
+            Known::MaxRetries
+                | Known::RetryOn
+                | Known::RetryGrpcOn
+                | Known::RetriableStatusCodes
+                | Known::UpstreamTimeout
+                | Known::PerTryTimeout
+        )
+    }
+
+    /// Whether a field of this kind may stand behind a body.
+    pub fn may_be_trailer(self) -> bool {
+        matches!(
+            self,
+            Known::Other | Known::ContentType | Known::GrpcStatus | Known::EndpointLoadMetrics
+        )
     }
 
     /// Whether the field belongs to one connection and is never passed on as it stands
@@ -120,6 +161,17 @@ mod tests {
     fn names_are_found_in_any_case() {
         assert_eq!(Known::of(b"Content-Length"), Known::ContentLength);
         assert_eq!(Known::of(b"X-ENVOY-ATTEMPT-COUNT"), Known::AttemptCount);
+        for (name, known) in [
+            ("X-Envoy-Max-Retries", Known::MaxRetries),
+            ("x-envoy-retry-on", Known::RetryOn),
+            ("x-envoy-retry-grpc-on", Known::RetryGrpcOn),
+            ("x-envoy-retriable-status-codes", Known::RetriableStatusCodes),
+            ("x-envoy-upstream-rq-timeout-ms", Known::UpstreamTimeout),
+            ("x-envoy-upstream-rq-per-try-timeout-ms", Known::PerTryTimeout),
+        ] {
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+            assert!(known.is_asking());
+        }
         assert_eq!(Known::of(b"x-meltemi-not-delivered"), Known::NotDelivered);
         assert_eq!(Known::of(b"x-meltemi-report-load"), Known::ReportLoad);
         assert_eq!(Known::of(b"Endpoint-Load-Metrics"), Known::EndpointLoadMetrics);

@@ -161,7 +161,8 @@ fn is_refused(worker: &Worker, caller: &Caller) -> bool {
 }
 
 /// What a caller speaks: what it has negotiated, else as the port declares, else as the first bytes show. A listener of a
-/// Sidecar resource goes before what callers believe.
+/// Sidecar resource goes before what callers believe, and so does a port that is declared as HTTP: a caller that could choose
+/// bytes would be past tokens, authorizers and whatever else is for requests.
 async fn spoken(
     worker: &Worker,
     caller: &Caller,
@@ -173,6 +174,7 @@ async fn spoken(
     let is_declared = port.is_some_and(|port| port.is_declared);
     let protocol = port.map(|port| port.protocol).unwrap_or_default();
     match (negotiated, protocol) {
+        (Some(Inner::Tcp), protocol) if protocol.is_http() => detect::http_version(reader).await,
         (Some(inner), _) if !is_declared => inner,
         (Some(inner @ (Inner::Http1 | Inner::Http2)), protocol) if protocol.is_http() => inner,
         (None, Protocol::Auto) => detect::detect(reader).await,

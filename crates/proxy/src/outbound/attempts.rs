@@ -54,11 +54,11 @@ pub(crate) struct Way<'t> {
 }
 
 impl<'t> Way<'t> {
-    /// Without rules.
-    pub(crate) fn plain(worker: &'t Worker) -> Way<'t> {
+    /// Without rules, but with this policy and timeout.
+    pub(crate) fn by(retry: &'t RetryPolicy, timeout: Option<Duration>) -> Way<'t> {
         Way {
-            retry: &worker.retry,
-            timeout: None,
+            retry,
+            timeout,
             changes: Changes::default(),
             mirrors: Vec::new(),
             spot: None,
@@ -330,7 +330,7 @@ impl<'r> Run<'r> {
                     .find(Known::GrpcStatus)
                     .and_then(|it| std::str::from_utf8(it).ok()?.trim().parse::<u16>().ok());
                 let is_fine = response.status < 300 && grpc.is_none_or(|status| status == 0);
-                if is_fine && self.way.retry.on == RetryOn::Safe {
+                if is_fine && self.way.retry.spares_success() {
                     return None;
                 }
                 let is_limited = fields.find_name(b"x-envoy-ratelimited").is_some();

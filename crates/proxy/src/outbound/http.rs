@@ -10,6 +10,7 @@ use super::attempts::{self, Way};
 use super::decide::{Decision, Refusal, Spot, decide};
 use super::goal::{self, Goal};
 use super::labels::labels;
+use super::overrides::Overrides;
 use super::{egress, outside, routed};
 use crate::config::{Bind, Cluster, Endpoint};
 use crate::exchange::Call;
@@ -135,7 +136,8 @@ async fn to_service(
     served: &mut Served,
     started: Instant,
 ) -> Outcome {
-    if let Some(table) = spot.service.table.as_ref().and_then(|table| table.http.as_ref()) {
+    let table = spot.service.table.as_ref().and_then(|table| table.http.as_ref());
+    if let Some(table) = table.filter(|table| table.serves(spot.port)) {
         served.cluster.clone_from(&spot.cluster);
         return Box::pin(routed::serve(worker, spot, table, call, served, started)).await;
     }
@@ -165,7 +167,9 @@ async fn to_goal(
 ) -> Outcome {
     match goal {
         Ok(Goal::Cluster(named)) => {
-            attempts::run(worker, &named, &Way::plain(worker), call, served, started).await
+            let asked = Overrides::take(call.head, &worker.retry, None);
+            let (retry, timeout) = asked.as_ref().map_or((&worker.retry, None), |it| it.way());
+            attempts::run(worker, &named, &Way::by(retry, timeout), call, served, started).await
         }
         Ok(Goal::Outside(host, port)) => outside::pass(worker, host, port, call, started).await,
         Err(refusal) => respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await,

@@ -61,7 +61,7 @@ pub(crate) async fn call(
     let mut call = Call { head, body: Source::Bytes(&mut body, &nothing), reply, cors: None };
     let outcome = match goal {
         Goal::Cluster(named) => {
-            let way = Way { timeout: Some(left), ..Way::plain(worker) };
+            let way = Way::by(&worker.retry, Some(left));
             let mut served = Served::default();
             let running = attempts::run(worker, &named, &way, &mut call, &mut served, started);
             Box::pin(running).await

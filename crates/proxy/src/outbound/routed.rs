@@ -15,6 +15,7 @@ use super::edit;
 use super::goal::{self, Goal};
 use super::http::{Served, no_route, to_itself};
 use super::outside;
+use super::overrides::Overrides;
 use super::view::View;
 use crate::exchange::Call;
 use crate::finish::local::{Local, respond, respond_with};
@@ -139,9 +140,12 @@ async fn act(
     }
     debug_assert!(call.head.fields.find(Known::Host).is_none(), "the authority stands apart");
     let counting = Counting::of(worker, spot, decision);
+    let asked = Overrides::take(call.head, decision.retry(), decision.timeout());
+    let (retry, timeout) =
+        asked.as_ref().map_or((decision.retry(), decision.timeout()), |it| it.way());
     let way = Way {
-        retry: decision.retry(),
-        timeout: decision.timeout(),
+        retry,
+        timeout,
         changes: Changes { edits: target.response_headers() },
         mirrors: decision.mirrors(|| worker.random()).collect(),
         spot: Some(spot),

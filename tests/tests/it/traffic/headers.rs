@@ -95,3 +95,22 @@ async fn a_host_that_is_set_is_the_authority() {
     let seen = world.get("/echo").await.json();
     assert_eq!(values(&seen, "host"), ["set.example.com"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_leave_alone_what_says_where_a_message_ends() {
+    let world = World::start(&["v1"]).await;
+    world
+        .route(
+            "{headers: {request: {set: {content-length: '3', transfer-encoding: chunked, connection: close}},
+                        response: {set: {content-length: '5'}, remove: [content-length]}},
+              route: [{destination: {host: hello}}]}",
+        )
+        .await;
+    for (method, body) in [("GET", &b""[..]), ("POST", b"a whole body")] {
+        let response = world.call(method, "/echo", &[("x-own", "1")], body).await;
+        assert_eq!(response.status, 200, "{method}");
+        let seen = response.json();
+        assert_eq!(seen["body"], body.len(), "{method}: {seen}");
+        assert_eq!(values(&seen, "connection"), Vec::<&str>::new());
+    }
+}

@@ -1,6 +1,8 @@
 //! Which rule a request goes by.
 
-use super::World;
+use meltemi_tests::eventually;
+
+use super::{World, virtual_service};
 
 /// A rule whose answer is its name.
 fn rule(name: &str, matches: &str) -> String {
@@ -180,4 +182,26 @@ async fn a_request_that_no_rule_matches_is_not_found() {
     assert_eq!(world.get("/b").await.status, 404);
     world.counted("404", "NR", 1).await;
     assert_eq!(world.app(0).requests(), 1, "the application has not seen it");
+}
+
+/// As in Istio, a port or a caller that no match is for has no rules, and what nothing matches on a port with rules is refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_match_is_for_the_caller_or_the_port_the_service_itself_is_called() {
+    let world = World::start(&["v1"]).await;
+    for (matches, status) in [
+        ("{uri: {exact: /only}}", 404),
+        ("{sourceLabels: {app: nobody}}", 200),
+        ("{port: 80}", 301),
+        ("{port: 81}", 200),
+        ("{sourceLabels: {app: nobody}}, {uri: {exact: /only}}", 404),
+        ("{gateways: [istio-system/edge]}", 200),
+    ] {
+        let rule = format!("{{match: [{matches}], redirect: {{uri: /elsewhere}}}}");
+        world.mesh.apply(&virtual_service("hello", "hosts: [hello]", &rule)).await;
+        eventually(matches, async || {
+            let seen = world.get("/").await.status;
+            (seen == status).then_some(()).ok_or(seen.to_string())
+        })
+        .await;
+    }
 }

@@ -28,6 +28,37 @@ async fn a_timeout_ends_the_wait_and_is_told_the_application() {
     assert_eq!(world.get("/record/200").await.status, 200, "what is in time is not disturbed");
 }
 
+/// Istio's task "Request Timeouts": an application may set its own for a request.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_may_ask_for_another_timeout_and_for_retries() {
+    let world = World::start(&["v1"]).await;
+    let asked = [("x-envoy-upstream-rq-timeout-ms", "200"), ("x-envoy-max-retries", "0")];
+    let has_rules = async || {
+        let response = world.call("GET", "/record/hold", &asked, b"").await;
+        assert_eq!((response.status, response.text().as_str()), (504, "upstream request timeout"));
+    };
+    has_rules().await;
+    world.route("{timeout: 3600s, route: [{destination: {host: hello}}]}").await;
+    has_rules().await;
+    world.counted("504", "UT", 2).await;
+    for seen in world.app(0).recorded() {
+        let left: u64 = seen.header("x-envoy-expected-rq-timeout-ms").parse().unwrap();
+        assert!((1..=200).contains(&left), "{left}");
+        assert_eq!(
+            seen.header("x-envoy-upstream-rq-timeout-ms"),
+            "",
+            "it is for the sidecar alone"
+        );
+    }
+    let again = [("x-envoy-retry-on", "5xx"), ("x-envoy-max-retries", "3")];
+    assert_eq!(world.call("POST", "/record/500", &again, b"").await.status, 500);
+    assert_eq!(
+        world.app(0).recorded().len(),
+        4,
+        "three retries, though nobody else asked for them"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_timeout_is_for_all_attempts_together() {
     let world = World::start(&["v1"]).await;

@@ -3,8 +3,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
-    KeyIdMethod, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyUsagePurpose, RevokedCertParams, SanType,
+    SerialNumber, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tempfile::TempDir;
@@ -115,6 +116,40 @@ fn a_server_of_another_authority_is_refused_unless_nothing_is_checked() {
     check(&settings, &leaf, "example.com").unwrap_err();
     settings.insecure_skip_verify = true;
     check(&settings, &leaf, "example.org").unwrap();
+}
+
+#[test]
+fn a_self_signed_certificate_is_believed_where_it_is_given_itself() {
+    // As `openssl req -x509` makes them: a CA by its own word.
+    let own = |usages: Vec<ExtendedKeyUsagePurpose>, until| {
+        let mut params = CertificateParams::new(vec!["example.com".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.extended_key_usages = usages;
+        params.not_after = date_time_ymd(until, 1, 1);
+        let signed = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        (signed.der().clone(), signed.pem())
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let given = |pem: &str| {
+        let path = dir.path().join("server.pem");
+        fs::write(&path, pem).unwrap();
+        OriginationSettings { ca_certificates: Some(path.into()), ..OriginationSettings::default() }
+    };
+    let (leaf, pem) = own(Vec::new(), 2090);
+    let settings = given(&pem);
+    check(&settings, &leaf, "example.com").unwrap();
+    check(&settings, &leaf, "example.org").unwrap_err();
+    let named =
+        OriginationSettings { subject_alt_names: vec!["example.com".into()], ..settings.clone() };
+    check(&named, &leaf, "example.org").unwrap();
+    // The same name by another key.
+    check(&settings, &own(Vec::new(), 2090).0, "example.com").unwrap_err();
+    let (leaf, pem) = own(Vec::new(), 2001);
+    assert!(check(&given(&pem), &leaf, "example.com").unwrap_err().contains("xpired"));
+    let (leaf, pem) = own(vec![ExtendedKeyUsagePurpose::ClientAuth], 2090);
+    assert!(check(&given(&pem), &leaf, "example.com").unwrap_err().contains("may not serve"));
+    let (leaf, pem) = own(vec![ExtendedKeyUsagePurpose::ServerAuth], 2090);
+    check(&given(&pem), &leaf, "example.com").unwrap();
 }
 
 #[test]

@@ -28,16 +28,57 @@ impl fmt::Debug for NoSuchName {
     }
 }
 
-/// Verifies the chain, and that the certificate bears one of these names; the name that is asked for does not count.
+/// A certificate that is trusted itself, and cannot be a server's now.
+#[derive(thiserror::Error)]
+#[error(
+    "the server's certificate is one of the `caCertificates` themselves, and may not serve: its extended key usage is another"
+)]
+struct NotForServers;
+
+impl fmt::Debug for NotForServers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Verifies the chain, and that the certificate bears the name that is asked for, or one of those that a rule lists instead.
+///
+/// A server whose certificate is itself one of the authorities that a rule gives is believed too, as Envoy does it: self-signed
+/// certificates of development and appliances say that they are a CA (`openssl req -x509`), which a chain's end may not.
 #[derive(Debug)]
-pub(super) struct NameVerifier {
+pub(super) struct OutsideVerifier {
     chain: Arc<WebPkiServerVerifier>,
+    /// Certificates that are trusted by themselves.
+    given: Vec<CertificateDer<'static>>,
     names: Vec<String>,
 }
 
-impl NameVerifier {
-    pub(super) fn new(chain: Arc<WebPkiServerVerifier>, names: Vec<String>) -> NameVerifier {
-        NameVerifier { chain, names }
+impl OutsideVerifier {
+    pub(super) fn new(
+        chain: Arc<WebPkiServerVerifier>,
+        given: Vec<CertificateDer<'static>>,
+        names: Vec<String>,
+    ) -> OutsideVerifier {
+        OutsideVerifier { chain, given, names }
+    }
+
+    /// Checks what no chain is needed for: that it is valid now, and may serve.
+    fn check_alone(leaf: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
+        let bad = || Error::InvalidCertificate(CertificateError::BadEncoding);
+        let (_, certificate) = X509Certificate::from_der(leaf).map_err(|_| bad())?;
+        let now = i64::try_from(now.as_secs()).map_err(|_| bad())?;
+        let validity = certificate.validity();
+        if now < validity.not_before.timestamp() {
+            return Err(Error::InvalidCertificate(CertificateError::NotValidYet));
+        }
+        if now > validity.not_after.timestamp() {
+            return Err(Error::InvalidCertificate(CertificateError::Expired));
+        }
+        let usage = certificate.extended_key_usage().map_err(|_| bad())?;
+        if usage.is_none_or(|usage| usage.value.any || usage.value.server_auth) {
+            return Ok(());
+        }
+        Err(Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(NotForServers)))))
     }
 
     fn check_names(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
@@ -71,7 +112,7 @@ fn has_uri(leaf: &CertificateDer<'_>, names: &[String]) -> bool {
     })
 }
 
-impl ServerCertVerifier for NameVerifier {
+impl ServerCertVerifier for OutsideVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -80,24 +121,24 @@ impl ServerCertVerifier for NameVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.chain.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
+        let verified = match self.given.iter().any(|it| it == end_entity) {
+            true => OutsideVerifier::check_alone(end_entity, now).and_then(|()| {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)
+            }),
+            false => self
+                .chain
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                .map(drop),
+        };
         match verified {
             // The name is looked at last: all else is in order.
-            Ok(_)
+            Ok(())
             | Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => {
-                self.check_names(end_entity)?;
-                Ok(ServerCertVerified::assertion())
-            }
-            Err(error) => Err(error),
+            )) if !self.names.is_empty() => self.check_names(end_entity)?,
+            verified => verified?,
         }
+        Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -85,10 +85,24 @@ fn source(it: &Source, own: &str, call: &Call, is_http: bool, refuses: bool) -> 
     all
 }
 
+/// The path as a servlet container reads it.
+fn without_parameters(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let all: Vec<&str> = path.split('/').skip(1).map(|it| it.split(';').next().unwrap()).collect();
+    for part in &all {
+        match *part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    let is_open = matches!(*all.last().unwrap(), "" | "." | "..") && !parts.is_empty();
+    format!("/{}{}", parts.join("/"), if is_open { "/" } else { "" })
+}
+
 fn operation(it: &Operation, call: &Call, is_http: bool, refuses: bool) -> Vec<Said> {
     let path = call.path.split('?').next().unwrap();
-    let bare: String =
-        path.split('/').map(|it| it.split(';').next().unwrap()).collect::<Vec<_>>().join("/");
+    let bare = if path.contains(';') { without_parameters(path) } else { path.to_owned() };
     let mut all = both(true, refuses, &it.ports, &it.not_ports, |p, _| p == call.port.to_string());
     all.extend(both(is_http, refuses, &it.methods, &it.not_methods, |p, _| glob(p, &call.method)));
     all.extend(both(is_http, refuses, &it.hosts, &it.not_hosts, |p, generous| {
@@ -272,8 +286,9 @@ fn calls() -> impl Strategy<Value = Call> {
         (prop::sample::select(&["a", "b", "ab"][..]), prop::sample::select(&["x", "y"][..])),
     );
     let ip = prop::sample::select(&["10.1.0.9", "10.1.7.1", "10.2.0.1", "192.168.0.1"][..]);
-    let path =
-        prop::sample::select(&["/", "/a", "/a/b", "/a;x/b", "/b;x", "/b", "/a/b?q", "/c/b"][..]);
+    let path = prop::sample::select(
+        &["/", "/a", "/a/b", "/a;x/b", "/b;x", "/b", "/a/b?q", "/c/b", "/c/..;/b", "/;/a"][..],
+    );
     let host = prop::sample::select(&["h.x", "H.x", "h.x:80", "h.x.", "h.x.:80", "g.y"][..]);
     let headers = prop::collection::vec(prop::sample::select(&["1", "2", "12"][..]), 0..3);
     let method = prop::sample::select(&["GET", "PUT", "POST"][..]);

@@ -40,6 +40,11 @@ fn parameters_of_a_path_get_round_no_refusal() {
     for (path, pattern, denies, allows) in [
         ("/admin;x=1", "/admin", true, false),
         ("/admin;x=1/users", "/admin/*", true, false),
+        ("/x/..;/admin", "/admin", true, false),
+        ("/..;/admin", "/admin", true, false),
+        ("/.;/admin", "/admin", true, false),
+        ("/;x/admin", "/admin", true, false),
+        ("/a/b;/..;v=1/../admin/", "/admin/", true, false),
         ("/admin;/users;a", "/{*}/users", true, false),
         ("/a;x", "/a;x", true, true),
         ("/public;/admin", "/admin", false, false),

@@ -122,6 +122,7 @@ fn trailer_section(bytes: &[u8], trailers: &mut Fields) -> Result<Option<usize>,
         Ok(Status::Complete((size, parsed))) => {
             let pairs = parsed.iter().map(|field| (field.name.as_bytes(), field.value));
             trailers.load(&bytes[..size], pairs);
+            trailers.keep_trailers();
             Ok(Some(size))
         }
         Ok(Status::Partial) if bytes.len() < MAX_TRAILERS => Ok(None),

@@ -122,7 +122,7 @@ pub(crate) fn request(
     say_length_once(&mut head.fields, framing);
     let connection = Connection::of(&head.fields);
     head.keep_alive = connection.is_kept(head.version);
-    head.upgrade = connection.upgrade && head.fields.find(Known::Upgrade).is_some();
+    head.upgrade = connection.upgrade && is_websocket(&head.fields);
     let body = framing.unwrap_or(Delimiter::Length(0));
     head.body = length(body);
     Ok(Some(Parsed { size, body }))
@@ -183,6 +183,14 @@ fn length(body: Delimiter) -> BodyLength {
         Delimiter::Length(length) => BodyLength::Exact(length),
         Delimiter::Chunked | Delimiter::Close => BodyLength::Unknown,
     }
+}
+
+/// Whether WebSocket is the one protocol that is offered instead. Others are not offered on, as with Istio's sidecars: behind an
+/// upgrade to HTTP/2 (`h2c`) requests would pass that no policy has seen.
+fn is_websocket(fields: &crate::http::head::Fields) -> bool {
+    let mut offered = fields.find_all(Known::Upgrade);
+    let first = offered.next().is_some_and(|it| it.trim_ascii().eq_ignore_ascii_case(b"websocket"));
+    first && offered.next().is_none()
 }
 
 /// Splits the target by its form (RFC 9112, section 3.2), notes path and query, and gives the authority where the

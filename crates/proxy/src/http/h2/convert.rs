@@ -4,16 +4,26 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, request,
 };
 
-use crate::http::h1::parse::is_authority;
+use crate::http::h1::parse::{MAX_FIELDS, is_authority};
 use crate::http::head::{BodyLength, Fields, RequestHead, ResponseHead, Version};
 use crate::http::known::Known;
 
-/// Reads fields.
+/// Reads fields, without the white space around a value that HTTP/2 forbids and HTTP/1.1 does not count: what is judged here is
+/// what a reader of HTTP/1.1 sees.
 pub(crate) fn fields(from: &HeaderMap, into: &mut Fields) {
     into.clear();
     for (name, value) in from {
-        into.push(name.as_str().as_bytes(), value.as_bytes());
+        into.push(name.as_str().as_bytes(), trimmed(value));
     }
+}
+
+/// RFC 9110, section 5.5: spaces and tabs.
+fn trimmed(value: &HeaderValue) -> &[u8] {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let bytes = value.as_bytes();
+    let start = bytes.iter().position(|byte| !is_blank(byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !is_blank(byte)).map_or(start, |last| last + 1);
+    &bytes[start..end]
 }
 
 /// Writes fields; those that HTTP/2 forbids are left out (RFC 9113, section 8.2.2).
@@ -35,9 +45,14 @@ pub(crate) fn header_map(from: &Fields) -> HeaderMap {
     map
 }
 
-/// Reads a request's head. `has_end`: it has no body. False if it cannot be served here (no path or no authority).
+/// Reads a request's head. `has_end`: it has no body. False if it cannot be served here: no path or no authority, or malformed (RFC
+/// 9113, sections 8.1.1 and 8.2.1), or more fields than HTTP/1.1 may have.
 pub(crate) fn read_request(parts: &request::Parts, has_end: bool, head: &mut RequestHead) -> bool {
     head.clear();
+    let is_malformed = |value: &HeaderValue| trimmed(value).len() < value.len();
+    if parts.headers.len() > MAX_FIELDS || parts.headers.values().any(is_malformed) {
+        return false;
+    }
     fields(&parts.headers, &mut head.fields);
     head.version = Version::Http2;
     head.method = head.fields.store(parts.method.as_str().as_bytes());
@@ -56,10 +71,25 @@ pub(crate) fn read_request(parts: &request::Parts, has_end: bool, head: &mut Req
     let agrees = host.is_none_or(is_alike) && head.authority().iter().copied().all(is_authority);
     head.fields.remove(Known::Host);
     join_cookies(&mut head.fields);
+    let is_clear = say_length_once(&mut head.fields);
     head.body = length(&head.fields, has_end);
     head.keep_alive = true;
     let has_path = target.starts_with('/') || (target == "*" && parts.method == Method::OPTIONS);
-    more.is_none() && agrees && has_path
+    is_clear && more.is_none() && agrees && has_path
+}
+
+/// Several lengths that say the same become one; false if they differ, or one is no length.
+fn say_length_once(fields: &mut Fields) -> bool {
+    let number = |text| std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok());
+    let mut lengths = fields.find_all(Known::ContentLength).map(number);
+    let Some(first) = lengths.next() else { return true };
+    let (is_one, is_repeated) =
+        lengths.fold((true, false), |(is_one, _), it| (is_one && it == first, true));
+    let Some(length) = first.filter(|_| is_one) else { return false };
+    if is_repeated {
+        fields.set(Known::ContentLength, b"content-length", length.to_string().as_bytes());
+    }
+    true
 }
 
 /// HTTP/2 may split the cookies into several fields, which HTTP/1.1 must not (RFC 9113, section 8.2.3).

@@ -96,6 +96,7 @@ impl Receiver {
             let trailers = ready!(stream.poll_trailers(cx))?;
             if let Some(trailers) = trailers {
                 convert::fields(&trailers, &mut self.trailers);
+                self.trailers.keep_trailers();
             }
             self.over = true;
         }
