@@ -86,6 +86,16 @@ impl Target {
         }
     }
 
+    /// The host of a request to a service, as a client that was given these words sends it: port 80 goes unsaid
+    /// (RFC 9110, 4.2.1). None for a workload, which no client names.
+    pub(super) fn authority(&self, port: Option<u16>) -> Option<String> {
+        let Target::Service(host, own) = self else { return None };
+        Some(match port.or(*own) {
+            None | Some(80) => host.clone(),
+            Some(port) => format!("{host}:{port}"),
+        })
+    }
+
     /// Whether a port of a workload is of the service that is called; `own` is the namespace of a name alone.
     pub(super) fn is_for(&self, port: &InboundPort, own: &str) -> bool {
         let Target::Service(host, _) = self else { return true };
@@ -209,6 +219,20 @@ mod tests {
         assert_eq!("shop/web-1".parse(), Ok(Target::Workload("shop".into(), "web-1".into())));
         for wrong in ["web:x", "a/b/c", "/b", "a/"] {
             assert!(wrong.parse::<Target>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_to_the_host_as_it_was_written() {
+        for (target, port, expected) in [
+            ("web", None, Some("web")),
+            ("Web.shop:80", None, Some("web.shop")),
+            ("web:9080", None, Some("web:9080")),
+            ("web", Some(9080), Some("web:9080")),
+            ("shop/web-1", Some(9080), None),
+        ] {
+            let target: Target = target.parse().unwrap();
+            assert_eq!(target.authority(port).as_deref(), expected, "{target:?}");
         }
     }
 }

@@ -40,7 +40,7 @@ pub struct Check {
     /// Path of the request
     #[arg(long, default_value = "/", value_name = "PATH")]
     path: String,
-    /// Host of the request; the service's name if left out
+    /// Host of the request; if left out DESTINATION as it is written, or a workload's service
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
     /// A header of the request, as 'NAME: VALUE'; may be repeated
@@ -150,7 +150,9 @@ pub async fn run(args: Check) -> Result<(), Failure> {
             destination_port: port.target_port,
             sni: peer.as_ref().map(|_| sni.as_str()),
         };
-        let request = is_request(port).then(|| asked.to(args.host.as_deref().unwrap_or(host)));
+        let typed = args.destination.authority(args.port);
+        let named = args.host.as_deref().or(typed.as_deref()).unwrap_or(host);
+        let request = is_request(port).then(|| asked.to(named));
         let explained = match &request {
             Some(request) => explain(meant, &connection, Some(request)),
             None => explain(meant, &connection, None::<&NoRequest>),

@@ -120,6 +120,13 @@ async fn bind(client: &mut Client, args: &Access, role: &str) -> Result<(), Fail
     });
     match client.post(&path, &binding).await {
         Err(error) if error.status().is_some_and(|status| status.code == 409) => Ok(()),
+        Err(error) if error.status().is_some_and(|status| status.code == 404) => {
+            let message = format!(
+                "no token was made: there is no namespace `{}` yet; apply one (kind: Namespace), or run a workload there first",
+                args.namespace
+            );
+            Err(Failure::Failed(message))
+        }
         outcome => outcome.map(drop).map_err(Failure::from),
     }
 }
