@@ -36,7 +36,7 @@ pub struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "round-robin,least-request",
+        default_value = "round-robin,least-request,peak-ewma,learned",
         value_name = "POLICY,..."
     )]
     policies: Vec<Policy>,

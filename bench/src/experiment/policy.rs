@@ -11,6 +11,10 @@ pub enum Policy {
     RoundRobin,
     /// Istio's `LEAST_REQUEST`
     LeastRequest,
+    /// Least latency, weighted by what is in flight
+    PeakEwma,
+    /// By what servers report of themselves
+    Learned,
 }
 
 impl Policy {
@@ -19,14 +23,18 @@ impl Policy {
         match self {
             Policy::RoundRobin => "round-robin",
             Policy::LeastRequest => "least-request",
+            Policy::PeakEwma => "peak-ewma",
+            Policy::Learned => "learned",
         }
     }
 
     /// The `DestinationRule` that makes it the service's.
     pub fn rule(self) -> String {
-        let simple = match self {
-            Policy::RoundRobin => "ROUND_ROBIN",
-            Policy::LeastRequest => "LEAST_REQUEST",
+        let (annotations, simple) = match self {
+            Policy::RoundRobin => (String::new(), "ROUND_ROBIN"),
+            Policy::LeastRequest => (String::new(), "LEAST_REQUEST"),
+            Policy::PeakEwma => (annotation("PEAK_EWMA"), "LEAST_REQUEST"),
+            Policy::Learned => (annotation("LEARNED"), "LEAST_REQUEST"),
         };
         format!(
             "\
@@ -35,7 +43,7 @@ kind: DestinationRule
 metadata:
   name: bench
   namespace: default
-spec:
+{annotations}spec:
   host: bench
   trafficPolicy:
     loadBalancer:
@@ -43,4 +51,8 @@ spec:
 "
         )
     }
+}
+
+fn annotation(word: &str) -> String {
+    format!("  annotations:\n    meltemi.io/balancing: {word}\n")
 }

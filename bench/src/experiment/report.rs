@@ -115,14 +115,14 @@ mod tests {
             seen: Seen { requests: 100, errors: 1, p50: 1.0, p99, p999: 9.0, ..Seen::default() },
         };
         let passes = [
-            pass(1.03, Policy::LeastRequest, 10.0),
-            pass(1.03, Policy::LeastRequest, 30.0),
+            pass(1.03, Policy::Learned, 10.0),
+            pass(1.03, Policy::Learned, 30.0),
             pass(1.03, Policy::RoundRobin, 99.0),
-            pass(0.75, Policy::LeastRequest, 99.0),
+            pass(0.75, Policy::Learned, 99.0),
         ];
-        let row = row(1.03, Policy::LeastRequest, &passes);
+        let row = row(1.03, Policy::Learned, &passes);
         let words: Vec<&str> = row.split_whitespace().collect();
-        assert_eq!(words, ["least-request", "1", "20", "[10,", "30]", "9", "1.00", "%"]);
+        assert_eq!(words, ["learned", "1", "20", "[10,", "30]", "9", "1.00", "%"]);
     }
 
     #[test]

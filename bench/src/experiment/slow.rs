@@ -30,7 +30,7 @@ pub struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "round-robin,least-request",
+        default_value = "round-robin,least-request,peak-ewma,learned",
         value_name = "POLICY,..."
     )]
     policies: Vec<Policy>,
@@ -47,6 +47,7 @@ fn expected(policy: Policy) -> RangeInclusive<f64> {
     match policy {
         Policy::RoundRobin => 0.93..=0.97,
         Policy::LeastRequest => 0.98..=1.0,
+        Policy::PeakEwma | Policy::Learned => 0.998..=1.0,
     }
 }
 
