@@ -147,7 +147,7 @@ fn a_workload_learns_of_itself_and_of_its_sidecar() {
     assert_eq!((listener.port, listener.protocol()), (9080, v1::Protocol::Grpc));
     assert_eq!(
         (listener.bind.as_str(), listener.default_endpoint.as_str()),
-        ("10.0.0.1", "unix:///run/x")
+        ("10.0.0.1:9080", "unix:///run/x")
     );
     assert_eq!(limit(&listener.connection_pool), Some(1));
 }
