@@ -39,7 +39,7 @@ pub struct Options {
 enum Which {
     /// Eleven endpoints that take 167 ms, one of them two seconds for a time: the share of requests answered within a second
     ///
-    /// It is the experiment that Linkerd's authors published in 2016. All policies run at once, each in a mesh of its own.
+    /// It is the experiment that Linkerd's authors published in 2016. It takes a minute for each policy.
     SlowEndpoint(slow::Options),
     /// Servers of which a third is slowed down by others that move on, many callers, one policy a pass in shuffled order
     Antagonists(antagonists::Options),
