@@ -3,6 +3,7 @@
 pub(crate) mod attempts;
 pub(crate) mod captured;
 pub(crate) mod changes;
+pub(crate) mod conclude;
 pub(crate) mod counted;
 pub(crate) mod deadline;
 pub(crate) mod decide;

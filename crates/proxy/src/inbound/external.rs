@@ -26,7 +26,7 @@ use crate::finish::local::{Local, respond, respond_with};
 use crate::finish::outcome::Outcome;
 use crate::http::head::{Fields, RequestHead};
 use crate::http::known::Known;
-use crate::outbound::attempts::{gone, malformed};
+use crate::outbound::conclude::{gone, malformed};
 use crate::outbound::own::{self, To};
 use crate::upstream::attempt::{Missed, unless_gone};
 use crate::upstream::replay::Replay;

@@ -18,7 +18,7 @@ use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::pass_back::pass_back;
 use crate::http::forward;
 use crate::http::normalize::normalize;
-use crate::outbound::attempts::{gone, malformed};
+use crate::outbound::conclude::{gone, malformed};
 use crate::outbound::decide::inner;
 use crate::outbound::http::DEFAULT_ROUTE;
 use crate::upstream::attempt::{Missed, attempt};

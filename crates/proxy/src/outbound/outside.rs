@@ -10,7 +10,8 @@ use meltemi_policy::circuit::Circuit;
 use meltemi_policy::retry::Failed;
 use meltemi_telemetry::ResponseFlags;
 
-use super::attempts::{self, Run, Way, gone};
+use super::attempts::{self, Run, Way};
+use super::conclude::{gone, pass_on, too_late};
 use super::deadline::Deadline;
 use super::decide::{Spot, inner};
 use super::mirror;
@@ -40,7 +41,7 @@ pub(crate) async fn pass(
         }
     };
     let deadline = deadline.filter(|_| attempted.is_ok() && !response.upgrade);
-    attempts::pass_on(worker, &route, call, attempted, response, replay, 1, deadline).await
+    pass_on(worker, &route, call, attempted, response, replay, 1, deadline).await
 }
 
 /// Serves a request as a rule has it: its retries, timeouts, changes and mirrors hold as for a cluster. There is one
@@ -85,15 +86,14 @@ pub(crate) async fn by_rule(
             && failure.failed == Failed::TimedOut
             && deadline.is_callers()
         {
-            return attempts::too_late(call, &replay).await;
+            return too_late(call, &replay).await;
         }
         // The resource is for getting an answer, not for how long that is.
         run.retrying = None;
         let deadline = run.deadline.take().filter(|_| attempted.is_ok() && !response.upgrade);
         let is_answered = attempted.is_ok();
-        let passing = attempts::pass_on(
-            worker, &route, call, attempted, response, replay, run.made, deadline,
-        );
+        let passing =
+            pass_on(worker, &route, call, attempted, response, replay, run.made, deadline);
         let outcome = passing.await;
         return run.passed_on(is_answered, outcome);
     }

@@ -7,8 +7,9 @@ use meltemi_policy::route::rule::AbortWith;
 use meltemi_policy::route::{Cors, Decision, HttpTable};
 use meltemi_telemetry::ResponseFlags;
 
-use super::attempts::{self, Way, gone, pause};
+use super::attempts::{self, Way, pause};
 use super::changes::{self, Changes, allow};
+use super::conclude::gone;
 use super::counted::Counting;
 use super::decide::{Spot, refusal};
 use super::edit;
