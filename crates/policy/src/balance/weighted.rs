@@ -51,7 +51,27 @@ impl Weighted {
         let random = u128::from(draws.next());
         let part = (random * u128::from(self.count)) >> 64;
         let place = ((random * u128::from(*total)) >> 64) as u64;
-        let first = self.guide[part as usize] as usize;
+        self.find(part as usize, place)
+    }
+
+    /// Any but one, as if that were not there. `None` where no other is ever picked.
+    pub(crate) fn pick_other(&self, one: usize, draws: &mut Draws) -> Option<usize> {
+        let Some(total) = self.sums.last() else {
+            let other = draws.below(self.count.checked_sub(1).filter(|rest| *rest > 0)?) as usize;
+            return Some(if other < one { other } else { other + 1 });
+        };
+        let weight = self.weight(one);
+        let rest = total.checked_sub(weight).filter(|rest| *rest > 0)?;
+        let place = draws.below(rest);
+        let begin = self.sums.get(one)? - weight;
+        let place = if place < begin { place } else { place + weight };
+        let part = u128::from(place) * u128::from(self.count) / u128::from(*total);
+        self.find(part as usize, place)
+    }
+
+    /// The endpoint whose weight this place of the whole lies in; `part` is the n-th part that has it.
+    fn find(&self, part: usize, place: u64) -> Option<usize> {
+        let first = self.guide[part] as usize;
         let more = self.sums[first..].iter().position(|sum| place < *sum)?;
         Some(first + more)
     }
@@ -96,6 +116,37 @@ mod tests {
             }
         }
         assert_eq!(Weighted::new(&[]).pick(&mut Draws::new(1)), None);
+    }
+
+    #[test]
+    fn another_is_picked_by_the_weights_of_those_that_are_left() {
+        for (weights, one) in [
+            (vec![1, 1, 1, 1], 2),
+            (vec![0, 5, 0, 0, 1, 3], 1),
+            (vec![1, 1000, 1], 1),
+            (vec![2, 7], 0),
+            (vec![2, 7, 1], 2),
+        ] {
+            let weighted = Weighted::new(&weights);
+            let mut draws = Draws::new(7);
+            let mut counts = vec![0u32; weights.len()];
+            for _ in 0..20_000 {
+                counts[weighted.pick_other(one, &mut draws).unwrap()] += 1;
+            }
+            assert_eq!(counts[one], 0, "{weights:?}");
+            let rest = f64::from(weights.iter().sum::<u32>() - weights[one]);
+            for (at, count) in counts.into_iter().enumerate().filter(|it| it.0 != one) {
+                let chance = f64::from(weights[at]) / rest;
+                let expected = 20_000.0 * chance;
+                let deviation = (expected * (1.0 - chance)).sqrt();
+                let far = (f64::from(count) - expected).abs();
+                assert!(far <= 3.0 * deviation, "{weights:?}: {count} for {expected}");
+            }
+        }
+        for none in [&[][..], &[7], &[0, 3]] {
+            let one = none.len().saturating_sub(1);
+            assert_eq!(Weighted::new(none).pick_other(one, &mut Draws::new(1)), None, "{none:?}");
+        }
     }
 
     proptest! {

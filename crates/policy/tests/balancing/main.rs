@@ -1,6 +1,7 @@
 //! Balancing in a simulation: what each algorithm makes of servers whose capacity changes.
 
 mod server;
+mod slow;
 mod world;
 
 use std::time::Duration;
@@ -72,6 +73,19 @@ fn learned_costs_nothing_where_all_are_alike() {
     assert!(share <= 1.05, "{share}");
 }
 
+/// Published were 99.9 % of peak EWMA, and about 95 % of round robin.
+#[test]
+fn peak_ewma_keeps_away_from_an_endpoint_that_is_slow_for_a_time() {
+    for seed in 1..4 {
+        let share = slow::run(PeakEwma, 1, seed).share_within();
+        assert!(share >= 0.999, "seed {seed}: {share}");
+    }
+    let share = slow::run(PeakEwma, 20, 1).share_within();
+    assert!(share >= 0.998, "20 callers, of which each has to find out: {share}");
+    let share = slow::run(RoundRobin, 1, 1).share_within();
+    assert!((0.95..0.96).contains(&share), "it is slow: {share}");
+}
+
 /// `cargo test --config profile.test.package.meltemi-policy.opt-level=3 -p meltemi-policy --test balancing -- --ignored
 /// --nocapture`
 #[test]
@@ -89,6 +103,12 @@ fn table() {
         for load in [0.5, 0.75, 0.9] {
             let trial = Trial { is_uneven: false, ..trial(algorithm, 100, 100, load) };
             println!("{}", line(&trial, &run(trial)));
+        }
+    }
+    for callers in [1, 20] {
+        for algorithm in [RoundRobin, LeastRequest, PeakEwma, Learned] {
+            let share = slow::run(algorithm, callers, 1).share_within() * 100.0;
+            println!("{algorithm:?}, a slow endpoint, callers: {callers}: {share:.2}%");
         }
     }
 }

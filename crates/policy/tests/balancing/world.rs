@@ -274,6 +274,12 @@ impl World {
 }
 
 fn caller(trial: Trial, names: &[String], number: u64) -> Caller {
+    let balancer = balancer(trial.algorithm, names, trial.seed ^ number);
+    Caller { balancer, in_flight: vec![Cell::new(0); trial.servers] }
+}
+
+/// A caller's balancer over endpoints that are all alike; `number` says where its turn begins.
+pub fn balancer(algorithm: SimpleLoadBalancer, names: &[String], number: u64) -> Balancer {
     let labels = BTreeMap::new();
     let endpoint = |name| Endpoint {
         name,
@@ -288,11 +294,10 @@ fn caller(trial: Trial, names: &[String], number: u64) -> Caller {
         observed: None,
     };
     let endpoints: Vec<Endpoint<'_>> = names.iter().map(|name| endpoint(name.as_str())).collect();
-    let load_balancer = LoadBalancer { simple: Some(trial.algorithm), ..LoadBalancer::default() };
+    let load_balancer = LoadBalancer { simple: Some(algorithm), ..LoadBalancer::default() };
     let policy = TrafficPolicy { load_balancer: Some(load_balancer), ..TrafficPolicy::default() };
     let client = Client { locality: "", network: "", cluster: "", labels: &labels };
     // Each begins elsewhere, as sidecars do.
-    let turn = hash(&(trial.seed ^ number).to_le_bytes()) % trial.servers as u64;
-    let balancer = Balancer::new(&endpoints, &policy, &client, Arc::new(turn.into()));
-    Caller { balancer, in_flight: vec![Cell::new(0); trial.servers] }
+    let turn = hash(&number.to_le_bytes()) % names.len() as u64;
+    Balancer::new(&endpoints, &policy, &client, Arc::new(turn.into()))
 }
