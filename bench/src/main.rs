@@ -26,6 +26,7 @@ mod scenario;
 mod statistics;
 mod syscalls;
 mod template;
+mod window;
 
 use std::process::ExitCode;
 

@@ -10,8 +10,9 @@ use crate::error::BenchError;
 use crate::figures::{Figure, Figures, Samples};
 use crate::options::{Options, Section};
 use crate::process::Process;
-use crate::role::load::{Ask, MEASURING, Seen};
+use crate::role::load::{Ask, Seen};
 use crate::scenario::{Scenario, Wire};
+use crate::window::{expect_measuring, seen};
 use crate::{probe, proc, syscalls};
 
 /// How much longer than it should the load may take.
@@ -168,26 +169,4 @@ impl Turn<'_> {
         }
         Ok((seen, cpu))
     }
-}
-
-/// Waits for the beginning of the load's window.
-pub async fn expect_measuring(load: &mut Process, patience: Duration) -> Result<(), BenchError> {
-    match load.line(patience).await? {
-        said if said == MEASURING => Ok(()),
-        said => Err(BenchError::Unclear {
-            name: load.name().to_owned(),
-            reason: format!("`{MEASURING}` is expected"),
-            said,
-        }),
-    }
-}
-
-/// Waits for what the load tells at the end of its window.
-pub async fn seen(load: &mut Process, patience: Duration) -> Result<Seen, BenchError> {
-    let said = load.line(patience).await?;
-    serde_json::from_str(&said).map_err(|error| BenchError::Unclear {
-        name: load.name().to_owned(),
-        reason: error.to_string(),
-        said,
-    })
 }

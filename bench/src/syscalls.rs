@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::contestant::Contestant;
 use crate::error::BenchError;
-use crate::measure::{expect_measuring, seen};
 use crate::process::Process;
 use crate::role::load::Ask;
 use crate::scenario::Carried;
+use crate::window::{expect_measuring, seen};
 
 /// Requests a second, few enough for a traced proxy.
 const RATE: u32 = 500;

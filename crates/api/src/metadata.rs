@@ -183,3 +183,15 @@ fn not_label(text: &str, what: &str) -> String {
 fn not_subdomain(text: &str) -> String {
     format!("`{text}` is not a DNS name: at most 253 lower-case letters, digits, `-` and `.`")
 }
+
+/// `KIND NAMESPACE/NAME`, as far as the object says so.
+pub(crate) fn describe(value: &Value) -> String {
+    let text = |pointer| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (kind, name) = (text("/kind"), text("/metadata/name"));
+    let name = if name.is_empty() { text("/metadata/generateName") } else { name };
+    match (kind, text("/metadata/namespace"), name) {
+        (kind, _, "") => kind.to_owned(),
+        (kind, "", name) => format!("{kind} {name}"),
+        (kind, namespace, name) => format!("{kind} {namespace}/{name}"),
+    }
+}

@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use meltemi_names::DEFAULT_NAMESPACE;
 use serde_json::Value;
 
+use crate::metadata::describe;
 use crate::refuse::{self, Path, Problem, Report};
-use crate::resource::describe;
 use crate::{Finding, Kind, Resource, Severity, effect};
 
 use self::tree::{Mark, Node};

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::kind::with_kinds;
-use crate::metadata::ObjectMeta;
+use crate::metadata::{ObjectMeta, describe};
 use crate::parse::findings_of;
 use crate::refuse::{self, Path, Report};
 use crate::{Finding, Kind};
@@ -86,17 +86,5 @@ impl Resource {
     pub(crate) fn check(&self, report: &mut Report) {
         self.metadata().check(self.kind(), report);
         self.checked().check(report);
-    }
-}
-
-/// `KIND NAMESPACE/NAME`, as far as the object says so.
-pub(crate) fn describe(value: &Value) -> String {
-    let text = |pointer| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let (kind, name) = (text("/kind"), text("/metadata/name"));
-    let name = if name.is_empty() { text("/metadata/generateName") } else { name };
-    match (kind, text("/metadata/namespace"), name) {
-        (kind, _, "") => kind.to_owned(),
-        (kind, "", name) => format!("{kind} {name}"),
-        (kind, namespace, name) => format!("{kind} {namespace}/{name}"),
     }
 }

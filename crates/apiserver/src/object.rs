@@ -258,3 +258,12 @@ fn derived_uid(key: &Key) -> String {
     };
     uuid::Uuid::from_u64_pair(half(0), half(1)).to_string()
 }
+
+/// An object, or the objects of a list, without their substance.
+pub(crate) fn metadata_only(object: &Value) -> Value {
+    json!({
+        "kind": "PartialObjectMetadata",
+        "apiVersion": "meta.k8s.io/v1",
+        "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
+    })
+}

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD as STANDARD;
 use serde_json::{Map, Value, json};
 
-use self::fields::{Field, Form, TYPE_META, fields_of};
+use self::fields::{Field, Form, TYPE_META};
 
 /// The content type of this form.
 pub(crate) const CONTENT_TYPE: &str = "application/vnd.kubernetes.protobuf";
@@ -46,7 +46,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Value, String> {
     }
     let text = |name: &str| types.get(name).and_then(Value::as_str).unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
-    let fields = fields_of(api_version, kind)
+    let fields = fields::fields_of(api_version, kind)
+        .or_else(|| access::fields_of(api_version, kind))
         .ok_or_else(|| format!("{kind:?} is not read as protobuf here: send application/json"))?;
     let mut object = message(raw, fields, DEPTH)?;
     object["apiVersion"] = json!(api_version);

@@ -5,7 +5,7 @@ use std::ops::Bound;
 use axum::response::Response;
 use http::StatusCode;
 use meltemi_store::{Entry, Key, Listing, Store};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::object::answer;
 use crate::query::Parameters;
@@ -132,13 +132,4 @@ impl std::fmt::Display for Continuation {
             self.last.name
         )
     }
-}
-
-/// An object, or the objects of a list, without their substance.
-pub(crate) fn metadata_only(object: &Value) -> Value {
-    json!({
-        "kind": "PartialObjectMetadata",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": object.get("metadata").cloned().unwrap_or_else(|| json!({})),
-    })
 }

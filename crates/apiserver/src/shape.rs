@@ -4,8 +4,8 @@ use http::HeaderMap;
 use http::header::ACCEPT;
 use serde_json::{Value, json};
 
+use crate::object::metadata_only;
 use crate::query::Parameters;
-use crate::read::metadata_only;
 use crate::status::Failure;
 use crate::table;
 use crate::target::Target;

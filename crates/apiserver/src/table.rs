@@ -5,8 +5,8 @@ mod columns;
 use serde_json::{Value, json};
 
 use self::columns::{Column, columns};
+use crate::object::metadata_only;
 use crate::query::Parameters;
-use crate::read::metadata_only;
 use crate::target::Target;
 use meltemi_audit::timestamp;
 
