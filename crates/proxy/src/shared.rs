@@ -32,6 +32,8 @@ pub struct Shared {
     pub app: AppHealth,
     /// The ports that this very process serves.
     pub handlers: Handlers,
+    /// Whether callers whose requests are refused are told by which policy.
+    pub tells_denied_by: bool,
     /// The layout of access log lines; `None` writes none.
     pub access_log: Option<LogFormat>,
 }

@@ -280,6 +280,7 @@ fn share(
             None => AppHealth::new(answering.map(|port| port.number)),
         },
         handlers,
+        tells_denied_by: settings.tells_denied_by,
         access_log: settings.access_log,
     }
 }

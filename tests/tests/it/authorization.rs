@@ -3,6 +3,7 @@
 mod changes;
 mod clients;
 mod conditions;
+mod denied_by;
 mod evasions;
 mod explained;
 mod external;

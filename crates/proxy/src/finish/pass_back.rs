@@ -28,6 +28,10 @@ pub(crate) async fn pass_back(
     forward::response(&mut response);
     // It is said between two proxies only.
     response.fields.remove(Known::NotDelivered);
+    // What refused a request only the sidecar knows that judged it: no application and no stranger may say so.
+    if !route.is_proved() {
+        response.fields.remove(Known::DeniedBy);
+    }
     let mut counted = Counted::default();
     let end = relay(worker, route, call, answer, &response, &mut replay, &mut counted).await;
     let flags = match end {

@@ -64,6 +64,8 @@ pub enum Known {
     RequestId,
     /// `x-meltemi-not-delivered`: between two proxies only, says that the application never saw the request.
     NotDelivered,
+    /// `x-meltemi-denied-by`: the policy that refused the request, as a proxy of the mesh alone may say it.
+    DeniedBy,
     /// `x-meltemi-report-load`: between two proxies only, asks for the workload's load with the answer.
     ReportLoad,
 }
@@ -94,6 +96,7 @@ impl Known {
             (17, b'x') => (b"x-forwarded-proto", Known::ForwardedProto),
             (18, b'p') => (b"proxy-authenticate", Known::ProxyAuthenticate),
             (19, b'p') => (b"proxy-authorization", Known::ProxyAuthorization),
+            (19, b'x') if name[2] | 0x20 == b'm' => (b"x-meltemi-denied-by", Known::DeniedBy),
             (19, b'x') => (b"x-envoy-max-retries", Known::MaxRetries),
             (21, b'e') => (b"endpoint-load-metrics", Known::EndpointLoadMetrics),
             (21, b'x') if name[2] | 0x20 == b'm' => (b"x-meltemi-report-load", Known::ReportLoad),
@@ -174,6 +177,7 @@ mod tests {
         }
         assert_eq!(Known::of(b"x-meltemi-not-delivered"), Known::NotDelivered);
         assert_eq!(Known::of(b"x-meltemi-report-load"), Known::ReportLoad);
+        assert_eq!(Known::of(b"X-Meltemi-Denied-By"), Known::DeniedBy);
         assert_eq!(Known::of(b"Endpoint-Load-Metrics"), Known::EndpointLoadMetrics);
         assert_eq!(Known::of(b"X-Forwarded-Client-Cert"), Known::ForwardedClientCert);
         assert_eq!(Known::of(b"x-forwarded-client-cerT"), Known::ForwardedClientCert);

@@ -24,6 +24,8 @@ use crate::worker::Worker;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The body of a refusal, as Envoy has it.
 const DENIED: &str = "RBAC: access denied";
+/// Tells the caller which policy it was, where the mesh wants that.
+pub(super) const DENIED_BY: &[u8] = b"x-meltemi-denied-by";
 
 /// What of a connection its requests are judged by, and what it has decided for all of them.
 pub(crate) struct Authorizer {
@@ -45,6 +47,14 @@ struct Kept {
 /// A request is refused, for this reason as Envoy's log has it.
 #[derive(Debug)]
 pub(crate) struct Denied(pub(crate) Arc<str>);
+
+impl Denied {
+    /// The rule, or `none`: what stands between the brackets.
+    fn by(&self) -> &str {
+        let within = self.0.split_once('[').and_then(|(_, it)| it.strip_suffix(']'));
+        within.unwrap_or(&self.0)
+    }
+}
 
 /// A request does not pass by our policies alone.
 #[derive(Debug)]
@@ -292,8 +302,10 @@ fn take_note(
 }
 
 /// Answers a request that is refused.
-pub(crate) async fn refuse(call: &mut Call<'_>, denied: Denied) -> Outcome {
-    let outcome = respond(call, 403, ResponseFlags::NONE, DENIED, &[]).await;
+pub(crate) async fn refuse(worker: &Worker, call: &mut Call<'_>, denied: Denied) -> Outcome {
+    let by = denied.by().as_bytes();
+    let told: &[_] = if worker.shared.tells_denied_by { &[(DENIED_BY, by)] } else { &[] };
+    let outcome = respond(call, 403, ResponseFlags::NONE, DENIED, told).await;
     Outcome { details: Some(denied.0), ..outcome }
 }
 

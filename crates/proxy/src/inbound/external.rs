@@ -75,7 +75,7 @@ pub(crate) async fn serve(
     let allowed = match decided(&asking, answered, counters) {
         Decided::Passes(allowed) => allowed,
         Decided::Refused(denied, details) => {
-            let outcome = refuse(call, &asking, denied, details).await;
+            let outcome = refuse(worker, call, &asking, denied, details).await;
             return Outcome { received: replay.passed(), ..outcome };
         }
     };
@@ -85,7 +85,7 @@ pub(crate) async fn serve(
             let on_answer = Some(OnAnswer(allowed.response)).filter(|it| !it.0.is_empty());
             to_app(worker, port, call, Passed { replay, on_answer }).await
         }
-        Err(denied) => authorize::refuse(call, denied).await,
+        Err(denied) => authorize::refuse(worker, call, denied).await,
     }
 }
 
@@ -186,6 +186,7 @@ fn decided(asking: &Asking<'_>, answered: Result<Answer, String>, counters: &Ext
 
 /// Answers a request that is refused, in the authorizer's words.
 async fn refuse(
+    worker: &Worker,
     call: &mut Call<'_>,
     asking: &Asking<'_>,
     denied: Denied,
@@ -200,6 +201,9 @@ async fn refuse(
         // A client of gRPC reads no other content.
         if let (true, Some(kept)) = (is_grpc, kept) {
             fields.set(Known::ContentType, b"content-type", &kept);
+        }
+        if worker.shared.tells_denied_by {
+            fields.push(authorize::DENIED_BY, asking.rule().as_bytes());
         }
     })
     .await;

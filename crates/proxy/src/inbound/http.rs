@@ -93,7 +93,7 @@ async fn admit(
     let to = (inbound, port);
     match authorize_request(worker, &caller.authorizer, to, call.head, bearer.as_ref()) {
         Ok(()) => to_app(worker, port, call, Passed::default()).await,
-        Err(Refused::Denied(denied)) => authorize::refuse(call, denied).await,
+        Err(Refused::Denied(denied)) => authorize::refuse(worker, call, denied).await,
         // Boxed, so that requests that nobody is asked about do not carry its room.
         Err(Refused::Asks(asking)) => {
             Box::pin(external::serve(worker, caller, port, bearer.as_ref(), call, asking)).await

@@ -68,6 +68,9 @@ pub(super) struct Settings {
     pub(super) workers: usize,
     pub(super) access_log: Option<LogFormat>,
     pub(super) drain_timeout: Duration,
+    /// Whether callers whose requests are refused are told by which policy. The mesh alone says so: no command, and nobody who
+    /// runs a workload.
+    pub(super) tells_denied_by: bool,
 }
 
 /// How many threads a proxy has that nobody has told a number.
@@ -83,13 +86,7 @@ impl Choices {
         workload: RegisteredWorkload,
         file: &Path,
     ) -> Settings {
-        let leaves_something =
-            self.workers.is_none() || self.access_log.is_none() || self.drain_timeout.is_none();
-        let config = match leaves_something {
-            true => fetch(channel, workload, file).await,
-            false => ProxyConfig::default(),
-        };
-        self.or(&config)
+        self.or(&fetch(channel, workload, file).await)
     }
 
     /// With what the mesh says where the command says nothing.
@@ -115,10 +112,13 @@ impl Choices {
             };
             ours.or_else(istios)
         });
+        let tells_denied_by = variable(variables::DENIED_BY)
+            .and_then(|word| read(variables::DENIED_BY, word, |it| it.parse().ok()));
         Settings {
             workers,
             access_log: access_log.and_then(AccessLog::format),
             drain_timeout: drain_timeout.unwrap_or(DRAIN),
+            tells_denied_by: tells_denied_by.unwrap_or(false),
         }
     }
 }
@@ -190,13 +190,18 @@ mod tests {
     fn the_command_goes_before_the_mesh_and_that_before_what_is_built_in() {
         let said = config(
             Some(3),
-            &[("MELTEMI_ACCESS_LOG", "json"), ("TERMINATION_DRAIN_DURATION_SECONDS", "7")],
+            &[
+                ("MELTEMI_ACCESS_LOG", "json"),
+                ("TERMINATION_DRAIN_DURATION_SECONDS", "7"),
+                ("MELTEMI_DENIED_BY", "true"),
+            ],
         );
         let of_mesh = Choices::default().or(&said);
         let expected = Settings {
             workers: 3,
             access_log: Some(LogFormat::Json),
             drain_timeout: Duration::from_secs(7),
+            tells_denied_by: true,
         };
         assert_eq!(of_mesh, expected);
         let own = Choices {
@@ -204,10 +209,19 @@ mod tests {
             access_log: Some(AccessLog::Off),
             drain_timeout: Some(Duration::from_secs(1)),
         };
-        let expected =
-            Settings { workers: 2, access_log: None, drain_timeout: Duration::from_secs(1) };
+        let expected = Settings {
+            workers: 2,
+            access_log: None,
+            drain_timeout: Duration::from_secs(1),
+            tells_denied_by: true,
+        };
         assert_eq!(own.or(&said), expected);
-        let expected = Settings { workers: processors(), access_log: None, drain_timeout: DRAIN };
+        let expected = Settings {
+            workers: processors(),
+            access_log: None,
+            drain_timeout: DRAIN,
+            tells_denied_by: false,
+        };
         assert_eq!(Choices::default().or(&ProxyConfig::default()), expected);
         assert_eq!(Choices::default().or(&config(Some(0), &[])), expected);
     }
@@ -221,12 +235,14 @@ mod tests {
                 ("MELTEMI_DRAIN_TIMEOUT", "5"),
                 ("TERMINATION_DRAIN_DURATION_SECONDS", "9"),
                 ("MELTEMI_SERVICE", "another"),
+                ("MELTEMI_DENIED_BY", "yes, please"),
             ],
         );
         let expected = Settings {
             workers: MAX_WORKERS,
             access_log: None,
             drain_timeout: Duration::from_secs(9),
+            tells_denied_by: false,
         };
         assert_eq!(Choices::default().or(&said), expected);
     }

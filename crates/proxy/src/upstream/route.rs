@@ -58,6 +58,11 @@ impl Route {
         }
     }
 
+    /// Whether a sidecar of the mesh answers there that proves who it is.
+    pub(crate) fn is_proved(&self) -> bool {
+        self.endpoint().is_some_and(|it| it.tls.is_some() && !it.is_plaintext)
+    }
+
     /// The endpoint, if it is one of the mesh.
     pub(crate) fn endpoint(&self) -> Option<&Arc<Endpoint>> {
         match &self.place {

@@ -95,7 +95,10 @@ fn is_protected(name: &[u8]) -> bool {
     let known = Known::of(name);
     name.starts_with(b":")
         || known.is_hop_by_hop()
-        || matches!(known, Known::Host | Known::ContentLength | Known::NotDelivered)
+        || matches!(
+            known,
+            Known::Host | Known::ContentLength | Known::NotDelivered | Known::DeniedBy
+        )
 }
 
 impl Allowed {
@@ -213,6 +216,7 @@ mod tests {
                 change("content-length", "9", How::Set),
                 change("transfer-encoding", "chunked", How::Add),
                 change("x-meltemi-not-delivered", "1", How::Add),
+                change("x-meltemi-denied-by", "another", How::Add),
             ],
             remove: vec![b"X-E".to_vec(), b"content-length".to_vec(), b":method".to_vec()],
             ..Allowed::default()

@@ -50,6 +50,7 @@ pub(super) fn worker() -> (Rc<Worker>, Identity) {
         },
         app: AppHealth::new([]),
         handlers: Handlers::default(),
+        tells_denied_by: false,
         access_log: None,
     };
     let report = Reporting::new(Meters::new(1), 0);

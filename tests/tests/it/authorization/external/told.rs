@@ -3,11 +3,13 @@
 use meltemi_tests::{HttpApp, eventually};
 use serde_json::{Value, json};
 
+use super::super::denied_by::{FIELD, TELLS};
 use super::{Asking, custom, for_web, paths};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_of_authorizers_are_counted_and_refusals_logged_as_envoy_does() {
     let mut asking = Asking::start().await;
+    asking.world.mesh.apply(TELLS).await;
     let app = HttpApp::start("logged-1").await;
     let workload = asking.world.mesh.workload("logged").port(app.port(), "http");
     asking.world.web = workload.flag("--access-log", "json").proxy().await;
@@ -17,13 +19,15 @@ async fn answers_of_authorizers_are_counted_and_refusals_logged_as_envoy_does() 
         spec["selector"]["matchLabels"]["app"] = "logged".into();
         spec
     };
-    for (provider, ask, code, details) in
-        [("grpc", "deny", 401, "ext_authz_denied"), ("grpc", "fail", 403, "ext_authz_error")]
+    for (number, ask, code, details) in
+        [("000", "deny", 401, "ext_authz_denied"), ("001", "fail", 403, "ext_authz_error")]
     {
-        asking.world.specs(&[spec(provider)]).await;
+        asking.world.specs(&[spec("grpc")]).await;
         let mut connection = asking.world.client.http().await;
         let response = connection.call("GET", "http://logged/a", &[("x-ask", ask)], b"").await;
         assert_eq!(response.status, code);
+        let rule = format!("ns[default]-policy[p{number}-0]-rule[0]");
+        assert_eq!(response.header(FIELD), Some(rule.as_str()));
         let line = asking.world.web.process.line().await.unwrap();
         let line: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(

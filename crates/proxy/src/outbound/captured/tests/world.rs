@@ -237,6 +237,7 @@ impl Proxy {
             },
             app: AppHealth::new([]),
             handlers: Handlers::default(),
+            tells_denied_by: false,
             access_log: None,
         };
         let path = DataPath::start(Arc::new(shared), 1, listeners).unwrap();
