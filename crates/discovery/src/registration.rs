@@ -2,6 +2,7 @@
 
 mod admit;
 mod board;
+mod claims;
 mod group;
 mod objects;
 mod proxy_config;
@@ -106,6 +107,7 @@ impl RegistrationService {
         responses: &mpsc::Sender<Result<RegisterResponse, Status>>,
     ) -> Result<(), Status> {
         let mut groups = self.registry.board.subscribe();
+        let mut verdicts = self.registry.board.verdicts();
         loop {
             let asked = tokio::select! {
                 asked = requests.message() => asked,
@@ -114,6 +116,10 @@ impl RegistrationService {
                     self.registry.set_group(claim, group).await.map_err(refusal)?;
                     tell_group(claim, responses).await;
                     continue;
+                }
+                objection = board::objected(&mut verdicts, &claim.workload, claim.group.as_deref()) => {
+                    tracing::warn!(workload = %claim.key, objection, "removed: its labels are another's");
+                    return Err(refusal(RegistryError::NoMember(objection)));
                 }
                 _ = &mut claim.replaced => return Err(refusal(RegistryError::Replaced)),
             };

@@ -170,3 +170,58 @@ async fn a_group_that_is_not_there_is_told_and_waited_for() {
     let client = mesh.client().await;
     client.until("the member is called", "http://web/", |it| it.served_by() == "one").await;
 }
+
+/// A workload says its labels itself; those by which the workloads of a group are found are for the group's account.
+///
+/// Fields: WorkloadGroup spec.template.serviceAccount
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_takes_the_labels_of_a_group_of_another_service_account() {
+    let mesh = Mesh::start().await;
+    let app = HttpApp::start("impostor").await;
+    let template = format!("{{serviceAccount: web, ports: {{http: {}}}}}", app.port());
+    let spec = format!("{{metadata: {{labels: {{app: web}}}}, template: {template}}}");
+    group(&mesh, "vms", &spec).await;
+    let impostors = [
+        mesh.workload("web").flag("--service-account", "other"),
+        mesh.workload("idle").flag("--service-account", "other").flag("--label", "app=web"),
+    ];
+    for impostor in impostors {
+        let proxy = impostor.port(app.port(), "http").attempt("proxy", &[]);
+        eventually("the reason in the log", async || match proxy.log() {
+            log if log.contains("of service account `web` by their WorkloadGroup") => Ok(()),
+            log => Err(log),
+        })
+        .await;
+    }
+    let (status, entries) = mesh.api().get(ENTRIES).await;
+    assert_eq!((status, &entries["items"]), (200, &json!([])), "{entries}");
+    let _member = mesh.member("vms").flag("--service-account", "web").proxy().await;
+    let client = mesh.client().await;
+    client.until("the group's own is called", "http://web/", |it| it.status == 200).await;
+}
+
+/// Who has the labels already loses its place when a group says that they are another's.
+///
+/// Fields: WorkloadGroup spec.template.serviceAccount
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_comes_later_ends_what_others_have_of_its_labels() {
+    let mesh = Mesh::start().await;
+    let app = HttpApp::start("one").await;
+    mesh.apply(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n\
+         spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: http}]}\n",
+    )
+    .await;
+    let impostor = mesh.workload("idle").flag("--service-account", "other");
+    let impostor = impostor.flag("--label", "app=web").port(app.port(), "http").proxy().await;
+    let client = mesh.client().await;
+    client.until("nobody has said whose", "http://web/", |it| it.served_by() == "one").await;
+    let spec = "{metadata: {labels: {app: web}}, template: {serviceAccount: web}}";
+    group(&mesh, "vms", spec).await;
+    client.until("it is called no more", "http://web/", |it| it.status == 503).await;
+    eventually("the reason in its log", async || match impostor.process.log() {
+        log if log.contains("of service account `web` by their WorkloadGroup") => Ok(()),
+        log => Err(log),
+    })
+    .await;
+}

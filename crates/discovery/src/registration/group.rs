@@ -173,6 +173,18 @@ impl Group {
         ports
     }
 
+    /// The service account that members must be of; empty for any.
+    pub(super) fn account(&self) -> &str {
+        &self.spec.template.service_account
+    }
+
+    /// The labels of members, as far as the group gives them.
+    pub(super) fn labels(&self) -> BTreeMap<&str, &str> {
+        let Spec { metadata, template, .. } = &self.spec;
+        let all = template.labels.iter().chain(&metadata.labels);
+        all.map(|(key, value)| (key.as_str(), value.as_str())).collect()
+    }
+
     /// The annotations of members' entries.
     pub(super) fn annotations(&self) -> &BTreeMap<String, String> {
         &self.spec.metadata.annotations

@@ -15,6 +15,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::board::{self, Board};
+use super::claims::{self, Claims};
 use super::group::Group;
 use super::{objects, proxy_config, timestamp};
 
@@ -146,6 +147,7 @@ impl Registry {
         let health = Health { ready: workload.ready, reason: String::new() };
         self.check_owner(&key, &workload).await?;
         let group = self.group(&workload).await?;
+        self.check_labels(&workload, group.as_deref()).await?;
         self.ensure_namespace(&workload.namespace).await?;
         self.ensure_service(&workload).await?;
         self.write_entry(&key, &workload, group.as_deref(), &health).await?;
@@ -283,6 +285,26 @@ impl Registry {
                 taken("a workload of another service account")
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether the labels are the workload's to take. What changes later, the board tells of.
+    async fn check_labels(
+        &self,
+        workload: &RegisteredWorkload,
+        group: Option<&Group>,
+    ) -> Result<(), RegistryError> {
+        let mut claims = Claims::default();
+        for kind in claims::kinds() {
+            let here = Selector::kind(kind).within(&workload.namespace);
+            self.store.list(&here).await?.entries.iter().for_each(|entry| claims.put(entry));
+            if claims.are_open() {
+                return Ok(());
+            }
+        }
+        match claims.rulings_with(&workload.service).objection(workload, group) {
+            Some(objection) => Err(RegistryError::NoMember(objection)),
+            None => Ok(()),
         }
     }
 
