@@ -91,15 +91,21 @@ impl Detector {
         self.hosts.iter().filter(|host| host.is_ejected()).count()
     }
 
-    /// Records how a request to an endpoint ended; says so if that ejects it.
-    pub fn record(&self, index: usize, outcome: Outcome, now: Duration) -> Option<Change> {
+    /// Records how a request to an endpoint ended; says so if that ejects it. The clock is read only then: next to every request
+    /// goes well.
+    pub fn record(
+        &self,
+        index: usize,
+        outcome: Outcome,
+        now: impl FnOnce() -> Duration,
+    ) -> Option<Change> {
         let host = self.hosts.get(index)?;
         let reason = match host.record(outcome, &self.settings)? {
             Reached::ServerErrors => Reason::Consecutive5xx,
             Reached::GatewayErrors => Reason::ConsecutiveGatewayFailure,
             Reached::LocalFailures => Reason::ConsecutiveLocalOriginFailure,
         };
-        self.eject(index, reason, now)
+        self.eject(index, reason, now())
     }
 
     /// Another caller has found out that an endpoint fails; `id` tells one such finding from the next, 0 stands for none. One that
@@ -121,6 +127,9 @@ impl Detector {
                 changes.push(Change { index, ejected: None });
             }
         }
+        if !self.settings.counts() {
+            return changes;
+        }
         let windows: Vec<host::Window> = self.hosts.iter().map(|host| host.take_window()).collect();
         for (index, reason) in statistics::outliers(&windows, &self.settings) {
             changes.extend(self.eject(index, reason, now));
@@ -128,12 +137,10 @@ impl Detector {
         changes
     }
 
-    /// Ejects an endpoint, if it is in and the share of ejected ones allows it. One may always go.
+    /// Ejects an endpoint, if it is in and the share of ejected ones allows it.
     fn eject(&self, index: usize, reason: Reason, now: Duration) -> Option<Change> {
-        let (count, percent) = (self.hosts.len(), self.settings.max_ejection_percent as usize);
         let _only = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
-        let ejected = self.ejected();
-        let may_go = ejected == 0 || ejected * 100 < percent * count;
+        let may_go = self.settings.may_eject(self.ejected(), self.hosts.len());
         if !may_go || !self.hosts[index].eject(now, &self.settings) {
             return None;
         }

@@ -47,7 +47,7 @@ pub struct Host {
     gateway_errors: AtomicU32,
     local_failures: AtomicU32,
     /// Requests of this interval by where their result came from, and how many went well: the endpoint's own answers, and the
-    /// way to it.
+    /// way to it. Counted only where a rule looks at them: all workers would write to the same line for every request.
     external: Counts,
     local: Counts,
     /// Nanoseconds at which the endpoint may come back; [`IN`] while it is in.
@@ -126,7 +126,9 @@ impl Host {
 
     fn record_status(&self, status: u16, settings: &Settings) -> Option<Reached> {
         let is_failure = (500..600).contains(&status);
-        self.external.add(!is_failure);
+        if settings.counts() {
+            self.external.add(!is_failure);
+        }
         if !is_failure {
             reset(&self.server_errors);
             reset(&self.gateway_errors);
@@ -148,7 +150,9 @@ impl Host {
     }
 
     fn record_way(&self, is_success: bool, settings: &Settings) -> Option<Reached> {
-        self.local.add(is_success);
+        if settings.counts() {
+            self.local.add(is_success);
+        }
         if is_success {
             reset(&self.local_failures);
             return None;

@@ -6,6 +6,8 @@ use crate::destination::rule::{FailurePercentage, OutlierDetection, SuccessRate}
 
 /// No ejection is longer, unless the base time is (Envoy's default).
 const LONGEST: Duration = Duration::from_secs(300);
+/// So many of 100 endpoints may be ejected where no rule says how many.
+const MOST_WITHOUT_RULE: u32 = 50;
 
 /// When endpoints are ejected and for how long.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,6 +28,9 @@ pub struct Settings {
     pub max_ejection_time: Duration,
     /// So many of 100 endpoints may be ejected.
     pub max_ejection_percent: u32,
+    /// Whether one endpoint may always be ejected, whatever the share is, and the last one that goes may pass it, as with Istio's
+    /// sidecars. Otherwise the share is kept to the letter: the only endpoint of a service stays.
+    pub always_eject_one: bool,
     /// Ejection by success rate.
     pub success_rate: Option<SuccessRate>,
     /// Ejection by share of failures.
@@ -56,13 +61,64 @@ impl From<&OutlierDetection> for Settings {
                 .filter(|it| *it > 0)
                 .unwrap_or(10)
                 .min(100),
+            always_eject_one: true,
             success_rate: rule.success_rate,
             failure_percentage: rule.failure_percentage,
         }
     }
 }
 
+impl Default for Settings {
+    /// What holds for workloads of the mesh where no rule says anything: Istio's defaults, but for half of the endpoints, to the
+    /// letter. That an endpoint fails is one caller's finding and all callers' knowledge here, so a service of two or three must
+    /// be able to lose one; and what nobody asked for must not take the only endpoint there is.
+    fn default() -> Settings {
+        let rule = OutlierDetection {
+            max_ejection_percent: Some(MOST_WITHOUT_RULE),
+            ..OutlierDetection::default()
+        };
+        Settings { always_eject_one: false, ..Settings::from(&rule) }
+    }
+}
+
 impl Settings {
+    /// What holds for a destination; `None` where nothing is ever ejected.
+    ///
+    /// A rule says all of it, and one that switches off `consecutive5xxErrors` and `consecutiveGatewayErrors` switches off the
+    /// whole, what others found out included. Without a rule workloads of the mesh have the [default](Settings::default), and hosts
+    /// outside of it none, as in Istio: their errors are known to nobody but their own operators.
+    pub fn of(rule: Option<&OutlierDetection>, is_external: bool) -> Option<Settings> {
+        let settings = match rule {
+            Some(rule) => Settings::from(rule),
+            None if is_external => return None,
+            None => Settings::default(),
+        };
+        settings.can_eject().then_some(settings)
+    }
+
+    /// Whether anything ejects at all.
+    fn can_eject(&self) -> bool {
+        self.consecutive_5xx > 0
+            || self.consecutive_gateway_failure > 0
+            || self.split_external_local_origin_errors
+            || self.counts()
+    }
+
+    /// Whether results are counted by the interval.
+    pub(super) fn counts(&self) -> bool {
+        self.success_rate.is_some() || self.failure_percentage.is_some()
+    }
+
+    /// Whether one more of so many endpoints may be ejected.
+    pub(super) fn may_eject(&self, ejected: usize, count: usize) -> bool {
+        let most = self.max_ejection_percent as usize * count;
+        if self.always_eject_one {
+            ejected == 0 || ejected * 100 < most
+        } else {
+            (ejected + 1) * 100 <= most
+        }
+    }
+
     /// How long an ejection lasts that is the `nth` in a row, from 1.
     pub(super) fn ejection_time(&self, nth: u32) -> Duration {
         let doubled = 1u32.checked_shl(nth.saturating_sub(1)).unwrap_or(u32::MAX);

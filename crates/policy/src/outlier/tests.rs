@@ -15,11 +15,11 @@ fn seconds(seconds: u64) -> Duration {
 /// After how many of these results the first endpoint of ten is ejected, and why.
 fn ejected_after(rule: &OutlierDetection, outcomes: &[Outcome]) -> Option<(usize, Reason)> {
     let detector = detector(rule, 10);
-    let mut changes = outcomes.iter().map(|outcome| detector.record(0, *outcome, seconds(1)));
+    let mut changes = outcomes.iter().map(|outcome| detector.record(0, *outcome, || seconds(1)));
     let at = changes.position(|change| change.is_some())?;
     // The same results tell the reason, because nothing but them counts.
     let again = self::detector(rule, 10);
-    let last = outcomes[..=at].iter().filter_map(|it| again.record(0, *it, seconds(1))).last();
+    let last = outcomes[..=at].iter().filter_map(|it| again.record(0, *it, || seconds(1))).last();
     Some((at + 1, last?.ejected?))
 }
 
@@ -55,7 +55,7 @@ fn failures_in_a_row_eject() {
 }
 
 fn fail(detector: &Detector, index: usize, now: Duration) -> Option<Change> {
-    (0..5).filter_map(|_| detector.record(index, Answered(500), now)).last()
+    (0..5).filter_map(|_| detector.record(index, Answered(500), || now)).last()
 }
 
 #[test]
@@ -108,12 +108,73 @@ fn so_many_may_go_and_one_always() {
     }
 }
 
+#[test]
+fn without_a_rule_half_of_the_endpoints_may_go_and_no_more() {
+    for (count, expected) in [(1, 0), (2, 1), (3, 1), (4, 2), (5, 2), (100, 50)] {
+        let settings = Settings::of(None, false).unwrap();
+        let detector = Detector::new(settings, (0..count).map(|_| Arc::default()));
+        let ejected = (0..count).filter_map(|index| fail(&detector, index, seconds(1))).count();
+        assert_eq!((ejected, detector.ejected()), (expected, expected), "of {count}");
+        assert_eq!(detector.sweep(seconds(30)), [], "30 s begin at the first second");
+        assert_eq!(detector.sweep(seconds(31)).len(), expected);
+        // What is told goes by the same share.
+        let told = (0..count).filter_map(|index| detector.told(index, 1, seconds(31))).count();
+        assert_eq!(told, expected, "of {count}");
+    }
+}
+
+#[test]
+fn without_a_rule_five_failures_in_a_row_eject_and_the_time_doubles() {
+    let detector = Detector::new(Settings::default(), [Arc::default(), Arc::default()]);
+    let fails = |outcomes: &[Outcome], now: Duration| {
+        let records = outcomes.iter().map(|outcome| detector.record(0, *outcome, || now));
+        records.flatten().count()
+    };
+    let bad = Answered(500);
+    assert_eq!(fails(&[bad, bad, bad, bad, Answered(200), Unreachable, TimedOut], seconds(1)), 0);
+    let mut now = seconds(1);
+    for lasts in [30, 60, 120, 240, 300, 300] {
+        assert_eq!(fails(&[bad, Unreachable, Unreachable, TimedOut, bad], now), 1);
+        assert_eq!(detector.sweep(now + seconds(lasts) - Duration::from_nanos(1)), []);
+        now += seconds(lasts);
+        assert_eq!(detector.sweep(now).len(), 1);
+    }
+}
+
+#[test]
+fn nothing_is_detected_outside_of_the_mesh_and_where_a_rule_switches_it_off() {
+    let rule = |errors, split| OutlierDetection {
+        consecutive_5xx_errors: errors,
+        consecutive_gateway_errors: Some(0),
+        split_external_local_origin_errors: split,
+        ..OutlierDetection::default()
+    };
+    let off = rule(Some(0), false);
+    let share = Some(FailurePercentage::default());
+    let share = OutlierDetection { failure_percentage: share, ..off.clone() };
+    for (rule, is_external, expected) in [
+        (None, false, true),
+        (None, true, false),
+        (Some(&rule(None, false)), true, true),
+        (Some(&off), false, false),
+        (Some(&off), true, false),
+        // Failures of the way stay on: Istio knows no way to switch them off where they are split.
+        (Some(&rule(Some(0), true)), false, true),
+        (Some(&share), false, true),
+    ] {
+        let settings = Settings::of(rule, is_external);
+        assert_eq!(settings.is_some(), expected, "{rule:?}, external: {is_external}");
+        let always = settings.map(|settings| settings.always_eject_one);
+        assert_eq!(always.unwrap_or(true), rule.is_some() || is_external, "{rule:?}");
+    }
+}
+
 /// Records so many results of each endpoint of which so many are failures, without five in a row.
 fn spread(detector: &Detector, failures: &[u32], total: u32) {
     for (index, failures) in failures.iter().enumerate() {
         for number in 0..total {
             let status = if number % 100 < *failures { 500 } else { 200 };
-            detector.record(index, Answered(status), seconds(1));
+            detector.record(index, Answered(status), || seconds(1));
         }
     }
 }
@@ -165,7 +226,7 @@ fn what_is_known_of_an_endpoint_outlives_a_change_of_configuration() {
     assert_eq!(second.ejected(), 1);
     assert_eq!(fail(&second, 1, seconds(2)), None, "one is out, so no other may go");
     assert_eq!(second.sweep(seconds(31)), [Change { index: 0, ejected: None }]);
-    assert_eq!(second.record(7, Answered(500), seconds(1)), None);
+    assert_eq!(second.record(7, Answered(500), || seconds(1)), None);
 }
 
 #[test]

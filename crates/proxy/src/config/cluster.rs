@@ -9,8 +9,8 @@ use meltemi_names::{DEFAULT_CLUSTER, Protocol};
 use meltemi_policy::balance::{self, Ask, Balancer, Told};
 use meltemi_policy::circuit::{Circuit, Counts, Limits};
 use meltemi_policy::destination::TrafficPolicy;
-use meltemi_policy::destination::rule::{OutlierDetection, SimpleLoadBalancer};
-use meltemi_policy::outlier::{self, Change, Detector, Outcome, Settings};
+use meltemi_policy::destination::rule::SimpleLoadBalancer;
+use meltemi_policy::outlier::{self, Change, Detector, Outcome, Reason, Settings};
 use rustls_pki_types::ServerName;
 use tokio::sync::Notify;
 
@@ -74,12 +74,22 @@ struct Watched {
 
 impl Watched {
     /// Goes on with what is known of the endpoints, and leaves out those that other callers have found out to fail.
-    fn new(rule: &OutlierDetection, endpoints: &[Arc<Endpoint>], lasting: &mut Lasting) -> Watched {
-        let detector = Detector::new(Settings::from(rule), lasting.hosts(endpoints));
+    fn new(
+        settings: Settings,
+        cluster: &str,
+        endpoints: &[Arc<Endpoint>],
+        lasting: &mut Lasting,
+    ) -> Watched {
+        let detector = Detector::new(settings, lasting.hosts(endpoints));
+        // The tick of another interval says nothing of this one's.
+        if lasting.interval != settings.interval {
+            lasting.interval = settings.interval;
+            lasting.due = Arc::default();
+        }
         for (index, endpoint) in endpoints.iter().enumerate() {
-            if detector.told(index, endpoint.ejection, clock::now()).is_some() {
-                let workload = &endpoint.workload;
-                tracing::info!(%workload, "an endpoint is ejected, as another caller found out");
+            let told = detector.told(index, endpoint.ejection, clock::now());
+            if let Some(reason) = told.and_then(|change| change.ejected) {
+                log_ejected(cluster, endpoint, reason);
             }
         }
         Watched { detector, due: lasting.due.clone() }
@@ -96,6 +106,8 @@ pub(super) struct Lasting {
     /// What outlier detection knows, by the endpoints' presences.
     hosts: HashMap<u64, Arc<outlier::Host>>,
     due: Arc<AtomicU64>,
+    /// The interval that `due` is a tick of.
+    interval: Duration,
 }
 
 impl Lasting {
@@ -155,8 +167,13 @@ impl Cluster {
         lasting: &mut Lasting,
     ) -> Cluster {
         let policy = words.policy;
-        let rule = policy.outlier_detection.as_ref();
-        let detector = rule.map(|rule| Watched::new(rule, &endpoints, lasting));
+        let settings = Settings::of(policy.outlier_detection.as_ref(), words.external);
+        let detector =
+            settings.map(|settings| Watched::new(settings, &words.name, &endpoints, lasting));
+        if detector.is_none() {
+            // Who is out comes back, and begins anew should it be detected again.
+            lasting.hosts.clear();
+        }
         let is_ejected = |index: usize| {
             detector.as_ref().is_some_and(|it| it.detector.hosts()[index].is_ejected())
         };
@@ -254,7 +271,7 @@ impl Cluster {
     /// Records how a request to an endpoint ended, for outlier detection.
     pub fn record(&self, index: usize, outcome: Outcome) {
         let Some(watched) = &self.detector else { return };
-        if let Some(change) = watched.detector.record(index, outcome, clock::now()) {
+        if let Some(change) = watched.detector.record(index, outcome, clock::now) {
             self.tell(&change);
             self.balancer.set_ejected([(change.index, change.ejected.is_some())]);
         }
@@ -279,33 +296,37 @@ impl Cluster {
     /// `None` without outlier detection.
     pub(crate) fn sweep(&self, now: Duration) -> Option<Duration> {
         let watched = self.detector.as_ref()?;
-        let due = Duration::from_millis(watched.due.load(Ordering::Relaxed));
-        let next = now + watched.detector.interval();
-        if now < due && due <= next {
-            return Some(due);
+        let due = watched.due.load(Ordering::Relaxed);
+        let now_millis = now.as_millis() as u64;
+        if now_millis < due {
+            return Some(Duration::from_millis(due));
         }
-        watched.due.store(next.as_millis() as u64, Ordering::Relaxed);
-        // Due later than a whole interval from now: the rule had a longer one, and the new one begins now.
-        let is_over = !due.is_zero() && due <= now;
-        if is_over {
+        // Clusters of one interval, which is next to all of them, are due at the same moment: one look at all of them an interval,
+        // not one for each.
+        let interval = (watched.detector.interval().as_millis() as u64).max(1);
+        let next = now_millis - now_millis % interval + interval;
+        watched.due.store(next, Ordering::Relaxed);
+        if due > 0 {
             watched.detector.sweep(now).iter().for_each(|change| self.tell(change));
             // Not the changes alone: a request that an earlier version of this cluster had sent may have ejected its
             // endpoint.
             let hosts = watched.detector.hosts().iter().map(|host| host.is_ejected());
             self.balancer.set_ejected(hosts.enumerate());
         }
-        Some(next)
+        Some(Duration::from_millis(next))
     }
 
     fn tell(&self, change: &Change) {
-        let workload = &self.endpoints[change.index].workload;
+        let endpoint = &self.endpoints[change.index];
         match change.ejected {
             Some(reason) => {
-                self.endpoints[change.index].presence.tell_ejected(reason);
-                let reason = reason.as_str();
-                tracing::info!(cluster = %self.name, %workload, reason, "an endpoint is ejected");
+                endpoint.presence.tell_ejected(reason);
+                log_ejected(&self.name, endpoint, reason);
             }
-            None => tracing::info!(cluster = %self.name, %workload, "an ejected endpoint is back"),
+            None => {
+                let workload = &endpoint.workload;
+                tracing::info!(cluster = %self.name, %workload, "an ejected endpoint is back");
+            }
         }
     }
 
@@ -313,6 +334,11 @@ impl Cluster {
     pub fn ejected(&self) -> usize {
         self.detector.as_ref().map_or(0, |it| it.detector.ejected())
     }
+}
+
+fn log_ejected(cluster: &str, endpoint: &Endpoint, reason: Reason) {
+    let (workload, reason) = (&endpoint.workload, reason.as_str());
+    tracing::info!(%cluster, %workload, reason, "an endpoint is ejected");
 }
 
 #[cfg(test)]

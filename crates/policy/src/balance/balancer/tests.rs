@@ -170,6 +170,15 @@ fn panic_calls_all_and_a_threshold_of_nothing_calls_none() {
 }
 
 #[test]
+fn without_a_rule_half_may_be_out_and_where_more_are_all_are_called() {
+    let balancer = build(&endpoints(&[1, 1, 1, 1]), &TrafficPolicy::default());
+    balancer.set_ejected([(0, true), (1, true)]);
+    assert_eq!(counts(&balancer, 400), [0, 0, 200, 200]);
+    balancer.set_ejected([(2, true), (3, true)]);
+    assert_eq!(counts(&balancer, 400), [100; 4], "nobody else is left");
+}
+
+#[test]
 fn distributed_shares_hold_and_move_only_when_a_place_fails() {
     let shares = LocalityDistribute {
         from: "eu/*".into(),
