@@ -108,7 +108,8 @@ fn measure(
     let start = Instant::now();
     for number in 0..choices {
         let random = hash(&number.to_le_bytes());
-        let ask = Ask { random, now: Duration::from_secs(30), hash: Some(random), avoid: 0 };
+        let ask =
+            Ask { random, now: Duration::from_secs(30), hash: Some(random), ..Ask::default() };
         black_box(balancer.pick(&ask, |index| loads[index], |_| false));
     }
     let took = start.elapsed() / choices as u32;

@@ -29,6 +29,9 @@ pub struct Ask {
     /// Priorities, by bit, that are not to be used while another one has endpoints: those that a retry has tried, with
     /// `retryRemoteLocalities`. See [`Balancer::priority`].
     pub avoid: u64,
+    /// Whether a retry stays in its priority although all of it was tried, as it does with a `retries` of the user's that lacks
+    /// `retryRemoteLocalities`: Envoy chooses the priority by its load, and of that another host only while there is one.
+    pub stays: bool,
 }
 
 /// Chooses among the endpoints of a service or subset. Shared by all threads; a choice takes no lock.
@@ -59,7 +62,7 @@ impl Balancer {
     ///
     /// `load` counts the requests of an endpoint, from the moment of choice on: one that waits for its connection is load too.
     /// `is_tried` says which endpoints earlier attempts of the request went to: they are passed over while there are others, of
-    /// whatever priority.
+    /// whatever priority if [`Ask::stays`] does not forbid that.
     pub fn pick(
         &self,
         ask: &Ask,
@@ -78,7 +81,7 @@ impl Balancer {
             return Some(found);
         }
         let start = choice.draws.next();
-        let others = view.usable(first, start);
+        let others = view.usable(first, start, ask.stays);
         let untried = others.map(|index| index as usize).find(|index| !is_tried(*index));
         untried.or_else(|| choice.make(first, priority, &load, &|_| false))
     }

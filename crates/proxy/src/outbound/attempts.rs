@@ -253,7 +253,8 @@ impl<'r> Run<'r> {
             false => 0,
         };
         let (random, now) = (self.worker.random(), clock::at(self.started));
-        cluster.pick(&Ask { random, now, hash: self.hash, avoid }, tried)
+        let stays = !policy.remote_localities && policy.on != RetryOn::Safe;
+        cluster.pick(&Ask { random, now, hash: self.hash, avoid, stays }, tried)
     }
 
     /// Waits before another attempt; false if the caller is gone meanwhile. Without a rule of the user's an endpoint that

@@ -218,7 +218,8 @@ async fn find_endpoint(
         // The configuration may have changed since the last attempt.
         let cluster = if made > 0 { named.now(worker) } else { named.cluster.clone() };
         let (random, now, hash) = (worker.random(), clock::now(), hash_of(&cluster.policy));
-        let Some((index, endpoint)) = cluster.pick(&Ask { random, now, hash, avoid: 0 }, &tried)
+        let Some((index, endpoint)) =
+            cluster.pick(&Ask { random, now, hash, ..Ask::default() }, &tried)
         else {
             break;
         };

@@ -150,6 +150,11 @@ fn load_spills_over_to_the_next_place_as_endpoints_fail() {
     assert!(found >= Some(4));
     let nowhere = Ask { avoid: 3, ..ask(1) };
     assert!(balancer.pick(&nowhere, |_| 0, |_| false) < Some(4));
+    // All that is near was tried: a retry that may leave does so.
+    let is_near = |index: usize| index < 4;
+    assert!(balancer.pick(&ask(1), |_| 0, is_near) >= Some(4));
+    let stays = Ask { stays: true, ..ask(1) };
+    assert!(balancer.pick(&stays, |_| 0, is_near).is_some_and(is_near));
 }
 
 #[test]

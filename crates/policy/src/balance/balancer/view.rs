@@ -115,9 +115,15 @@ impl View {
         Some(others.find(has_any).unwrap_or(found))
     }
 
-    /// All endpoints that can be used, those of the given priority first, each group from a random one on.
-    pub(super) fn usable(&self, first: usize, random: u64) -> impl Iterator<Item = u32> {
-        let others = (0..self.priorities.len()).filter(move |at| *at != first);
+    /// All endpoints that can be used, those of the given priority first or, with `stays`, alone, each group from a random one on.
+    pub(super) fn usable(
+        &self,
+        first: usize,
+        random: u64,
+        stays: bool,
+    ) -> impl Iterator<Item = u32> {
+        let others = if stays { 0 } else { self.priorities.len() };
+        let others = (0..others).filter(move |at| *at != first);
         std::iter::once(first).chain(others).flat_map(move |at| self.priorities[at].from(random))
     }
 }
