@@ -34,6 +34,8 @@ pub struct Hub {
     next: AtomicU64,
     /// The version of the trust that each session's client has acknowledged; only those that follow it.
     beliefs: watch::Sender<HashMap<u64, Option<String>>>,
+    /// By session the workload that it is of, `NAMESPACE/NAME`, and which version of its description it has acknowledged.
+    own: watch::Sender<HashMap<u64, (String, String)>>,
 }
 
 impl Hub {
@@ -59,6 +61,17 @@ impl Hub {
         };
         // The sender lives in this value, so the channel is open.
         drop(self.beliefs.subscribe().wait_for(is_settled).await);
+    }
+
+    /// Waits until a session of this workload (`NAMESPACE/NAME`) has acknowledged the version of its description that
+    /// `current` tells; for ever if there is none.
+    pub(crate) async fn knows_itself(&self, workload: &str, current: impl Fn() -> Option<String>) {
+        let knows = |own: &HashMap<u64, (String, String)>| {
+            let mut held = own.values().filter(|(name, _)| name == workload);
+            current().is_none_or(|version| held.any(|(_, held)| *held == version))
+        };
+        // The sender lives in this value, so the channel is open.
+        drop(self.own.subscribe().wait_for(knows).await);
     }
 
     /// Has all sessions watch endpoints (`HOST/WORKLOAD`) that are about to be taken out of the catalog. Asked only after
@@ -127,11 +140,25 @@ impl Entered {
         let version = version.map(str::to_owned);
         self.hub.beliefs.send_modify(|beliefs| drop(beliefs.insert(self.id, version)));
     }
+
+    /// Notes which version of its own workload's description the client has acknowledged.
+    pub(crate) fn knows(&self, workload: &str, version: Option<&str>) {
+        self.hub.own.send_if_modified(|own| {
+            let Some(version) = version else { return own.remove(&self.id).is_some() };
+            let is_known = |(name, held): &(String, String)| name == workload && held == version;
+            if own.get(&self.id).is_some_and(is_known) {
+                return false;
+            }
+            own.insert(self.id, (workload.to_owned(), version.to_owned()));
+            true
+        });
+    }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         self.hub.beliefs.send_if_modified(|beliefs| beliefs.remove(&self.id).is_some());
+        self.hub.own.send_if_modified(|own| own.remove(&self.id).is_some());
         self.hub.sessions.lock().remove(&self.id);
     }
 }

@@ -17,14 +17,14 @@ use meltemi_wire::proto::meltemi::v1::register_request::Kind as Asked;
 use meltemi_wire::proto::meltemi::v1::register_response::Kind as Answer;
 use meltemi_wire::proto::meltemi::v1::registration_server::{Registration, RegistrationServer};
 use meltemi_wire::proto::meltemi::v1::{
-    Drained, ProxyConfig, RegisterRequest, RegisterResponse, Registered, RegisteredWorkload,
+    Drained, Health, ProxyConfig, RegisterRequest, RegisterResponse, Registered, RegisteredWorkload,
 };
 use meltemi_wire::transport::Peer;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::catalog::endpoint_name;
+use crate::catalog::{endpoint_name, workload_name};
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
@@ -34,6 +34,9 @@ pub use registry::{GRACE, Registry};
 
 /// How long a client may take to say who it is.
 const INTRODUCTION: Duration = Duration::from_secs(10);
+/// How long a sidecar may take to learn what it stands for, before others are told of it all the same: what registers without
+/// a discovery stream never does.
+const SELF_KNOWLEDGE: Duration = Duration::from_secs(3);
 
 /// Registers workloads.
 #[derive(Debug, Clone)]
@@ -96,7 +99,25 @@ impl RegistrationService {
             return Err(Status::invalid_argument("the first message must name the workload"));
         };
         check(peer, &workload)?;
-        self.registry.claim(workload).await.map_err(refusal)
+        let (mut claim, version) = self.registry.claim(workload).await.map_err(refusal)?;
+        if claim.workload.ready && !claim.health.ready {
+            let known = self.known_to_itself(&claim.workload, version);
+            drop(tokio::time::timeout(SELF_KNOWLEDGE, known).await);
+            let ready = Health { ready: true, reason: String::new() };
+            self.registry.set_health(&mut claim, ready).await.map_err(refusal)?;
+        }
+        Ok(claim)
+    }
+
+    /// Waits until the sidecar of a workload has acknowledged what it stands for, as of this version of the store: whoever
+    /// called it before would be told that it serves no such port.
+    async fn known_to_itself(&self, workload: &RegisteredWorkload, version: Option<u64>) {
+        if let Some(version) = version {
+            self.publisher.reached(version).await;
+        }
+        let name = workload_name(&workload.namespace, &workload.name);
+        let current = || self.publisher.catalog().workload(&name).map(|it| it.version.clone());
+        self.hub.knows_itself(&name, current).await;
     }
 
     /// Follows the stream until it ends, is replaced, or the workload is drained.

@@ -287,6 +287,10 @@ impl Serving {
             let believed = self.state.acknowledged(type_url::TRUST, type_url::TRUST_NAME);
             self.entered.believes(believed);
         }
+        if asked.type_url == type_url::WORKLOAD {
+            let name = workload_name(&self.client.namespace, &self.client.workload);
+            self.entered.knows(&name, self.state.acknowledged(type_url::WORKLOAD, &name));
+        }
     }
 
     /// The catalog of this moment. Sessions are asked to watch endpoints before these are taken out, so that whoever asked

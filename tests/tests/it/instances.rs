@@ -268,3 +268,33 @@ async fn a_command_reaches_the_mesh_through_its_environment() {
     assert_eq!(std::fs::read_to_string(page).unwrap(), "hello-1\n");
     assert_eq!(hello.requests(), [1]);
 }
+
+/// What answers `no such port` has not reached the application, so that the default retry would hide it: there is none here.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_joins_is_not_called_before_its_own_sidecar_knows_what_it_stands_for() {
+    let mesh = Mesh::start().await;
+    let _steady = mesh.http_service("hello", 1).await;
+    let rule = "{apiVersion: networking.istio.io/v1, kind: VirtualService, metadata: {name: hello}, spec: {hosts: [hello], \
+                http: [{retries: {attempts: 0}, route: [{destination: {host: hello}}]}]}}";
+    mesh.apply(rule).await;
+    let client = mesh.client().await;
+    let load = Load::start(client.outbound, "http://hello/", 4);
+    load.answers(50).await;
+    for round in 0..6 {
+        let name = format!("joins-{round}");
+        let app = HttpApp::start(&name).await;
+        let mut joins =
+            mesh.workload("hello").flag("--name", "joins").port(app.port(), "http").proxy().await;
+        eventually("it is called", async || match app.requests() {
+            0 => Err("no request".to_owned()),
+            _ => Ok(()),
+        })
+        .await;
+        // The next one has its name and its files, and another port.
+        joins.process.signal(Signal::TERM);
+        joins.process.ended().await;
+        load.answers(20).await;
+    }
+    let report = load.stop().await;
+    assert_eq!(report.failures, Vec::<String>::new(), "{:?}", report.answers);
+}

@@ -29,6 +29,9 @@ const GROUPS: usize = 64;
 const GROUP: &str = "networking.istio.io";
 const ENTRIES: &str = "workloadentries";
 
+/// Why a workload that answers is not called yet.
+const UNTOLD: &str = "its sidecar is being told what it stands for";
+
 /// Why a workload could not be entered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RegistryError {
@@ -83,7 +86,7 @@ pub(super) struct Claim {
     pub(super) workload: RegisteredWorkload,
     /// The group that it is a member of.
     pub(super) group: Option<Arc<Group>>,
-    health: Health,
+    pub(super) health: Health,
     /// Ends when a newer stream has taken the name over.
     pub(super) replaced: oneshot::Receiver<()>,
 }
@@ -140,22 +143,30 @@ impl Registry {
         Ok(())
     }
 
-    /// Enters a workload, or takes over the entry that an older stream of the same workload holds.
-    pub(super) async fn claim(&self, workload: RegisteredWorkload) -> Result<Claim, RegistryError> {
+    /// Enters a workload, or takes over the entry that an older stream of the same workload holds. One that others cannot
+    /// call as it is now is entered as not ready, whatever its sidecar says: the sidecar itself has to know first what it
+    /// stands for. Answers with the version of the store in which it stands, if it was written.
+    pub(super) async fn claim(
+        &self,
+        workload: RegisteredWorkload,
+    ) -> Result<(Claim, Option<u64>), RegistryError> {
         let key = Key::new(GROUP, ENTRIES, Some(&workload.namespace), &workload.name);
         let _turn = self.turn(&key).await;
-        let health = Health { ready: workload.ready, reason: String::new() };
         self.check_owner(&key, &workload).await?;
         let group = self.group(&workload).await?;
         self.check_labels(&workload, group.as_deref()).await?;
         self.ensure_namespace(&workload.namespace).await?;
         self.ensure_service(&workload).await?;
-        self.write_entry(&key, &workload, group.as_deref(), &health).await?;
+        let mut health = Health { ready: workload.ready, reason: String::new() };
+        if workload.ready && !self.is_called(&key, &workload, group.as_deref()).await? {
+            health = Health { ready: false, reason: UNTOLD.to_owned() };
+        }
+        let version = self.write_entry(&key, &workload, group.as_deref(), &health).await?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, replaced) = oneshot::channel();
         let service_account = workload.service_account.clone();
         self.leases.lock().insert(key.clone(), Lease { id, service_account, _replaced: sender });
-        Ok(Claim { key, id, workload, group, health, replaced })
+        Ok((Claim { key, id, workload, group, health, replaced }, version))
     }
 
     /// Notes whether a workload may be called.
@@ -187,7 +198,8 @@ impl Registry {
             return Err(RegistryError::Replaced);
         }
         let Claim { key, workload, group, health, .. } = claim;
-        Ok(self.write_entry(key, workload, group.as_deref(), health).await?)
+        self.write_entry(key, workload, group.as_deref(), health).await?;
+        Ok(())
     }
 
     /// What the mesh says of how the proxy of a workload runs. A group that is not there, or not for the workload, is told of
@@ -325,7 +337,22 @@ impl Registry {
             return Ok(());
         }
         let key = Key::new("", "services", Some(&workload.namespace), &workload.service);
-        self.update(&key, |before| objects::managed_service(workload, before, &now())).await
+        self.update(&key, |before| objects::managed_service(workload, before, &now())).await?;
+        Ok(())
+    }
+
+    /// Whether the workload stands in the store as it is, ready to be called.
+    async fn is_called(
+        &self,
+        key: &Key,
+        workload: &RegisteredWorkload,
+        group: Option<&Group>,
+    ) -> Result<bool, StoreError> {
+        let found = self.store.get(key).await?.map(|entry| read(&entry.value));
+        let ready = Health { ready: true, reason: String::new() };
+        Ok(found.is_some_and(|found| {
+            objects::workload_entry(workload, group, &ready, Some(&found), &now()) == found
+        }))
     }
 
     async fn write_entry(
@@ -334,7 +361,7 @@ impl Registry {
         workload: &RegisteredWorkload,
         group: Option<&Group>,
         health: &Health,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         self.update(key, |before| {
             let entry = objects::workload_entry(workload, group, health, before, &now());
             (before != Some(&entry)).then_some(entry)
@@ -342,19 +369,20 @@ impl Registry {
         .await
     }
 
-    /// Reads an object, has it changed, and writes it; again if somebody else wrote meanwhile.
+    /// Reads an object, has it changed, and writes it; again if somebody else wrote meanwhile. Answers with the store's version
+    /// with it, `None` where nothing was to be written.
     async fn update(
         &self,
         key: &Key,
         change: impl Fn(Option<&Value>) -> Option<Value>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         loop {
             let found = self.store.get(key).await?;
             let before = found.as_ref().map(|entry| read(&entry.value));
-            let Some(next) = change(before.as_ref()) else { return Ok(()) };
+            let Some(next) = change(before.as_ref()) else { return Ok(None) };
             let expect = found.map_or(Expect::Absent, |entry| Expect::Version(entry.version));
             match self.store.put(key.clone(), bytes(&next), expect).await {
-                Ok(_) => return Ok(()),
+                Ok(version) => return Ok(Some(version)),
                 Err(
                     StoreError::Conflict { .. }
                     | StoreError::AlreadyExists { .. }
