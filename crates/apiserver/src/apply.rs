@@ -1,8 +1,8 @@
 //! Server-side apply: an object is made, or the fields of the applied one are set in it.
 //!
-//! What a manager applied is kept in an annotation, so that a field which it leaves out next time goes, unless another
-//! manager applies it, too; fields of others stay, also in the same map. Lists are one value, replaced whole. Two
-//! managers that set the same field are not told of their conflict: the last one wins, as with `force`.
+//! Which fields a manager applied is kept in an annotation, without their values, so that a field which it leaves out next
+//! time goes, unless another manager applies it, too; fields of others stay, also in the same map. Lists are one value,
+//! replaced whole. Two managers that set the same field are not told of their conflict: the last one wins, as with `force`.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ use crate::patch::{merge, prune};
 use crate::query::Parameters;
 use crate::status::Failure;
 
-/// Holds, by manager, the JSON text of what was applied.
+/// Holds, by manager, the fields that were applied, as JSON: objects as they were, and `true` for everything else.
 const APPLIED: &str = "meltemi.io/applied";
 
 /// Who applies.
@@ -37,13 +37,24 @@ pub(crate) fn onto(current: &Value, applied: &Value, manager: &str) -> Result<Va
         prune(&mut new, &before, &kept);
     }
     merge(&mut new, &applied);
-    managers.insert(manager.to_owned(), applied);
+    managers.insert(manager.to_owned(), fields(&applied));
     let note = Value::Object(managers).to_string();
     merge(&mut new, &json!({"metadata": {"annotations": {APPLIED: note}}}));
     Ok(new)
 }
 
-/// What each manager applied last.
+/// The fields of an object. Their values are not needed to know later which are gone, and would make it twice as large.
+fn fields(applied: &Value) -> Value {
+    match applied {
+        Value::Object(object) => {
+            object.iter().map(|(name, value)| (name.clone(), fields(value))).collect()
+        }
+        Value::Null => Value::Null,
+        _ => Value::Bool(true),
+    }
+}
+
+/// The fields that each manager applied last.
 fn managers(current: &Value) -> Map<String, Value> {
     let annotations = current.pointer("/metadata/annotations");
     let note = annotations.and_then(|annotations| annotations.get(APPLIED)).and_then(Value::as_str);
@@ -81,6 +92,16 @@ mod tests {
             third["spec"]["b"]["c"], 4,
             "what another manager applied is not this one's to drop"
         );
+    }
+
+    #[test]
+    fn values_are_kept_once() {
+        let long = "x".repeat(1 << 20);
+        let object = json!({"spec": {"http": [{"name": long}], "name": long}});
+        let made = fresh(&object, "me").unwrap();
+        assert!(made["metadata"].to_string().len() < 200, "{}", made["metadata"]);
+        let after = onto(&made, &json!({"spec": {"name": "y"}}), "me").unwrap();
+        assert_eq!(after["spec"], json!({"name": "y"}));
     }
 
     #[test]
