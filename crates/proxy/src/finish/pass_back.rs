@@ -59,6 +59,6 @@ fn upstream_address(worker: &Worker, route: &Route) -> Option<Arc<str>> {
     Some(match &route.place {
         Place::Endpoint(_, endpoint) => format!("{}:{}", endpoint.address, endpoint.entry()).into(),
         Place::App(app) => app.place.at.to_string().into(),
-        Place::Outside(host, port) => format!("{host}:{port}").into(),
+        Place::Outside(it) => format!("{}:{}", it.host, it.port).into(),
     })
 }

@@ -111,8 +111,8 @@ pub(super) async fn carry_bytes(
 ) {
     let spot = match decision {
         Decision::Service(spot) => spot,
-        Decision::Outside(host, port) => {
-            return tcp::serve(worker, io, reader, None, &Goal::Outside(host, port)).await;
+        Decision::Outside(outside) => {
+            return tcp::serve(worker, io, reader, None, &Goal::Outside(outside)).await;
         }
         Decision::EgressProxy(goal) => return tcp::serve(worker, io, reader, None, &goal).await,
         Decision::Refuse(refusal) => return turn_away(worker, None, authority, &refusal),

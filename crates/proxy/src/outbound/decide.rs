@@ -12,6 +12,7 @@ use super::goal::{self, Goal};
 use crate::config::{Cluster, Lookup, Resolution, Service};
 use crate::http::head::Version;
 use crate::listen::alpn::Inner;
+use crate::upstream::route::Outside;
 use crate::worker::Worker;
 
 /// How long a request waits for the control plane to say what a name is that nobody asked for before.
@@ -22,8 +23,8 @@ pub(crate) const ON_DEMAND: Duration = Duration::from_secs(5);
 pub(crate) enum Decision {
     /// To a port of a service.
     Service(Rc<Spot>),
-    /// To a host that is no service of the mesh.
-    Outside(Arc<str>, u16),
+    /// To a host whose own address is called.
+    Outside(Outside),
     /// To the service that calls to unknown hosts go to (the Sidecar's `egressProxy`).
     EgressProxy(Goal),
     /// Nowhere.
@@ -74,7 +75,7 @@ pub(crate) async fn decide(worker: &Worker, authority: &[u8], default_port: u16)
     let own = worker.shared.mesh.current().own().clone();
     let (service, host, port) = match &decision {
         Decision::Service(spot) => (spot.service.clone(), spot.name.clone(), spot.port),
-        Decision::Outside(host, port) => match worker.shared.mesh.find(host) {
+        Decision::Outside(Outside { host, port, .. }) => match worker.shared.mesh.find(host) {
             Some(service) => (service, host.clone(), *port),
             None => return decision,
         },
@@ -127,7 +128,14 @@ pub(super) async fn find(worker: &Worker, authority: &[u8], default_port: u16) -
 /// What follows from what is known of a name.
 fn judge(host: &str, port: u16, lookup: Lookup, registry_only: bool) -> Decision {
     match lookup {
-        Lookup::Found(service) => of_service(service, host, port),
+        Lookup::Found(service) => match lacks(&service, port) {
+            // As with Istio the port is one that nobody has described.
+            true if service.external && !is_mesh_name(host) => {
+                judge(host, port, Lookup::Unknown, registry_only)
+            }
+            true => Decision::Refuse(refusal(503, ResponseFlags::NR, no_port(&service, port))),
+            false => of_service(service, host, port),
+        },
         Lookup::Unknown if is_mesh_name(host) => Decision::Refuse(refusal(
             503,
             ResponseFlags::NR,
@@ -141,7 +149,7 @@ fn judge(host: &str, port: u16, lookup: Lookup, registry_only: bool) -> Decision
                 "{host} is no service of the mesh, and this workload's Sidecar is REGISTRY_ONLY"
             ),
         )),
-        Lookup::Unknown => Decision::Outside(host.into(), port),
+        Lookup::Unknown => Decision::Outside(Outside { host: host.into(), port, cluster: None }),
         Lookup::Unreachable(reason) => Decision::Refuse(refusal(
             503,
             ResponseFlags::NR,
@@ -152,14 +160,18 @@ fn judge(host: &str, port: u16, lookup: Lookup, registry_only: bool) -> Decision
 
 fn of_service(service: Arc<Service>, host: &str, port: u16) -> Decision {
     let cluster = service.cluster(port).cloned();
-    if service.table.is_some() || cluster.as_ref().is_some_and(|it| !is_own_address(it)) {
-        let (name, counted) = (host.into(), Counted::default());
-        return Decision::Service(Rc::new(Spot { name, service, port, cluster, counted }));
+    if service.table.is_none() && cluster.as_ref().is_some_and(|it| is_own_address(it)) {
+        return Decision::Outside(Outside { host: host.into(), port, cluster });
     }
-    match service.resolution == Resolution::None || cluster.is_some() {
-        true => Decision::Outside(host.into(), port),
-        false => Decision::Refuse(refusal(503, ResponseFlags::NR, no_port(&service, port))),
-    }
+    let (name, counted) = (host.into(), Counted::default());
+    Decision::Service(Rc::new(Spot { name, service, port, cluster, counted }))
+}
+
+/// Whether a service has no such port, and no rule that could say where its calls go. Rules for a host that has ports are for
+/// these (Istio makes routes port by port).
+fn lacks(service: &Service, port: u16) -> bool {
+    let is_described = !service.clusters.is_empty();
+    service.cluster(port).is_none() && (is_described || service.table.is_none())
 }
 
 /// Whether the address that the caller asked for is called, not an endpoint.
@@ -171,8 +183,15 @@ pub(crate) fn is_own_address(cluster: &Cluster) -> bool {
 pub(crate) fn no_port(service: &Service, port: u16) -> String {
     let ports: Vec<String> =
         service.clusters.iter().map(|cluster| cluster.port.to_string()).collect();
-    let (host, ports) = (&service.host, ports.join(", "));
-    format!("service {host} has no port {port}; its ports are {ports}")
+    let host = &service.host;
+    match ports.is_empty() {
+        true => format!(
+            "{host} has rules, but no Service or ServiceEntry of its own that says which ports it has ({port} was meant)"
+        ),
+        false => {
+            format!("service {host} has no port {port}; its ports are {}", ports.join(", "))
+        }
+    }
 }
 
 pub(crate) fn refusal(status: u16, flags: ResponseFlags, text: String) -> Refusal {

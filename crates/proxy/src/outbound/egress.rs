@@ -14,6 +14,7 @@ use crate::http::h1::Reader;
 use crate::io::Io;
 use crate::listen::alpn::Inner;
 use crate::listen::{Role, detect, http1, http2};
+use crate::upstream::route::Outside;
 use crate::worker::Worker;
 
 /// The port of a URL without one.
@@ -57,7 +58,7 @@ async fn of_authority(worker: &Worker, listener: &EgressListener, authority: &[u
     let decision = decide::find(worker, &authority, default_port).await;
     let (port, is_carried) = match &decision {
         Decision::Service(spot) => (spot.port, carries(listener, &spot.service, &spot.name)),
-        Decision::Outside(host, port) => {
+        Decision::Outside(Outside { host, port, .. }) => {
             let service = worker.shared.mesh.find(host);
             (*port, service.is_some_and(|service| carries(listener, &service, host)))
         }

@@ -8,6 +8,7 @@ use meltemi_telemetry::ResponseFlags;
 
 use super::decide::{ON_DEMAND, Refusal, Spot, is_own_address, no_port, refusal};
 use crate::config::{Cluster, Lookup, Service};
+use crate::upstream::route::Outside;
 use crate::worker::Worker;
 
 /// The status of what leads nowhere, where no rule says another.
@@ -18,8 +19,8 @@ pub(crate) const UNAVAILABLE: u16 = 503;
 pub(crate) enum Goal {
     /// To endpoints.
     Cluster(Named),
-    /// To the host itself, which is known but has no endpoints here.
-    Outside(Arc<str>, u16),
+    /// To the host itself, which has no endpoints here.
+    Outside(Outside),
 }
 
 /// A cluster, and how to find it again when the configuration has changed.
@@ -147,7 +148,11 @@ fn port_of(service: &Service, asked: u16) -> u16 {
 
 fn goal(name: &Arc<str>, cluster: Arc<Cluster>, subset: Option<&str>) -> Goal {
     match is_own_address(&cluster) {
-        true => Goal::Outside(name.clone(), cluster.port),
+        true => Goal::Outside(Outside {
+            host: name.clone(),
+            port: cluster.port,
+            cluster: Some(cluster),
+        }),
         false => Goal::Cluster(Named {
             name: name.clone(),
             port: cluster.port,

@@ -19,6 +19,7 @@ use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::series::Kind;
 use crate::http::forward;
 use crate::http::normalize::normalize;
+use crate::upstream::route::Outside;
 use crate::worker::Worker;
 
 /// The port of a URL without one.
@@ -49,7 +50,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, entry: Entry<'_>, call: &mut Call
     let mut decision = match entry {
         Entry::Proxy => decide(worker, call.head.authority(), HTTP_PORT).await,
         Entry::Service(authority) => decide(worker, authority, HTTP_PORT).await,
-        Entry::Program => known(worker, decide(worker, call.head.authority(), HTTP_PORT).await),
+        Entry::Program => known(decide(worker, call.head.authority(), HTTP_PORT).await),
         Entry::Listener(bind) => {
             Box::pin(egress::of_request(worker, bind, call.head.authority())).await
         }
@@ -63,9 +64,13 @@ pub(crate) async fn serve(worker: &Rc<Worker>, entry: Entry<'_>, call: &mut Call
     let mut served = Served::default();
     let outcome = match decision {
         Decision::Service(spot) => to_service(worker, &spot, call, &mut served, started).await,
-        Decision::Outside(host, port) => {
+        Decision::Outside(outside) if outside.cluster.is_none() => {
             served.name(worker, Some(ALLOW_ANY));
-            outside::pass(worker, host, port, call, started).await
+            outside::pass(worker, outside, call, started).await
+        }
+        Decision::Outside(outside) => {
+            served.name(worker, Some(DEFAULT_ROUTE));
+            to_goal(worker, Ok(Goal::Outside(outside)), call, &mut served, started).await
         }
         Decision::EgressProxy(goal) => to_goal(worker, Ok(goal), call, &mut served, started).await,
         Decision::Refuse(refusal) => {
@@ -87,9 +92,9 @@ pub(crate) async fn serve(worker: &Rc<Worker>, entry: Entry<'_>, call: &mut Call
 }
 
 /// A program that calls a service by the mesh means no host that only has the same name.
-fn known(worker: &Worker, decision: Decision) -> Decision {
+fn known(decision: Decision) -> Decision {
     match decision {
-        Decision::Outside(host, _) if worker.shared.mesh.find(&host).is_none() => {
+        Decision::Outside(Outside { host, cluster: None, .. }) => {
             let text = format!("there is no service {host} in the mesh");
             Decision::Refuse(Refusal { status: 503, flags: ResponseFlags::NR, text })
         }
@@ -166,13 +171,28 @@ async fn to_goal(
     started: Instant,
 ) -> Outcome {
     match goal {
-        Ok(Goal::Cluster(named)) => {
+        Ok(goal) => {
             let asked = Overrides::take(call.head, &worker.retry, None);
             let (retry, timeout) = asked.as_ref().map_or((&worker.retry, None), |it| it.way());
-            attempts::run(worker, &named, &Way::by(retry, timeout), call, served, started).await
+            to(worker, goal, &Way::by(retry, timeout), call, served, started).await
         }
-        Ok(Goal::Outside(host, port)) => outside::pass(worker, host, port, call, started).await,
         Err(refusal) => respond(call, refusal.status, refusal.flags, &refusal.text, &[]).await,
+    }
+}
+
+/// To endpoints, or to the host itself.
+pub(crate) async fn to(
+    worker: &Rc<Worker>,
+    goal: Goal,
+    way: &Way<'_>,
+    call: &mut Call<'_>,
+    served: &mut Served,
+    started: Instant,
+) -> Outcome {
+    match goal {
+        Goal::Cluster(named) => attempts::run(worker, &named, way, call, served, started).await,
+        // Boxed, so that requests to endpoints do not carry its room.
+        Goal::Outside(it) => Box::pin(outside::serve(worker, it, way, call, served, started)).await,
     }
 }
 

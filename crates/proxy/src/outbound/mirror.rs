@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use meltemi_names::Protocol;
 use meltemi_policy::balance::Ask;
 use meltemi_policy::circuit::Resource;
 use meltemi_policy::route::rule::Destination;
 
 use super::decide::{Spot, inner};
 use super::goal::{self, Goal};
+use super::outside;
 use crate::clock;
 use crate::exchange::{Call, Reply};
 use crate::http::body::{Sink, Source, pump};
@@ -95,9 +95,14 @@ async fn one(
             let route = Route { place, inner: inner(cluster.protocol, head.version) };
             copy_to(worker, &route, &mut head, &mut replay).await;
         }
-        Goal::Outside(host, port) => {
-            let inner = inner(Protocol::Auto, head.version);
-            let route = Route { place: Place::Outside(host, port), inner };
+        Goal::Outside(outside) => {
+            let cluster = outside.cluster.clone();
+            let circuit = cluster.as_ref().map(|cluster| &cluster.circuit);
+            let permit = circuit.map(|circuit| circuit.try_acquire(Resource::Requests));
+            if let Some(None) = permit {
+                return;
+            }
+            let route = outside::route(outside, head.version);
             copy_to(worker, &route, &mut head, &mut replay).await;
         }
     }

@@ -1,36 +1,36 @@
-//! A request to a host that has no endpoints here (Istio's ALLOW_ANY, or `resolution: NONE`): to the host's own address,
-//! each attempt over a connection of its own.
+//! A request to a host that has no endpoints here: to the host's own address.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use meltemi_names::Protocol;
-use meltemi_policy::circuit::Circuit;
+use meltemi_policy::circuit::Resource;
 use meltemi_policy::retry::Failed;
 use meltemi_telemetry::ResponseFlags;
 
 use super::attempts::{self, Run, Way};
-use super::conclude::{gone, pass_on, too_late};
+use super::conclude::{gone, overflow, pass_on, too_late};
 use super::deadline::Deadline;
-use super::decide::{Spot, inner};
+use super::decide::inner;
+use super::http::Served;
 use super::mirror;
 use crate::exchange::Call;
 use crate::finish::outcome::Outcome;
+use crate::http::head::Version;
 use crate::upstream::attempt::{Missed, attempt};
 use crate::upstream::replay::Replay;
-use crate::upstream::route::{Place, Route};
+use crate::upstream::route::{Outside, Place, Route};
 use crate::worker::Worker;
 
-/// Passes a request on that no rule is for, as the application wrote it, once.
+/// Passes a request on to a host that the mesh does not know (Istio's ALLOW_ANY), as the application wrote it, once, over
+/// a connection of its own.
 pub(crate) async fn pass(
     worker: &Rc<Worker>,
-    host: Arc<str>,
-    port: u16,
+    outside: Outside,
     call: &mut Call<'_>,
     started: Instant,
 ) -> Outcome {
-    let route = route(host, port, call);
+    let route = route(outside, call.head.version);
     let deadline = Deadline::of(call.head, None, started);
     let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     let attempt = attempt(worker, &route, true, call, &mut replay, &mut response);
@@ -44,41 +44,50 @@ pub(crate) async fn pass(
     pass_on(worker, &route, call, attempted, response, replay, 1, deadline).await
 }
 
-/// Serves a request as a rule has it: its retries, timeouts, changes and mirrors hold as for a cluster. There is one
-/// address only, so that each retry waits for its time.
-pub(crate) async fn by_rule(
+/// Serves a request to a host that the mesh knows by its name alone (`resolution: NONE`, `PASSTHROUGH`): limits,
+/// connections, retries, timeouts, changes and mirrors are as for endpoints. There is one address only, so that a retry
+/// waits for its time, unless an idle connection was just closed.
+pub(crate) async fn serve(
     worker: &Rc<Worker>,
-    spot: &Rc<Spot>,
-    host: Arc<str>,
-    port: u16,
+    outside: Outside,
     way: &Way<'_>,
     call: &mut Call<'_>,
+    served: &mut Served,
     started: Instant,
 ) -> Outcome {
-    // Where the host is gone from the configuration, nothing limits the retries.
-    let service = worker.shared.mesh.find(&host);
-    let cluster = service.as_ref().and_then(|service| service.cluster(port)).cloned();
-    let circuit: Option<&Circuit> = cluster.as_ref().map(|cluster| &cluster.circuit);
-    let route = route(host, port, call);
+    let Some(cluster) = outside.cluster.clone() else {
+        return pass(worker, outside, call, started).await;
+    };
+    served.cluster = Some(cluster.clone());
+    served.is_called = true;
+    let Some(_permit) = cluster.circuit.try_acquire(Resource::Requests) else {
+        let text = format!("too many requests are under way to {}", cluster.name);
+        return overflow(call, &text, &Replay::default()).await;
+    };
+    let route = route(outside, call.head.version);
     let (mut replay, mut response) = (Replay::default(), worker.lend_head());
     let mut run = Run::new(worker, way, None, call, &mut replay, started);
+    let mut was_stale = false;
     loop {
         run.made += 1;
-        if run.made > 1 && !run.back_off(call).await {
+        if run.made > 1 && !was_stale && !run.back_off(call).await {
             return gone(&replay);
         }
         let attempted = run.attempt(&route, call, &mut replay, &mut response).await;
         if let Some(failed) = run.judge(false, &attempted, &response)
             && run.would_try_again(call.head.method(), failed, &replay)
         {
-            if run.may_try_again(circuit) {
+            if run.may_try_again(Some(&cluster.circuit)) {
+                was_stale = matches!(&attempted, Err(Missed::Endpoint(it)) if it.was_reused);
                 continue;
             }
             run.flags |= ResponseFlags::URX;
         } else {
             run.count_end(&attempted);
         }
-        mirror::send(worker, spot, &way.mirrors, call, &replay);
+        if let Some(spot) = way.spot {
+            mirror::send(worker, spot, &way.mirrors, call, &replay);
+        }
         if attempted.is_ok() {
             way.changes.apply(&mut response.fields, call.cors.as_deref());
         }
@@ -99,7 +108,8 @@ pub(crate) async fn by_rule(
     }
 }
 
-fn route(host: Arc<str>, port: u16, call: &Call<'_>) -> Route {
-    let inner = inner(Protocol::Auto, call.head.version);
-    Route { place: Place::Outside(host, port), inner }
+/// The way to it; what is spoken is as its port declares.
+pub(super) fn route(outside: Outside, caller: Version) -> Route {
+    let protocol = outside.cluster.as_ref().map_or(Protocol::Auto, |it| it.protocol);
+    Route { place: Place::Outside(outside), inner: inner(protocol, caller) }
 }

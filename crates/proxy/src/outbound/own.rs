@@ -66,12 +66,11 @@ pub(crate) async fn call(
             let running = attempts::run(worker, &named, &way, &mut call, &mut served, started);
             Box::pin(running).await
         }
-        Goal::Outside(host, port) => {
-            let passing = outside::pass(worker, host, port, &mut call, started);
-            match Box::pin(timeout(left, passing)).await {
-                Ok(outcome) => outcome,
-                Err(_) => return Err(late(to, within)),
-            }
+        Goal::Outside(outside) => {
+            let way = Way::by(&worker.retry, Some(left));
+            let mut served = Served::default();
+            let passing = outside::serve(worker, outside, &way, &mut call, &mut served, started);
+            Box::pin(passing).await
         }
     };
     whole(to, &outcome, kept)

@@ -7,15 +7,14 @@ use meltemi_policy::route::rule::AbortWith;
 use meltemi_policy::route::{Cors, Decision, HttpTable};
 use meltemi_telemetry::ResponseFlags;
 
-use super::attempts::{self, Way, pause};
+use super::attempts::{Way, pause};
 use super::changes::{self, Changes, allow};
 use super::conclude::gone;
 use super::counted::Counting;
 use super::decide::{Spot, refusal};
 use super::edit;
-use super::goal::{self, Goal};
-use super::http::{Served, no_route, to_itself};
-use super::outside;
+use super::goal;
+use super::http::{Served, no_route, to, to_itself};
 use super::overrides::Overrides;
 use super::view::View;
 use crate::exchange::Call;
@@ -152,13 +151,7 @@ async fn act(
         spot: Some(spot),
         counting: counting.as_ref(),
     };
-    let outcome = match goal {
-        Goal::Cluster(named) => attempts::run(worker, &named, &way, call, served, started).await,
-        Goal::Outside(host, port) => {
-            // Boxed, so that requests to endpoints do not carry its room.
-            Box::pin(outside::by_rule(worker, spot, host, port, &way, call, started)).await
-        }
-    };
+    let outcome = to(worker, goal, &way, call, served, started).await;
     if let Some(counting) = &counting {
         counting.answered(&outcome);
     }

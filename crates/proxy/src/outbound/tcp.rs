@@ -186,13 +186,13 @@ async fn find(
             served.cluster = Some(named.cluster.clone());
             find_endpoint(worker, named, io, served).await
         }
-        Goal::Outside(host, port) => {
+        Goal::Outside(outside) => {
             // What a rule says of connections holds for a host too of which only the name is known.
-            let service = worker.shared.mesh.find(host);
-            let cluster = service.as_ref().and_then(|service| service.cluster(*port));
+            served.cluster.clone_from(&outside.cluster);
+            let cluster = outside.cluster.as_ref();
             let lease = cluster.map(|cluster| Lease::of(cluster)).transpose()?;
             let origination = cluster.map(|it| it.origination.clone()).unwrap_or_default();
-            let place = Place::Outside(host.clone(), *port);
+            let place = Place::Outside(outside.clone());
             let route = Route { place, inner: Inner::Tcp };
             let far = reach(worker, &route, &origination, io).await?;
             Ok(Way::new(far, &origination, lease, None, None))

@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::proxy_protocol;
-use super::route::{Place, Route};
+use super::route::{Outside, Place, Route};
 use super::secure::Beneath;
 use crate::config::{Address, App, At, Cluster, Endpoint, Origination};
 use crate::io::{Io, Stream, keep_alive};
@@ -89,7 +89,7 @@ pub(crate) async fn connect<'a>(
                 to_endpoint(worker, cluster, endpoint, route.inner).await
             }
             Place::App(app) => to_app(worker, app).await,
-            Place::Outside(host, port) => to_host(worker, host, *port, route.inner).await,
+            Place::Outside(outside) => to_host(worker, outside, route.inner).await,
         }
     };
     tokio::time::timeout(limit, connecting).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
@@ -171,13 +171,11 @@ async fn announce(
 /// To a host whose own address is called. What a rule says of its TLS holds for it too.
 async fn to_host<'a>(
     worker: &'a Worker,
-    host: &str,
-    port: u16,
+    Outside { host, port, cluster }: &Outside,
     inner: Inner,
 ) -> Result<Connected<'a>, ConnectError> {
-    let service = worker.shared.mesh.find(host);
-    let cluster = service.as_ref().and_then(|service| service.cluster(port));
-    let Some(cluster) = cluster.filter(|cluster| cluster.origination.id != 0) else {
+    let port = *port;
+    let Some(cluster) = cluster.as_ref().filter(|cluster| cluster.origination.id != 0) else {
         return Ok(Connected::new(Stream::Tcp(to_name(worker, host, port).await?.0)));
     };
     let beneath = Beneath::of_host(cluster, host, inner)?;

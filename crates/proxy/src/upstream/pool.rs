@@ -99,6 +99,12 @@ impl Group {
             || self.origination.as_ref().is_some_and(|it| it.strong_count() == 0)
     }
 
+    /// Whether nobody has anything of it.
+    fn is_unused(&self) -> bool {
+        let is_held = Rc::strong_count(&self.queue) > 1 || Rc::strong_count(&self.opening) > 1;
+        self.idle.is_empty() && self.http2.is_empty() && !is_held
+    }
+
     /// The peer closed connections, the longest idle of which was so for this time: others are not kept as long. Seen
     /// several times alike it is the peer's habit; else it was a restart, say.
     fn learn(&mut self, idled: Option<Duration>, now: Instant) {
@@ -197,7 +203,7 @@ impl Pool {
     /// be called once a second.
     pub(crate) fn sweep(&self, now: Instant) {
         let mut groups = self.groups.borrow_mut();
-        groups.retain(|_, group| {
+        groups.retain(|key, group| {
             if group.is_gone() {
                 return false;
             }
@@ -218,7 +224,8 @@ impl Pool {
             group.http2.retain(|connection| connection.is_alive() && !connection.is_over(now));
             group.learn(longest, now);
             group.forgive(now);
-            true
+            // There is no end of hosts below a wildcard.
+            !(matches!(key, Key::Host(..)) && group.is_unused())
         });
     }
 

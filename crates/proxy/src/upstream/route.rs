@@ -1,6 +1,7 @@
 //! Where one attempt goes: an endpoint of the mesh, the application beside us, or a host outside.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use meltemi_policy::circuit::Circuit;
 use tokio::sync::Notify;
@@ -24,9 +25,21 @@ pub(crate) enum Place {
     Endpoint(Arc<Cluster>, Arc<Endpoint>),
     /// The application beside this proxy.
     App(Arc<App>),
-    /// A host that is no service of the mesh (Istio's PassthroughCluster).
-    Outside(Arc<str>, u16),
+    /// A host whose own address is called.
+    Outside(Outside),
 }
+
+/// A host whose own address is called.
+#[derive(Debug, Clone)]
+pub(crate) struct Outside {
+    pub(crate) host: Arc<str>,
+    pub(crate) port: u16,
+    /// What rules say of its connections; `None` where the mesh does not know it (Istio's PassthroughCluster).
+    pub(crate) cluster: Option<Arc<Cluster>>,
+}
+
+/// Hosts outside are told apart in pools by a hash that nobody can foresee.
+static HOSTS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
 /// How much there may be, and who is told when there is less again.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +57,8 @@ pub(crate) enum Key {
     Endpoint(u64, u64),
     /// A place of the application, and the origination under which it is reached.
     App(u64, u64),
+    /// A host and port that the mesh knows by name only, hashed, and the origination under which it is reached.
+    Host(u64, u64),
 }
 
 impl Route {
@@ -54,7 +69,10 @@ impl Route {
                 Some(Key::Endpoint(endpoint.presence.id, cluster.origination.id))
             }
             Place::App(app) => Some(Key::App(app.place.id, app.origination.id)),
-            Place::Outside(..) => None,
+            Place::Outside(Outside { host, port, cluster }) => {
+                let cluster = cluster.as_ref()?;
+                Some(Key::Host(HOSTS.hash_one((host, port)), cluster.origination.id))
+            }
         }
     }
 
@@ -88,7 +106,11 @@ impl Route {
             Place::App(it) => {
                 Some(Bounds { name: &it.name, circuit: &it.circuit, freed: &it.freed })
             }
-            Place::Outside(..) => None,
+            Place::Outside(outside) => outside.cluster.as_ref().map(|it| Bounds {
+                name: &it.name,
+                circuit: &it.circuit,
+                freed: &it.freed,
+            }),
         }
     }
 
@@ -97,7 +119,7 @@ impl Route {
         let origination = match &self.place {
             Place::Endpoint(cluster, _) => &cluster.origination,
             Place::App(app) => &app.origination,
-            Place::Outside(..) => return None,
+            Place::Outside(outside) => &outside.cluster.as_ref()?.origination,
         };
         (origination.id != 0).then_some(origination)
     }

@@ -133,3 +133,94 @@ async fn a_host_of_which_only_the_name_is_known_is_called_by_all_of_a_rule() {
         ("body", &*format!("127.0.0.1-shadow:{}", shop.port()))
     );
 }
+
+/// Describes applications of this host by the host's own address, and which of their ports there are.
+async fn describe_by_name(mesh: &Mesh, ports: &[u16]) {
+    let port = |port: &u16| format!("{{number: {port}, name: http-{port}, protocol: HTTP}}");
+    let ports: Vec<_> = ports.iter().map(port).collect();
+    mesh.apply(&format!(
+        "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: shop}},
+          spec: {{hosts: ['127.0.0.1'], location: MESH_EXTERNAL, resolution: NONE, ports: [{}]}}}}",
+        ports.join(", ")
+    ))
+    .await;
+}
+
+/// Fields: ServiceEntry spec.resolution, DestinationRule spec.trafficPolicy.connectionPool.http.http2MaxRequests
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_and_pools_are_for_hosts_too_of_which_only_the_name_is_known() {
+    let mesh = Mesh::start().await;
+    let app = HttpApp::start("shop").await;
+    describe_by_name(&mesh, &[app.port()]).await;
+    let client = mesh.client().await;
+    let base = format!("http://127.0.0.1:{}", app.port());
+    client.until("it answers", &base, |it| it.status == 200).await;
+    let (connections, requests) = (app.connections(), app.requests());
+    let mut calls = client.http().await;
+    for _ in 0..20 {
+        assert_eq!(calls.get(&base).await.status, 200);
+    }
+    assert_eq!(app.requests(), requests + 20);
+    // One for each of the sidecar's workers at most.
+    let opened = app.connections() - connections;
+    assert!(opened < 10, "{opened} connections for 20 requests");
+    let one = "{host: '127.0.0.1', trafficPolicy: {connectionPool: {http: {http2MaxRequests: 1}}}}";
+    mesh.apply(&format!(
+        "{{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {{name: shop}}, spec: {one}}}"
+    ))
+    .await;
+    let (mut held, hold) = (Vec::new(), format!("{base}/hold"));
+    // The first that is refused shows that the rule has come.
+    let refused = eventually("one is refused", async || {
+        let (mut calls, hold) = (client.http().await, hold.clone());
+        let before = app.in_flight();
+        let call = tokio::spawn(async move { calls.get(&hold).await });
+        eventually("it is under way or over", async || {
+            match app.in_flight() > before || call.is_finished() {
+                true => Ok(()),
+                false => Err("neither".to_owned()),
+            }
+        })
+        .await;
+        if call.is_finished() {
+            return Ok(call.await.expect("it does not fail"));
+        }
+        held.push(call);
+        Err(format!("{} are under way", app.in_flight()))
+    })
+    .await;
+    assert_eq!((refused.status, refused.header("x-envoy-overloaded")), (503, Some("true")));
+    app.release();
+    for call in held {
+        assert_eq!(call.await.expect("it does not fail").status, 200);
+    }
+}
+
+/// As with Istio the port is one that nobody has described. Fields: Sidecar spec.outboundTrafficPolicy.mode
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_an_entry_has_not_is_as_if_there_were_no_entry() {
+    let mesh = Mesh::start().await;
+    let (shop, other) = (HttpApp::start("shop").await, HttpApp::start("other").await);
+    describe_by_name(&mesh, &[shop.port()]).await;
+    let client = mesh.client().await;
+    let [known, unknown] = [&shop, &other].map(|app| format!("http://127.0.0.1:{}", app.port()));
+    client.until("it answers", &known, |it| it.status == 200).await;
+    client.until("it is called all the same", &unknown, |it| it.status == 200).await;
+    mesh.apply(
+        "{apiVersion: networking.istio.io/v1, kind: Sidecar, metadata: {name: default},
+          spec: {outboundTrafficPolicy: {mode: REGISTRY_ONLY}}}",
+    )
+    .await;
+    let refused = client.until("it is refused", &unknown, |it| it.status == 502).await;
+    assert!(refused.text().contains("REGISTRY_ONLY"), "{}", refused.text());
+    client.until("what is described is called", &known, |it| it.status == 200).await;
+    // A rule for the host is for its ports.
+    mesh.apply(&virtual_service(
+        "shop",
+        "hosts: ['127.0.0.1']",
+        "{route: [{destination: {host: 127.0.0.1}}], headers: {response: {set: {x-rule: 'yes'}}}}",
+    ))
+    .await;
+    client.until("the rule has come", &known, |it| it.header("x-rule") == Some("yes")).await;
+    assert_eq!(client.http().await.get(&unknown).await.status, 502);
+}

@@ -189,3 +189,25 @@ async fn destination_rules_are_for_the_callers_that_they_select() {
         assert_eq!(world.get("/").await.status, 503);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_megabyte_of_rules_is_applied_and_holds() {
+    let world = World::start(&["v1"]).await;
+    let rule = |at: u32| {
+        format!(
+            "{{match: [{{uri: {{exact: /part/{at}/of/a/very/long/list/of/rules}}, headers: {{x-part: {{exact: '{at}'}}}}}}],
+               directResponse: {{status: 200, body: {{string: 'part {at}'}}}}}}"
+        )
+    };
+    let rules: Vec<_> = (0..6_000).map(rule).collect();
+    let rules = rules.join(",\n");
+    assert!(rules.len() > 1 << 20, "{} bytes", rules.len());
+    let own = format!("{rules}, {{route: [{{destination: {{host: hello}}}}]}}");
+    world.route(&own).await;
+    for at in ["0", "2999", "5999"] {
+        let path = format!("/part/{at}/of/a/very/long/list/of/rules");
+        let answer = world.call("GET", &path, &[("x-part", at)], b"").await;
+        assert_eq!((answer.status, answer.text()), (200, format!("part {at}")));
+    }
+    assert_eq!(world.get("/").await.served_by(), "hello-v1");
+}
