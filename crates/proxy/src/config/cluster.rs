@@ -70,6 +70,10 @@ struct Watched {
     detector: Detector,
     /// When the next sweep is due, milliseconds of this process's clock; shared with the cluster's next version.
     due: Arc<AtomicU64>,
+    /// Ejections so far, over all versions of the cluster: a request that an earlier version has sent may eject, too.
+    ejections: Arc<AtomicU64>,
+    /// How many of them this version's balancer knows of.
+    known: AtomicU64,
 }
 
 impl Watched {
@@ -80,6 +84,8 @@ impl Watched {
         endpoints: &[Arc<Endpoint>],
         lasting: &mut Lasting,
     ) -> Watched {
+        // Before the endpoints are looked at, so that none is missed.
+        let known = AtomicU64::new(lasting.ejections.load(Ordering::Acquire));
         let detector = Detector::new(settings, lasting.hosts(endpoints));
         // The tick of another interval says nothing of this one's.
         if lasting.interval != settings.interval {
@@ -92,7 +98,8 @@ impl Watched {
                 log_ejected(cluster, endpoint, reason);
             }
         }
-        Watched { detector, due: lasting.due.clone() }
+        let (due, ejections) = (lasting.due.clone(), lasting.ejections.clone());
+        Watched { detector, due, ejections, known }
     }
 }
 
@@ -106,6 +113,7 @@ pub(super) struct Lasting {
     /// What outlier detection knows, by the endpoints' presences.
     hosts: HashMap<u64, Arc<outlier::Host>>,
     due: Arc<AtomicU64>,
+    ejections: Arc<AtomicU64>,
     /// The interval that `due` is a tick of.
     interval: Duration,
 }
@@ -234,6 +242,7 @@ impl Cluster {
     /// The endpoint for a request, and the number by which [`Cluster::record`] knows it. Endpoints of which the presence is
     /// in `tried` are passed over while there are others.
     pub fn pick(&self, ask: &Ask, tried: &[u64]) -> Option<(usize, &Arc<Endpoint>)> {
+        self.catch_up();
         let load = |index: usize| self.endpoints[index].presence.active();
         let is_tried =
             |index: usize| !tried.is_empty() && tried.contains(&self.endpoints[index].presence.id);
@@ -273,8 +282,26 @@ impl Cluster {
         let Some(watched) = &self.detector else { return };
         if let Some(change) = watched.detector.record(index, outcome, clock::now) {
             self.tell(&change);
-            self.balancer.set_ejected([(change.index, change.ejected.is_some())]);
+            watched.ejections.fetch_add(1, Ordering::AcqRel);
+            self.catch_up();
         }
+    }
+
+    /// Has the balancer know of ejections that came about by any version of the cluster.
+    fn catch_up(&self) {
+        let Some(watched) = &self.detector else { return };
+        let ejections = watched.ejections.load(Ordering::Acquire);
+        if watched.known.load(Ordering::Relaxed) == ejections {
+            return;
+        }
+        self.set_ejected(watched);
+        // Afterwards: a thread that has seen fewer must not hide that there are more.
+        watched.known.store(ejections, Ordering::Release);
+    }
+
+    fn set_ejected(&self, watched: &Watched) {
+        let hosts = watched.detector.hosts().iter().map(|host| host.is_ejected());
+        self.balancer.set_ejected(hosts.enumerate());
     }
 
     /// Whether calls should tell how they went: see [`Cluster::learn`].
@@ -308,10 +335,7 @@ impl Cluster {
         watched.due.store(next, Ordering::Relaxed);
         if due > 0 {
             watched.detector.sweep(now).iter().for_each(|change| self.tell(change));
-            // Not the changes alone: a request that an earlier version of this cluster had sent may have ejected its
-            // endpoint.
-            let hosts = watched.detector.hosts().iter().map(|host| host.is_ejected());
-            self.balancer.set_ejected(hosts.enumerate());
+            self.set_ejected(watched);
         }
         Some(Duration::from_millis(next))
     }
