@@ -20,7 +20,7 @@ pub const WORD: &str = "experiment";
 const EXAMPLES: &str = "\
 Examples:
   cargo run --release -p meltemi-bench -- experiment slow-endpoint --strict
-  cargo run --release -p meltemi-bench -- experiment antagonists --loads 0.93,1.03 --rounds 3";
+  cargo run --release -p meltemi-bench -- experiment antagonists --loads 0.93,1.27 --seconds 20 --minutes 20";
 
 /// Measures what callers see under each balancing policy while servers change.
 #[derive(Debug, Parser)]

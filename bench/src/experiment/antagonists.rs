@@ -1,7 +1,7 @@
 //! Servers that others slow down: each has what was set aside for it, and what its machine has to spare beyond that, unless an
 //! antagonist takes it. Antagonists move on every ten seconds. After the experiments of Prequal's authors (NSDI '24).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
@@ -25,6 +25,11 @@ const ALLOCATION: f64 = 5.0;
 const SLOW: f64 = 0.85 * ALLOCATION;
 /// What one without has.
 const FREE: f64 = 2.1 * ALLOCATION;
+/// What starting a world and ending it takes at most, of forty sidecars and twenty servers; with [`GRACE`] a pass never takes
+/// longer than is told.
+const STARTING: Duration = Duration::from_secs(15);
+/// After the last request callers wait for answers that are still due: a request has five seconds.
+const GRACE: Duration = Duration::from_secs(5);
 /// Mean work of a request: a server's capacity, by which loads are told, is 62.5 a second.
 const WORK: Duration = Duration::from_millis(80);
 
@@ -55,6 +60,9 @@ pub struct Options {
     /// Passes of each policy at each load
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100), value_name = "N")]
     rounds: u32,
+    /// Begin no round that would not be over in so many minutes from the start
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1440), value_name = "N")]
+    minutes: Option<u32>,
     /// Of everything that is drawn: arrivals, work, whom antagonists visit, the order of passes
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -74,7 +82,14 @@ fn load(text: &str) -> Result<f64, String> {
 pub async fn run(options: &Options) -> Result<(), BenchError> {
     let mut passes = Vec::new();
     let mut random = StdRng::seed_from_u64(options.seed);
+    let (began, mut time) = (Instant::now(), Time::new(options));
+    eprintln!("{}", time.told(options.rounds));
     for round in 0..options.rounds {
+        let limit = options.minutes.map(|minutes| Duration::from_secs(60 * u64::from(minutes)));
+        if limit.is_some_and(|limit| round > 0 && began.elapsed() + time.round() > limit) {
+            eprintln!("another round would take longer than there is: {round} are done");
+            break;
+        }
         // The same world and the same arrivals for each policy of a round.
         let seed = random.random::<u32>().into();
         let mut order: Vec<(f64, Policy)> = Vec::new();
@@ -83,7 +98,9 @@ pub async fn run(options: &Options) -> Result<(), BenchError> {
         }
         order.shuffle(&mut random);
         for (load, policy) in order {
+            let started = Instant::now();
             let seen = pass(options, policy, load, seed).await?;
+            time.took(started.elapsed());
             eprintln!(
                 "round {}: {} at {load}: p99 {:.0} ms, {} of {} failed{}",
                 round + 1,
@@ -97,6 +114,40 @@ pub async fn run(options: &Options) -> Result<(), BenchError> {
         }
     }
     report::latencies(options.output, &options.loads, &options.policies, &passes)
+}
+
+/// What passes take: as long as none was made, what they may take at most, then what the longest one took.
+#[derive(Debug)]
+struct Time {
+    passes: u32,
+    longest: Option<Duration>,
+    most: Duration,
+}
+
+impl Time {
+    fn new(options: &Options) -> Time {
+        let passes = (options.policies.len() * options.loads.len()) as u32;
+        let window = Duration::from_secs(options.seconds.into());
+        Time { passes, longest: None, most: STARTING + STAY + window + GRACE }
+    }
+
+    fn took(&mut self, pass: Duration) {
+        self.longest = Some(self.longest.unwrap_or_default().max(pass));
+    }
+
+    /// What a round takes.
+    fn round(&self) -> Duration {
+        self.longest.unwrap_or(self.most) * self.passes
+    }
+
+    fn told(&self, rounds: u32) -> String {
+        let minutes = self.round().as_secs_f64() / 60.0;
+        format!(
+            "{rounds} rounds of {} passes: at most {minutes:.0} minutes a round, {:.0} in all",
+            self.passes,
+            minutes * f64::from(rounds)
+        )
+    }
 }
 
 async fn pass(options: &Options, policy: Policy, load: f64, seed: u64) -> Result<Seen, BenchError> {
@@ -176,6 +227,19 @@ mod tests {
             assert!((1..50).contains(&slowed), "server {server}: {slowed} of 50");
         }
         assert_eq!(Schedule::new(20, 5).next(), stays[0]);
+    }
+
+    #[test]
+    fn the_time_is_told_before_and_follows_what_passes_take() {
+        let mut time = Time {
+            passes: 8,
+            longest: None,
+            most: STARTING + STAY + Duration::from_secs(15) + GRACE,
+        };
+        assert_eq!(time.told(3), "3 rounds of 8 passes: at most 6 minutes a round, 18 in all");
+        time.took(Duration::from_secs(30));
+        time.took(Duration::from_secs(20));
+        assert_eq!(time.round(), Duration::from_secs(240));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub fn shares(output: Output, all: &[(Policy, Seen)]) -> Result<(), BenchError> 
     print(&text)
 }
 
-/// Prints latencies by load and policy: medians of the passes, with the least and the greatest.
+/// Prints latencies by load and policy, as a table in Markdown: medians of the passes, with the least and the greatest.
 pub fn latencies(
     output: Output,
     loads: &[f64],
@@ -69,13 +69,14 @@ pub fn latencies(
     if output == Output::Json {
         return print(&format!("{:#}\n", json!(passes)));
     }
-    let mut text =
-        "milliseconds, failures included; medians [least, greatest] of the passes\n".to_owned();
+    let mut text = "\
+Milliseconds, failures included; medians [least, greatest] of the passes; errors are of all passes together.
+
+| load | policy | passes | p50 | p99 | p99.9 | errors |
+| --- | --- | --- | --- | --- | --- | --- |
+"
+    .to_owned();
     for load in loads {
-        text += &format!(
-            "\nload {load}\n{:<16}{:>24}{:>24}{:>24}{:>12}\n",
-            "", "p50", "p99", "p99.9", "errors"
-        );
         for policy in policies {
             text += &row(*load, *policy, passes);
         }
@@ -90,8 +91,9 @@ fn row(load: f64, policy: Policy, passes: &[Pass]) -> String {
     let (requests, errors) =
         of().fold((0, 0), |sum, seen| (sum.0 + seen.requests, sum.1 + seen.errors));
     format!(
-        "{:<16}{:>24}{:>24}{:>24}{:>10.2} %\n",
+        "| {load} | {} | {} | {} | {} | {} | {:.2}% |\n",
         policy.name(),
+        of().count(),
         cell(Spread::of(of().map(|it| it.p50))),
         cell(Spread::of(of().map(|it| it.p99))),
         cell(Spread::of(of().map(|it| it.p999))),
@@ -121,8 +123,7 @@ mod tests {
             pass(0.75, Policy::Learned, 99.0),
         ];
         let row = row(1.03, Policy::Learned, &passes);
-        let words: Vec<&str> = row.split_whitespace().collect();
-        assert_eq!(words, ["learned", "1", "20", "[10,", "30]", "9", "1.00", "%"]);
+        assert_eq!(row, "| 1.03 | learned | 2 | 1 | 20 [10, 30] | 9 | 1.00% |\n");
     }
 
     #[test]

@@ -2,12 +2,13 @@
 //!
 //! Endpoints say with their answers how many requests they have under way, of all callers, and how long one takes there. The
 //! last few words make a [`Pool`], as in Prequal (NSDI '24, arXiv 2312.10172); a choice looks at that alone, and takes the one
-//! with the fewest requests, of several the one with the lowest latency. What is chosen is charged for it until it speaks again.
+//! where requests, times the fourth root of latency, are fewest. What is chosen is charged for it until it speaks again.
 //! Endpoints that fail fast are left out before: they always look idle.
 //!
-//! Prequal goes by latency among those that are not hot. In the simulation (`tests/balancing`) requests in flight alone did
-//! better under every load, by a factor of two and more where servers are near their limits: all callers see the same few
-//! fast servers, and what they send there shows in requests at once and in latencies much later.
+//! Prequal goes by latency among those that are not hot. In the simulation (`tests/balancing`) requests in flight do better under
+//! every load: all callers see the same few fast servers, and what they send there shows in requests at once and in
+//! latencies much later. Latency says something that requests do not: which servers have less to give. So it counts, but little.
+//! `docs/performance.md` has what was tried.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -15,8 +16,12 @@ use std::time::Duration;
 use super::draws::Draws;
 use super::observed::{Observed, Report};
 
-/// The most words that a choice looks at.
-const WORDS: usize = 16;
+/// The most words that a choice looks at: of more the older ones are the worse, as they say what was a while ago.
+const WORDS: usize = 8;
+/// Where there are few endpoints up to so many words are looked at, though they are more than half.
+const FEW: usize = 4;
+/// One choice in so many is made without words, so that others are heard of.
+const ELSEWHERE: f64 = 17.0;
 /// With fewer words than this there is nothing to compare.
 const FEWEST: usize = 2;
 const EMPTY: u32 = u32::MAX;
@@ -29,9 +34,9 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// For a group of so many endpoints: half of them, 16 at most.
+    /// For a group of so many endpoints: half of them, 8 at most, and 4 at least if there are as many.
     pub(crate) fn new(members: usize) -> Pool {
-        let size = WORDS.min(members / 2).max(FEWEST);
+        let size = WORDS.min(members / 2).max(FEW.min(members)).max(FEWEST);
         Pool { places: (0..size).map(|_| AtomicU32::new(EMPTY)).collect(), next: AtomicU32::new(0) }
     }
 
@@ -52,19 +57,30 @@ impl Pool {
     }
 }
 
-/// A word that a choice looks at, per unit of weight.
+/// A word that a choice looks at.
 #[derive(Debug, Clone, Copy)]
 struct Word {
     index: u32,
-    in_flight: f64,
+    /// Requests, the one to be made among them, per unit of weight.
+    load: f64,
     latency: Duration,
+    cost: f64,
 }
 
 impl Word {
+    fn new(index: u32, report: Report, weight: f64) -> Word {
+        let load = (f64::from(report.in_flight) + 1.0) / weight;
+        // One that has not said how long it takes is no miracle.
+        let latency = report.latency.max(Duration::from_micros(1));
+        Word { index, load, latency, cost: load * latency.as_secs_f64().sqrt().sqrt() }
+    }
+
     fn is_below(&self, other: &Word) -> bool {
-        // Half as long is no chance; among those that are nearly alike calls should be spread.
-        self.in_flight < other.in_flight
-            || (self.in_flight == other.in_flight && self.latency < other.latency / 2)
+        if self.load == other.load {
+            // Half as long is no chance; among those that are nearly alike calls should be spread.
+            return self.latency < other.latency / 2;
+        }
+        self.cost < other.cost
     }
 }
 
@@ -85,16 +101,18 @@ pub(crate) fn pick<'o>(
         if !is_usable(index) || seen.is_avoided(now) {
             continue;
         }
-        let Some(Report { in_flight, latency }) = seen.report(now) else { continue };
+        let Some(report) = seen.report(now) else { continue };
         count += 1;
-        let word = Word { index, in_flight: f64::from(in_flight) / weight(index), latency };
+        let word = Word::new(index, report, weight(index));
         if best.is_none_or(|best| word.is_below(&best)) {
             best = Some(word);
         }
     }
     // Only what is called speaks: the pool would shrink to the few that are, and never see others get better, if those were
     // not called now and then.
-    if count < FEWEST || draws.below(pool.places.len() as u64 + 1) >= count as u64 {
+    let places = pool.places.len();
+    let elsewhere = ((places - count) as f64 / (places + 1) as f64).max(1.0 / ELSEWHERE);
+    if count < FEWEST || draws.unit() < elsewhere {
         return None;
     }
     let best = best?.index;

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 /// What is older is no longer believed.
 pub(crate) const LIFE: Duration = Duration::from_secs(1);
+/// What a choice counts for until the endpoint speaks again, in requests: more than the one, as other callers have heard the same
+/// word and go by it too.
+const CHARGE: f32 = 3.0;
 /// In how long a peak is forgotten, all but a third of it (Finagle's and Linkerd's decay).
 const DECAY_SECONDS: f32 = 10.0;
 /// The share of failures moves by this part of the way with each outcome: six in a row from the first on pass half.
@@ -64,14 +67,14 @@ impl Observed {
         self.reported.store(micros(now).max(1), Relaxed);
     }
 
-    /// The endpoint's own word with every choice since added to its load, if it is young enough.
+    /// The endpoint's own word, its load raised by [`CHARGE`] for every choice since, if it is young enough.
     pub(crate) fn report(&self, now: Duration) -> Option<Report> {
         let reported = self.reported.load(Relaxed);
         if reported == 0 || micros(now).saturating_sub(reported) > micros(LIFE) {
             return None;
         }
         let (in_flight, latency) = unpack(self.report.load(Relaxed));
-        let in_flight = in_flight + self.uses.load(Relaxed) as f32;
+        let in_flight = in_flight + CHARGE * self.uses.load(Relaxed) as f32;
         Some(Report { in_flight, latency: Duration::from_micros(latency.into()) })
     }
 

@@ -56,6 +56,20 @@ fn learned_is_better_where_there_are_few_callers() {
 }
 
 #[test]
+fn learned_is_better_where_there_are_few_callers_and_little_to_do() {
+    // 0.72 to 0.76 by seed.
+    let share = against(LeastRequest, trial(Learned, 20, 20, 0.75));
+    assert!(share <= 0.78, "{share}");
+}
+
+/// No policy can do better than the work itself: of its distribution, cut off at 0, the p99 is 271 ms.
+#[test]
+fn learned_adds_little_to_the_work_where_servers_have_room() {
+    let tail = run(short(100, 100, 0.75)).quantile(0.99);
+    assert!(tail <= 0.271 * 1.1, "{tail}");
+}
+
+#[test]
 fn learned_is_as_good_as_least_request_for_the_only_caller() {
     let share = against(LeastRequest, short(100, 1, 1.03));
     assert!(share <= 1.05, "{share}");

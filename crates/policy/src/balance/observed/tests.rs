@@ -17,7 +17,7 @@ fn a_word_is_believed_for_a_second_and_charged_for_each_choice() {
     assert_eq!(seen.report(at(6000)), Some(report));
     seen.charge();
     seen.charge();
-    assert_eq!(seen.report(at(5500)).unwrap().in_flight, 5.0);
+    assert_eq!(seen.report(at(5500)).unwrap().in_flight, 3.0 + 2.0 * CHARGE);
     assert_eq!(seen.report(at(6001)), None);
     seen.note(report, at(6001));
     assert_eq!(seen.report(at(6001)).unwrap().in_flight, 3.0);
