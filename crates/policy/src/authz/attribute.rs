@@ -1,7 +1,7 @@
 //! What a test looks at.
 
 /// A fact of a connection or of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Attribute {
     Principal,
     Namespace,
@@ -19,6 +19,8 @@ pub(super) enum Attribute {
     Port,
     Method,
     Path,
+    /// So many parts of the path from the one of this number on. No field asks for them: templates are found by them.
+    Parts(u16, u16),
     DestinationIp,
     Sni,
     /// One that this proxy does not know (`experimental.envoy.filters.`).
@@ -54,7 +56,8 @@ impl Attribute {
             | Attribute::Header(_)
             | Attribute::Host
             | Attribute::Method
-            | Attribute::Path => true,
+            | Attribute::Path
+            | Attribute::Parts(..) => true,
             Attribute::Principal
             | Attribute::Namespace
             | Attribute::ServiceAccount

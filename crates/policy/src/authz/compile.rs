@@ -139,7 +139,7 @@ impl Compiling<'_> {
                 Values::Hosts(Patterns::new(folded.iter().map(String::as_str)))
             }
             Attribute::ServiceAccount => {
-                let full: Vec<String> = list.iter().map(|it| self.account(it)).collect();
+                let full: Vec<String> = list.iter().map(|it| account(it, self.namespace)).collect();
                 Values::Texts(Patterns::new(full.iter().map(String::as_str)))
             }
             Attribute::RequestPrincipal => {
@@ -157,13 +157,13 @@ impl Compiling<'_> {
             _ => Values::Texts(Patterns::new(list.iter().map(String::as_str))),
         })
     }
+}
 
-    /// `NAMESPACE/NAME`; a name alone is one of the policy's namespace.
-    fn account(&self, text: &str) -> String {
-        match text.contains('/') {
-            true => text.to_owned(),
-            false => format!("{}/{text}", self.namespace),
-        }
+/// `NAMESPACE/NAME`; a name alone is one of the policy's namespace.
+pub(super) fn account(text: &str, namespace: &str) -> String {
+    match text.contains('/') {
+        true => text.to_owned(),
+        false => format!("{namespace}/{text}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::compile::{CompileError, compile};
-use super::index::{Buckets, Building, Index, NOWHERE};
+use super::index::{Buckets, Building, Index};
 use super::input::{Connection, NoRequest, Request};
 use super::rule::{Action, AuthorizationPolicy};
 use super::test::{Test, View};
@@ -101,7 +101,7 @@ pub struct Settled {
 }
 
 /// What a connection decides of one set.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct OfSet {
     state: State,
     buckets: Buckets,
@@ -231,7 +231,7 @@ impl Asked {
 impl Set {
     fn settle(&self, connection: &Connection<'_>) -> OfSet {
         if self.rules.is_empty() {
-            return OfSet { state: State::Never, buckets: NOWHERE };
+            return OfSet { state: State::Never, buckets: Buckets::default() };
         }
         let buckets = self.index.buckets(connection);
         let view = View::<NoRequest>::new(connection, None);

@@ -60,6 +60,14 @@ impl Template {
         }
     }
 
+    /// How every path ends that it matches.
+    pub(super) fn end(&self) -> &[u8] {
+        match self.pieces.last() {
+            Some(Piece::Literal(literal)) => literal,
+            _ => b"",
+        }
+    }
+
     /// Whether it matches all of a path. `is_generous`: an operator stands for any letter, not only for those that may stand
     /// in a path.
     pub(super) fn matches(&self, path: &[u8], is_generous: bool) -> bool {

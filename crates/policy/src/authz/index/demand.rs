@@ -1,164 +1,175 @@
-//! What a rule demands of requests so that it can be found by it.
+//! What a rule demands so that it can be found by it.
 
-use std::collections::HashMap;
+use std::net::IpAddr;
 
 use super::super::attribute::Attribute;
+use super::super::compile::{Field, account};
 use super::super::matcher::Pattern;
-use super::super::rule::{Condition, Operation, Rule, Source};
+use super::super::rule::Rule;
 use super::super::template::Template;
+use crate::route::Subnet;
 
-/// Something of which a request must have one, or the rule does not match.
-#[derive(Debug)]
-pub(super) enum Demand {
-    /// How its path begins, and whether that is all of it.
-    Paths(Vec<(Vec<u8>, bool)>),
-    /// A value of this attribute.
-    Values(Attribute, Vec<Vec<u8>>),
+/// Something that a text of an attribute has to be.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Thing {
+    pub(super) attribute: Attribute,
+    pub(super) how: How,
+    pub(super) text: Box<[u8]>,
 }
 
-/// One of the things of a demand.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Thing<'d> {
-    Path(&'d [u8], bool),
-    Value(&'d Attribute, &'d [u8]),
+/// How a text is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum How {
+    /// It is all of it.
+    Exact,
+    /// It is the beginning. An empty one is that of every text: something has to be there.
+    Start,
+    /// It is the end.
+    End,
 }
 
-/// Counts how many rules demand each thing.
-#[derive(Debug, Default)]
-pub(super) struct Shares<'d>(HashMap<Thing<'d>, u32>);
+/// A part of a rule: one of the branches must match (the sources, the operations; a condition is alone).
+pub(super) type Part = Vec<Branch>;
+/// A branch: all of its lists must match.
+pub(super) type Branch = Vec<List>;
+/// A list: one of its values must match.
+pub(super) type List = Vec<Value>;
+/// A value: where it matches, each of these things is there.
+pub(super) type Value = Vec<Thing>;
 
-impl<'d> Shares<'d> {
-    /// Counts all demands of all rules.
-    pub(super) fn of(demands: impl IntoIterator<Item = &'d Demand>) -> Self {
-        let mut shares = HashMap::new();
-        for demand in demands {
-            demand.each(|thing| *shares.entry(thing).or_insert(0) += 1);
-        }
-        Shares(shares)
-    }
-
-    /// The demand of a rule by which the fewest rules are found with it. The first of those that are as good: by path.
-    pub(super) fn best(&self, demands: &'d [Demand]) -> usize {
-        let cost = |demand: &'d Demand| {
-            let mut most = 0;
-            demand.each(|thing| {
-                let shared = match thing {
-                    // It tells nothing apart.
-                    Thing::Path([], false) => u32::MAX,
-                    thing => self.0.get(&thing).copied().unwrap_or(0),
-                };
-                most = most.max(shared);
-            });
-            most
-        };
-        (0..demands.len()).min_by_key(|index| cost(&demands[*index])).unwrap_or(0)
-    }
+/// What a rule of a policy of this namespace demands of a connection.
+pub(super) fn of_connection(rule: &Rule, namespace: &str) -> Vec<Part> {
+    parts(rule, namespace, |attribute| !attribute.is_of_request())
 }
 
-impl Demand {
-    fn each<'d>(&'d self, mut show: impl FnMut(Thing<'d>)) {
-        match self {
-            Demand::Paths(paths) => {
-                paths.iter().for_each(|(text, is_whole)| show(Thing::Path(text, *is_whole)));
-            }
-            Demand::Values(attribute, values) => {
-                values.iter().for_each(|value| show(Thing::Value(attribute, value)));
-            }
-        }
-    }
+/// The same of a request.
+pub(super) fn of_request(rule: &Rule, namespace: &str) -> Vec<Part> {
+    parts(rule, namespace, Attribute::is_of_request)
 }
 
-/// All that a rule demands; the first is of the path.
-pub(super) fn demands(rule: &Rule) -> Vec<Demand> {
-    let mut demands = vec![Demand::Paths(starts(rule))];
-    let mut add = |attribute: Attribute, values: Option<Vec<Vec<u8>>>| {
-        demands.extend(values.map(|values| Demand::Values(attribute, values)));
+/// The parts by which a rule can be found: those of which each branch demands something.
+fn parts(rule: &Rule, namespace: &str, counts: fn(&Attribute) -> bool) -> Vec<Part> {
+    let branch = |fields: &[Field<'_>]| -> Branch {
+        let counting = fields.iter().filter(|field| counts(&field.attribute));
+        counting.filter_map(|field| list(field, namespace)).collect()
     };
-    let of_sources =
-        |list: fn(&Source) -> &[String]| of_each(rule.from.iter().map(list), principal);
-    let of_operations =
-        |list: fn(&Operation) -> &[String], value| of_each(rule.to.iter().map(list), value);
-    add(Attribute::RequestPrincipal, of_sources(|it| &it.request_principals));
-    add(Attribute::Host, of_operations(|it| &it.hosts, folded));
-    add(Attribute::Method, of_operations(|it| &it.methods, plain));
-    for condition in &rule.when {
-        let attribute = Attribute::of_key(&condition.key);
-        let values = of_condition(&attribute, condition);
-        add(attribute, values);
-    }
-    demands
+    let sources = rule.from.iter().map(|it| branch(&it.fields())).collect();
+    let operations = rule.to.iter().map(|it| branch(&it.fields())).collect();
+    let conditions = rule.when.iter().map(|it| vec![branch(&[it.field()])]);
+    let all = [sources, operations].into_iter().chain(conditions);
+    let is_whole = |part: &Part| !part.is_empty() && part.iter().all(|it| !it.is_empty());
+    all.filter(is_whole).collect()
 }
 
-/// The values of which a condition demands one, where they are all exact and a request may show them.
-fn of_condition(attribute: &Attribute, condition: &Condition) -> Option<Vec<Vec<u8>>> {
-    let value = match attribute {
-        Attribute::RequestPrincipal => principal,
-        Attribute::Audience | Attribute::Presenter | Attribute::Claim(_) | Attribute::Header(_) => {
-            plain
-        }
-        _ => return None,
-    };
-    of_each(std::iter::once(condition.values.as_slice()), value)
-}
-
-/// The values of which each list demands one: `None` where a list demands nothing, or not an exact one.
-fn of_each<'r>(
-    lists: impl Iterator<Item = &'r [String]>,
-    value: fn(&str) -> Vec<u8>,
-) -> Option<Vec<Vec<u8>>> {
-    let mut values = Vec::new();
-    for list in lists {
-        let is_exact = |text: &String| matches!(Pattern::parse(text), Pattern::Exact(_));
-        if list.is_empty() || !list.iter().all(is_exact) {
-            return None;
-        }
-        values.extend(list.iter().map(|text| value(text)));
-    }
-    values.sort_unstable();
-    values.dedup();
+/// The values of which a field demands one; `None` where it demands nothing that a rule could be found by.
+fn list(field: &Field<'_>, namespace: &str) -> Option<List> {
+    let texts = field.demanded.1;
+    let values = texts.iter().map(|text| value(&field.attribute, text, namespace));
+    let values: List = values.collect::<Option<_>>()?;
     (!values.is_empty()).then_some(values)
 }
 
-fn plain(text: &str) -> Vec<u8> {
-    text.into()
+fn value(attribute: &Attribute, text: &str, namespace: &str) -> Option<Value> {
+    let (how, text): (How, Vec<u8>) = match attribute {
+        Attribute::Unknown => return None,
+        Attribute::SourceIp | Attribute::RemoteIp | Attribute::DestinationIp => {
+            let block: Subnet = text.parse().ok()?;
+            let bits = Bits::of(block.address());
+            (How::Start, bits.first(block.length()).into())
+        }
+        Attribute::Port => (How::Exact, text.parse::<u16>().ok()?.to_be_bytes().into()),
+        Attribute::Path if Template::is_one(text) => return template(text),
+        Attribute::Host => pattern(&text.to_ascii_lowercase()),
+        Attribute::ServiceAccount => pattern(&account(text, namespace)),
+        Attribute::RequestPrincipal => match pattern(text) {
+            // A principal without `/` is an issuer with an empty subject.
+            (How::Exact, exact) if !text.contains('/') => (How::Exact, [&exact[..], b"/"].concat()),
+            other => other,
+        },
+        _ => pattern(text),
+    };
+    let thing = Thing { attribute: attribute.clone(), how, text: text.into() };
+    // Every path, host and method begins with nothing: that tells no two apart.
+    let is_always = matches!(attribute, Attribute::Path | Attribute::Host | Attribute::Method)
+        && how != How::Exact
+        && thing.text.is_empty();
+    (!is_always).then(|| vec![thing])
 }
 
-fn folded(text: &str) -> Vec<u8> {
-    text.to_ascii_lowercase().into()
-}
-
-/// A principal without `/` is an issuer with an empty subject.
-fn principal(text: &str) -> Vec<u8> {
-    match text.contains('/') {
-        true => text.into(),
-        false => format!("{text}/").into(),
+fn pattern(text: &str) -> (How, Vec<u8>) {
+    match Pattern::parse(text) {
+        Pattern::Present => (How::Start, Vec::new()),
+        Pattern::Exact(text) => (How::Exact, text.into()),
+        Pattern::Prefix(text) => (How::Start, text.into()),
+        Pattern::Suffix(text) => (How::End, text.into()),
     }
 }
 
-/// How the paths begin that a rule is for, and whether that is all of the path.
-fn starts(rule: &Rule) -> Vec<(Vec<u8>, bool)> {
-    let any = || vec![(Vec::new(), false)];
-    if rule.to.is_empty() || rule.to.iter().any(|it| it.paths.is_empty()) {
-        return any();
+/// How paths begin and end that a template matches, and which parts they have between its operators.
+fn template(text: &str) -> Option<Value> {
+    let template = Template::parse(text)?;
+    let mut things = Vec::new();
+    let mut add = |attribute: Attribute, how: How, text: &[u8]| {
+        if !text.is_empty() {
+            things.push(Thing { attribute, how, text: text.into() });
+        }
+    };
+    add(Attribute::Path, How::Start, template.start());
+    add(Attribute::Path, How::End, template.end());
+    for (first, parts) in literal_runs(text) {
+        let attribute = Attribute::Parts(first, parts.len() as u16);
+        add(attribute, How::Exact, parts.join("/").as_bytes());
     }
-    let mut starts: Vec<_> =
-        rule.to.iter().flat_map(|it| &it.paths).map(|text| start(text)).collect();
-    starts.sort_unstable();
-    starts.dedup();
-    match starts.iter().any(|(text, is_whole)| text.is_empty() && !is_whole) {
-        true => any(),
-        false => starts,
-    }
+    (!things.is_empty()).then_some(things)
 }
 
-fn start(path: &str) -> (Vec<u8>, bool) {
-    if Template::is_one(path) {
-        let template = Template::parse(path);
-        return (template.map(|it| it.start().to_vec()).unwrap_or_default(), false);
+/// The runs of parts that are written out, each with the number of its first part. Behind `{**}` numbers are not known; the run
+/// before the first operator is how the path begins.
+fn literal_runs(template: &str) -> Vec<(u16, Vec<&str>)> {
+    let mut runs: Vec<(u16, Vec<&str>)> = Vec::new();
+    let mut is_open = false;
+    let numbered = template.split('/').take_while(|part| *part != "{**}").enumerate();
+    for (number, part) in numbered.skip_while(|(_, part)| *part != "{*}") {
+        match (part, runs.last_mut()) {
+            ("{*}", _) => is_open = false,
+            (part, Some((_, parts))) if is_open => parts.push(part),
+            (part, _) => {
+                let Ok(number) = u16::try_from(number) else { break };
+                runs.push((number, vec![part]));
+                is_open = true;
+            }
+        }
     }
-    match Pattern::parse(path) {
-        Pattern::Exact(text) => (text.into(), true),
-        Pattern::Prefix(text) => (text.into(), false),
-        Pattern::Suffix(_) | Pattern::Present => (Vec::new(), false),
+    runs
+}
+
+/// An address as a text in which blocks of addresses are beginnings: its family, then a letter for each bit.
+pub(super) struct Bits {
+    letters: [u8; 1 + 128],
+    length: usize,
+}
+
+impl Bits {
+    pub(super) fn of(address: IpAddr) -> Bits {
+        let (family, bits, count) = match address {
+            IpAddr::V4(address) => (b'4', u128::from(address.to_bits()) << 96, 32),
+            IpAddr::V6(address) => (b'6', address.to_bits(), 128),
+        };
+        let mut letters = [family; 1 + 128];
+        for (at, letter) in letters[1..=count].iter_mut().enumerate() {
+            *letter = b'0' + (bits >> (127 - at) & 1) as u8;
+        }
+        Bits { letters, length: 1 + count }
+    }
+
+    /// All of it.
+    pub(super) fn all(&self) -> &[u8] {
+        &self.letters[..self.length]
+    }
+
+    /// The text of the block of so many bits.
+    fn first(&self, bits: u8) -> &[u8] {
+        let all = self.all();
+        all.get(..=usize::from(bits)).unwrap_or(all)
     }
 }

@@ -139,6 +139,17 @@ fn condition(it: &Condition, own: &str, call: &Call, is_http: bool, refuses: boo
             let of = Source { namespaces: values, not_namespaces: not_values, ..Source::default() };
             source(&of, own, call, is_http, refuses)
         }
+        "source.ip" | "remote.ip" => {
+            both(true, refuses, &values, &not_values, |p, _| is_in(p, call.source))
+        }
+        "destination.ip" => {
+            let own = IpAddr::from([10, 9, 9, 9]);
+            both(true, refuses, &values, &not_values, |p, _| is_in(p, own))
+        }
+        "connection.sni" => {
+            let sni = "outbound_.80_._.web.default";
+            both(true, refuses, &values, &not_values, |p, _| glob(p, sni))
+        }
         "destination.port" => {
             let of = Operation { ports: values, not_ports: not_values, ..Operation::default() };
             operation(&of, call, is_http, refuses)
@@ -195,16 +206,21 @@ fn texts(of: &'static [&'static str]) -> impl Strategy<Value = Vec<String>> {
 
 const PRINCIPALS: &[&str] =
     &["cluster.local/ns/a/sa/x", "cluster.local/ns/b/sa/y", "*", "cluster.local/ns/a/*", "*/sa/y"];
-const TOKENS: &[&str] = &["*", "iss/s", "iss/t", "iss/*", "*/s", "other/s"];
-const NAMESPACES: &[&str] = &["a", "b", "c", "*", "a*"];
-const PATHS: &[&str] =
-    &["/", "/a", "/a/b", "/a*", "/a/*", "*/b", "*", "/{*}/b", "/a/{**}", "/{**}/b", "/b;x"];
+const TOKENS: &[&str] = &["*", "iss/s", "iss/t", "iss/*", "*/s", "other/s", "is*", "*s", "*ss/t"];
+const NAMESPACES: &[&str] = &["a", "b", "c", "*", "a*", "*b"];
+const BLOCKS: &[&str] = &["10.1.0.0/16", "10.2.0.1", "10.1.0.0/24", "0.0.0.0/0", "::/0"];
+const SNI: &[&str] = &["outbound_*", "*.default", "*.other", "*"];
+#[rustfmt::skip]
+const PATHS: &[&str] = &[
+    "/", "/a", "/a/b", "/a*", "/a/*", "*/b", "*", "/{*}/b", "/a/{**}", "/{**}/b", "/b;x",
+    "/a/b*", "*b", "*a", "*a/b", "*;x", "/{*}", "/c/{*}", "/{**}", "/{*}/b/{**}", "/{*}/b/{*}", "/a/{*}/c/b/{**}",
+];
 
 fn sources() -> impl Strategy<Value = Source> {
     let principals = (texts(PRINCIPALS), texts(PRINCIPALS));
     let namespaces = (texts(NAMESPACES), texts(NAMESPACES));
-    let accounts = (texts(&["x", "a/x", "b/y"]), texts(&["x", "b/y"]));
-    let blocks = (texts(&["10.1.0.0/16", "10.2.0.1"]), texts(&["10.1.0.0/24"]));
+    let accounts = (texts(&["x", "a/x", "b/y", "*/x", "b/*", "*y"]), texts(&["x", "b/y"]));
+    let blocks = (texts(BLOCKS), texts(BLOCKS));
     let tokens = (texts(TOKENS), texts(TOKENS));
     (principals, namespaces, accounts, blocks, tokens).prop_map(|(p, n, s, b, r)| Source {
         principals: p.0,
@@ -222,8 +238,8 @@ fn sources() -> impl Strategy<Value = Source> {
 }
 
 fn operations() -> impl Strategy<Value = Operation> {
-    const HOSTS: &[&str] = &["h.x", "*.x", "h.*", "h.x:80"];
-    let methods = (texts(&["GET", "P*"]), texts(&["GET", "PUT"]));
+    const HOSTS: &[&str] = &["h.x", "*.x", "h.*", "h.x:80", "*:80", "*X", "*"];
+    let methods = (texts(&["GET", "P*", "*T", "*"]), texts(&["GET", "PUT"]));
     (
         texts(&["80", "81"]),
         texts(&["81"]),
@@ -250,11 +266,15 @@ fn conditions() -> impl Strategy<Value = Condition> {
     prop_oneof![
         key("source.namespace", NAMESPACES),
         key("destination.port", &["80", "81"]),
-        key("request.headers[q]", &["1", "2", "*", "1*", "1,2"]),
+        key("source.ip", BLOCKS),
+        key("remote.ip", BLOCKS),
+        key("destination.ip", &["10.9.0.0/16", "10.1.0.0/16", "10.9.9.9"]),
+        key("connection.sni", SNI),
+        key("request.headers[q]", &["1", "2", "*", "1*", "1,2", "*2", "*,2", "12*"]),
         key("request.auth.principal", TOKENS),
-        key("request.auth.audiences", &["u", "v", "*"]),
-        key("request.auth.presenter", &["u", "v"]),
-        key("request.auth.claims[group]", &["u", "v", "u*"]),
+        key("request.auth.audiences", &["u", "v", "*", "*v", "u*"]),
+        key("request.auth.presenter", &["u", "v", "*", "*u"]),
+        key("request.auth.claims[group]", &["u", "v", "u*", "*v"]),
     ]
     .prop_map(|(key, values, not_values)| Condition { key, values, not_values })
 }
@@ -285,9 +305,25 @@ fn calls() -> impl Strategy<Value = Call> {
         0.9,
         (prop::sample::select(&["a", "b", "ab"][..]), prop::sample::select(&["x", "y"][..])),
     );
-    let ip = prop::sample::select(&["10.1.0.9", "10.1.7.1", "10.2.0.1", "192.168.0.1"][..]);
+    let ip = prop::sample::select(
+        &["10.1.0.9", "10.1.7.1", "10.2.0.1", "192.168.0.1", "::ffff:10.1.0.9", "fd00::1"][..],
+    );
     let path = prop::sample::select(
-        &["/", "/a", "/a/b", "/a;x/b", "/b;x", "/b", "/a/b?q", "/c/b", "/c/..;/b", "/;/a"][..],
+        &[
+            "/",
+            "/a",
+            "/a/b",
+            "/a;x/b",
+            "/b;x",
+            "/b",
+            "/a/b?q",
+            "/c/b",
+            "/c/..;/b",
+            "/;/a",
+            "/a/b/c",
+            "/a/x/c/b/y",
+            "/a/;z/b/c",
+        ][..],
     );
     let host = prop::sample::select(&["h.x", "H.x", "h.x:80", "h.x.", "h.x.:80", "g.y"][..]);
     let headers = prop::collection::vec(prop::sample::select(&["1", "2", "12"][..]), 0..3);
@@ -346,8 +382,9 @@ proptest! {
             Peer::of(&format!("spiffe://cluster.local/ns/{ns}/sa/{sa}").parse().unwrap())
         });
         let connection = Connection {
-            peer: peer.as_ref(), source_ip: Some(call.source), destination_port: call.port,
-            ..Connection::default()
+            peer: peer.as_ref(), source_ip: Some(call.source), remote_ip: Some(call.source),
+            destination_ip: Some(IpAddr::from([10, 9, 9, 9])), destination_port: call.port,
+            sni: Some("outbound_.80_._.web.default"),
         };
         let explained = match is_http {
             true => explain(&policies, &connection, Some(&call)).unwrap(),

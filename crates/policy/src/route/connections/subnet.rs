@@ -18,6 +18,16 @@ pub struct Subnet {
 pub struct SubnetError(pub String);
 
 impl Subnet {
+    /// An address of it.
+    pub(crate) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many bits all its addresses share.
+    pub(crate) fn length(&self) -> u8 {
+        self.length
+    }
+
     /// Whether the address is in it. An IPv4 address that is written as an IPv6 one counts as what it is.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
