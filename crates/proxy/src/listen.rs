@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub mod alpn;
 pub(crate) mod announced;
+mod clock;
 pub(crate) mod configured;
 pub(crate) mod detect;
 pub(crate) mod either;

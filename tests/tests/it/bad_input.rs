@@ -1,8 +1,11 @@
 //! HTTP that must not pass: smuggling, oversized heads, clients that send a byte now and then.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use meltemi_tests::{Http1, HttpApp, Mesh, Sidecar, free_port};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy, sink, split};
+use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, interval};
 
 async fn pair(mesh: &Mesh) -> (HttpApp, [Sidecar; 2], std::net::SocketAddr) {
@@ -146,4 +149,87 @@ async fn a_client_that_sends_a_byte_a_second_meets_a_limit() {
         }
     }
     eprintln!("the limit was met after {sent} bytes, a second each");
+}
+
+/// A frame of HTTP/2 (RFC 9113, section 4.1) for the stream 1, or for the connection where it is of SETTINGS.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let stream = u8::from(kind != SETTINGS);
+    let head = [0, 0, payload.len() as u8, kind, flags, 0, 0, 0, stream];
+    [&head[..], payload].concat()
+}
+
+const DATA: u8 = 0x0;
+const HEADERS: u8 = 0x1;
+const SETTINGS: u8 = 0x4;
+const CONTINUATION: u8 = 0x9;
+const END_STREAM: u8 = 0x1;
+const END_HEADERS: u8 = 0x4;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// POST / of the host `hello`, by HPACK's static table (RFC 7541, appendix A).
+const POST: &[u8] = b"\x83\x86\x84\x41\x05hello";
+
+/// Sends a beginning, then the same bytes again every half second until the other end closes; how often.
+async fn drip(to: std::net::SocketAddr, beginning: &[u8], more: &[u8]) -> u32 {
+    let stream = TcpStream::connect(to).await.expect("it listens");
+    let (mut read, mut write) = split(stream);
+    write.write_all(beginning).await.expect("it takes what it does not know yet");
+    let mut nowhere = sink();
+    let mut ended = pin!(copy(&mut read, &mut nowhere));
+    let mut ticks = interval(Duration::from_millis(500));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut sent = 0;
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut ended => return sent,
+            _ = ticks.tick() => {}
+        }
+        if write.write_all(more).await.is_err() {
+            return sent;
+        }
+        sent += 1;
+        assert!(sent < 240, "what has begun may take two minutes and more");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_never_ends_in_http2_meets_a_limit_and_a_slow_body_does_not() {
+    let mesh = Mesh::start().await;
+    let (app, _sidecars, upstream) = pair(&mesh).await;
+    let begun = [PREFACE, &frame(SETTINGS, 0, &[])].concat();
+    // A request whose body pauses within a frame for as long as the others drip.
+    let mut patient = TcpStream::connect(upstream).await.unwrap();
+    let data = frame(DATA, END_STREAM, b"hello");
+    let (first, rest) = data.split_at(11);
+    let head = frame(HEADERS, END_HEADERS, POST);
+    patient.write_all(&[&begun, &head, first].concat()).await.unwrap();
+    let open = [begun.clone(), frame(HEADERS, 0, POST)].concat();
+    let dripping = [&open[..], &frame(CONTINUATION, END_HEADERS, &[0; 255])[..9]].concat();
+    let (silent, dripped, nothing) = tokio::join!(
+        drip(upstream, &open, b""),
+        drip(upstream, &dripping, b"\0"),
+        drip(upstream, PREFACE, b""),
+    );
+    eprintln!("closed after {silent}, {dripped} and {nothing} half seconds");
+    assert!(dripped > 0, "it was listened to");
+    patient.write_all(rest).await.unwrap();
+    assert!(is_answered(&mut patient).await, "the request with the slow body");
+    assert_eq!(app.requests(), 1, "none of the others was a request");
+    assert_eq!(Http1::connect(upstream).await.get("/").await.status, 200, "others are served");
+}
+
+/// Whether the head of an answer comes before the connection ends.
+async fn is_answered(stream: &mut TcpStream) -> bool {
+    let mut head = [0; 9];
+    while stream.read_exact(&mut head).await.is_ok() {
+        if head[3] == HEADERS {
+            return true;
+        }
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        if stream.read_exact(&mut payload).await.is_err() {
+            break;
+        }
+    }
+    false
 }

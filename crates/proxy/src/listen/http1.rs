@@ -3,10 +3,10 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::exchange::{Call, Reply};
 use crate::finish::local::write_refusal;
@@ -17,17 +17,18 @@ use crate::http::h1::{ReadError, Reader, Writer};
 use crate::http::head::RequestHead;
 use crate::io::Io;
 use crate::listen::Role;
+use crate::listen::clock::Clock;
 use crate::worker::Worker;
 
 /// How long a head may take from its first byte on.
-const HEAD: Duration = Duration::from_secs(10);
+pub(super) const HEAD: Duration = Duration::from_secs(10);
 /// How long a connection may wait for its next request (Envoy's default).
 const IDLE: Duration = Duration::from_secs(3600);
 /// How long an idle connection waits for its caller to close it once the workload has left the mesh: the caller knows that
 /// and closes first, so that no request meets a connection that we are just closing.
 const LEAVING: Duration = Duration::from_secs(2);
 /// How long a caller that was refused is listened to, so that it can read why.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// What comes next on a connection.
 enum Next {
@@ -150,30 +151,6 @@ enum Event {
     Failed,
     Drained,
     Late,
-}
-
-/// A timer that is moved to a later time without being touched: it looks at the deadline when it fires.
-struct Clock(Option<Pin<Box<Sleep>>>);
-
-impl Clock {
-    fn new() -> Clock {
-        Clock(None)
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() > deadline {
-            sleep.as_mut().reset(deadline);
-        }
-        while sleep.as_mut().poll(cx).is_ready() {
-            if Instant::now() >= deadline {
-                self.0 = None;
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(deadline);
-        }
-        Poll::Pending
-    }
 }
 
 /// Answers a request that could not be read, and ends the connection.

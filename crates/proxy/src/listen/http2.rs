@@ -1,5 +1,8 @@
 //! The serving end of an HTTP/2 connection: a task for each stream.
 
+mod frames;
+
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -11,7 +14,9 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, timeout};
 
+use self::frames::Frames;
 use crate::exchange::{Call, Reply};
 use crate::http::body::Source;
 use crate::http::h1::Reader;
@@ -19,6 +24,8 @@ use crate::http::h2::{Receiver, Sender, convert};
 use crate::http::head::RequestHead;
 use crate::io::{Cork, Io};
 use crate::listen::Role;
+use crate::listen::clock::Clock;
+use crate::listen::http1::{HEAD, LINGER};
 use crate::worker::Worker;
 
 /// What a caller may send of one stream before we have passed it on, bytes.
@@ -33,7 +40,14 @@ const MAX_FIELDS: u32 = 60 * 1024;
 /// Serves requests until the connection ends. `reader` may hold the first bytes already.
 pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc<Role>) {
     let cork = Cork::new(io);
-    let io = Begun { first: reader.filled().to_vec(), at: 0, io: cork.clone() };
+    let owing = Rc::new(Owing::new());
+    let io = Begun {
+        first: reader.filled().to_vec(),
+        at: 0,
+        io: cork.clone(),
+        frames: Frames::new(),
+        owing: owing.clone(),
+    };
     drop(reader);
     let handshake = h2::server::Builder::new()
         .initial_window_size(STREAM_WINDOW)
@@ -41,8 +55,8 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_FIELDS)
         .handshake(io);
-    let limit = std::time::Duration::from_secs(10);
-    let Ok(Ok(mut connection)) = tokio::time::timeout(limit, handshake).await else { return };
+    let Ok(Ok(mut connection)) = timeout(HEAD, handshake).await else { return };
+    let mut clock = Clock::new();
     let mut drained = pin!(worker.drained());
     let mut is_leaving = false;
     if role.is_inbound() && worker.is_draining() {
@@ -51,7 +65,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc
     }
     loop {
         let accepted = tokio::select! {
-            accepted = accept(&mut connection, &cork) => accepted,
+            accepted = accept(&mut connection, &cork, Some((&*owing, &mut clock))) => accepted,
             () = drained.as_mut(), if role.is_inbound() && !is_leaving => {
                 connection.graceful_shutdown();
                 is_leaving = true;
@@ -59,17 +73,26 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc
             }
         };
         match accepted {
-            Some(Ok((request, respond))) => {
+            Err(Late) => {
+                tracing::debug!(limit = ?HEAD, "a caller's head or frame was not whole in time");
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                let ending = async {
+                    while let Ok(Some(Ok(_))) = accept(&mut connection, &cork, None).await {}
+                };
+                let _ = timeout(LINGER, ending).await;
+                return;
+            }
+            Ok(Some(Ok((request, respond)))) => {
                 let (worker, role) = (worker.clone(), role.clone());
                 // Boxed, as the runtime moves what it is given several times, and this is many kilobytes.
                 let served = Box::pin(async move { one(&worker, &role, request, respond).await });
                 tokio::task::spawn_local(served);
             }
-            Some(Err(error)) => {
+            Ok(Some(Err(error))) => {
                 tracing::debug!(%error, "an HTTP/2 connection of a caller ended");
                 return;
             }
-            None => return,
+            Ok(None) => return,
         }
     }
 }
@@ -77,15 +100,47 @@ pub(crate) async fn serve(worker: &Rc<Worker>, io: Io, reader: Reader, role: &Rc
 type Connection = h2::server::Connection<Begun, Bytes>;
 type Accepted = Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>;
 
+/// What the caller owes of that which it has begun.
+struct Owing {
+    /// Since when.
+    since: Cell<Option<Instant>>,
+    /// Whether all that has come was read: else it is not the caller that lets us wait.
+    is_waited_for: Cell<bool>,
+}
+
+impl Owing {
+    fn new() -> Owing {
+        Owing { since: Cell::new(Some(Instant::now())), is_waited_for: Cell::new(true) }
+    }
+
+    /// When what has begun has to be whole.
+    fn deadline(&self) -> Option<Instant> {
+        self.since.get().filter(|_| self.is_waited_for.get()).map(|since| since + HEAD)
+    }
+}
+
+/// What the caller has begun is not whole in time.
+struct Late;
+
 /// The next request; meanwhile the connection does its work, and what it writes leaves turn by turn.
-async fn accept(connection: &mut Connection, cork: &Cork) -> Option<Accepted> {
+async fn accept(
+    connection: &mut Connection,
+    cork: &Cork,
+    mut limit: Option<(&Owing, &mut Clock)>,
+) -> Result<Option<Accepted>, Late> {
     poll_fn(|cx| {
         if let Poll::Ready(accepted) = connection.poll_accept(cx) {
-            return Poll::Ready(accepted);
+            return Poll::Ready(Ok(accepted));
         }
         if let Poll::Ready(Err(error)) = cork.poll_turn(cx) {
             tracing::debug!(%error, "a caller's connection takes no more");
-            return Poll::Ready(None);
+            return Poll::Ready(Ok(None));
+        }
+        if let Some((owing, clock)) = &mut limit
+            && let Some(deadline) = owing.deadline()
+            && clock.poll(cx, deadline).is_ready()
+        {
+            return Poll::Ready(Err(Late));
         }
         Poll::Pending
     })
@@ -114,11 +169,26 @@ async fn one(
     role.serve(worker, &mut call).await;
 }
 
-/// A transport of which some bytes were read already.
+/// A transport of which some bytes were read already, and whose frames are followed.
 struct Begun {
     first: Vec<u8>,
     at: usize,
     io: Cork,
+    frames: Frames,
+    owing: Rc<Owing>,
+}
+
+impl Begun {
+    /// Looks at bytes that are being read.
+    fn follow(&mut self, bytes: &[u8]) {
+        let was_whole = self.frames.take(bytes);
+        let since = &self.owing.since;
+        match (self.frames.is_owing(), since.get()) {
+            (false, _) => since.set(None),
+            (true, Some(_)) if !was_whole => {}
+            (true, _) => since.set(Some(Instant::now())),
+        }
+    }
 }
 
 impl AsyncRead for Begun {
@@ -129,14 +199,20 @@ impl AsyncRead for Begun {
     ) -> Poll<io::Result<()>> {
         if self.at < self.first.len() {
             let count = (self.first.len() - self.at).min(buffer.remaining());
+            let before = buffer.filled().len();
             buffer.put_slice(&self.first[self.at..self.at + count]);
+            self.follow(&buffer.filled()[before..]);
             self.at += count;
             if self.at == self.first.len() {
                 (self.first, self.at) = (Vec::new(), 0);
             }
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        self.follow(&buffer.filled()[before..]);
+        self.owing.is_waited_for.set(read.is_pending());
+        read
     }
 }
 
