@@ -9,7 +9,7 @@ mod sketch;
 mod tally;
 
 pub use code::MIN_CODE;
-pub use sketch::{BUCKETS, Sketch, bucket};
+pub use sketch::{BUCKETS, OCTAVE, OCTAVES, Sketch, bucket};
 pub use tally::{CLASSES, Class, Tally};
 
 #[cfg(test)]

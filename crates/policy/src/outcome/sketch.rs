@@ -7,7 +7,11 @@ const STEP_BITS: u32 = 4;
 /// Latencies of this many bits of microseconds are told apart (71 minutes); longer ones count as the longest.
 const BITS: u32 = 32;
 /// How many buckets there are.
-pub const BUCKETS: usize = ((BITS - STEP_BITS + 1) as usize) << STEP_BITS;
+pub const BUCKETS: usize = OCTAVES << STEP_BITS;
+/// How many groups of [`OCTAVE`] buckets there are, each for a doubling.
+pub const OCTAVES: usize = (BITS - STEP_BITS + 1) as usize;
+/// Buckets of a group.
+pub const OCTAVE: usize = STEPS as usize;
 /// So many times neighbouring buckets may be made one: eight are left then.
 pub(super) const COARSEST: u32 = 6;
 
@@ -35,8 +39,10 @@ fn lowest(bucket: usize) -> u64 {
 /// Latencies by bucket. Sketches add up; the sum is as coarse as the coarser of the two.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sketch {
-    /// Counts of [`BUCKETS`] buckets, empty while nothing was counted.
+    /// The counts from the first bucket with something in it to the last one: latencies of one window lie near each other.
     counts: Vec<u64>,
+    /// Which bucket the first count is of.
+    first: usize,
     /// So many times neighbours were made one before the counts came here.
     coarse: u32,
 }
@@ -47,11 +53,19 @@ impl Sketch {
         if count == 0 {
             return;
         }
+        let bucket = bucket.min(BUCKETS - 1);
         if self.counts.is_empty() {
-            self.counts = vec![0; BUCKETS];
+            self.first = bucket;
         }
-        let count_of = &mut self.counts[bucket.min(BUCKETS - 1)];
-        *count_of = count_of.saturating_add(count);
+        if bucket < self.first {
+            self.counts.splice(..0, std::iter::repeat_n(0, self.first - bucket));
+            self.first = bucket;
+        }
+        let at = bucket - self.first;
+        if at >= self.counts.len() {
+            self.counts.resize(at + 1, 0);
+        }
+        self.counts[at] = self.counts[at].saturating_add(count);
     }
 
     /// Counts a latency.
@@ -95,7 +109,7 @@ impl Sketch {
 
     /// The buckets with something in them, in order.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (usize, u64)> {
-        let counts = self.counts.iter().copied().enumerate();
+        let counts = (self.first..).zip(self.counts.iter().copied());
         counts.filter(|(_, count)| *count > 0)
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use meltemi_policy::outcome::{BUCKETS, CLASSES, Class, Tally, bucket};
+use meltemi_policy::outcome::{CLASSES, Class, OCTAVE, OCTAVES, Tally, bucket};
 use meltemi_policy::outlier::Reason;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -47,8 +47,12 @@ struct Shard {
     micros: AtomicU64,
     /// Not taken with the rest: it is what is under way now.
     in_flight: AtomicI64,
-    latency: [AtomicU32; BUCKETS],
+    /// By doubling, each made with the first call that took so long: an endpoint's calls take few of them.
+    latency: [OnceLock<Box<Octave>>; OCTAVES],
 }
+
+/// Counts of the buckets of a doubling.
+type Octave = [AtomicU32; OCTAVE];
 
 impl Default for Shard {
     fn default() -> Self {
@@ -60,7 +64,7 @@ impl Default for Shard {
             received: AtomicU64::default(),
             micros: AtomicU64::default(),
             in_flight: AtomicI64::default(),
-            latency: std::array::from_fn(|_| AtomicU32::default()),
+            latency: std::array::from_fn(|_| OnceLock::new()),
         }
     }
 }
@@ -110,10 +114,13 @@ impl Shard {
         tally.sent += self.sent.swap(0, Relaxed);
         tally.received += self.received.swap(0, Relaxed);
         tally.micros += self.micros.swap(0, Relaxed);
-        for (bucket, count) in self.latency.iter().enumerate() {
-            // Most are empty, and a line that nobody writes stays with its worker.
-            if count.load(Relaxed) > 0 {
-                tally.latency.add(bucket, count.swap(0, Relaxed).into());
+        for (octave, counts) in self.latency.iter().enumerate() {
+            let Some(counts) = counts.get() else { continue };
+            for (step, count) in counts.iter().enumerate() {
+                // Most are empty, and a line that nobody writes stays with its worker.
+                if count.load(Relaxed) > 0 {
+                    tally.latency.add(octave * OCTAVE + step, count.swap(0, Relaxed).into());
+                }
             }
         }
     }
@@ -141,7 +148,9 @@ impl<C: Deref<Target = Counted>> Ongoing<C> {
         let micros = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         let shard = self.counted.shard(self.worker);
         // The count last: who takes meanwhile sees none without the rest, or all of it the next time.
-        shard.latency[bucket(micros)].fetch_add(1, Relaxed);
+        let bucket = bucket(micros);
+        let octave = shard.latency[bucket / OCTAVE].get_or_init(Box::default);
+        octave[bucket % OCTAVE].fetch_add(1, Relaxed);
         shard.micros.fetch_add(micros, Relaxed);
         if sent > 0 {
             shard.sent.fetch_add(sent, Relaxed);
