@@ -57,13 +57,17 @@ impl Credentials {
         before.unwrap_or_default() != record.unwrap_or_default()
     }
 
-    /// What these secrets of a namespace say; those that are not there are left out.
+    /// What these secrets of a namespace say; those that are not there, or may not be read, are left out.
     pub(crate) fn find(
         &self,
         namespace: &str,
         names: BTreeSet<&str>,
+        may_read: impl Fn(&str) -> bool,
     ) -> BTreeMap<String, Credential> {
-        let of = |name: &str| self.0.get(&secret(namespace, name)).cloned().unwrap_or_default();
+        let of = |name: &str| match may_read(name) {
+            true => self.0.get(&secret(namespace, name)).cloned().unwrap_or_default(),
+            false => Credential::default(),
+        };
         let found = names.into_iter().map(|name| {
             let mut credential = of(name);
             if credential.ca_certificates.is_none() {

@@ -18,6 +18,7 @@ mod model;
 pub mod outcomes;
 mod peers;
 pub mod read;
+mod readers;
 pub mod record;
 mod refusals;
 mod routes;

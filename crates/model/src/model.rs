@@ -5,6 +5,7 @@ mod authorizations;
 mod credentials;
 mod owners;
 mod peers;
+mod readers;
 mod rules;
 mod services;
 mod statuses;
@@ -24,6 +25,7 @@ use crate::credentials::Credentials;
 use crate::destinations::Destinations;
 use crate::hosts::Hosts;
 use crate::peers::Peers;
+use crate::readers::Readers;
 use crate::record::{Object, ObjectKind, Record, ServiceRecord, WorkloadRecord};
 use crate::refusals::Refusals;
 use crate::routes::Routes;
@@ -63,6 +65,7 @@ pub struct Model {
     authorizations: Authorizations,
     credentials: Credentials,
     peers: Peers,
+    readers: Readers,
     refusals: Refusals,
     current: Snapshot,
 }
@@ -110,6 +113,7 @@ impl Model {
             authorizations: Authorizations::new(&root),
             credentials: Credentials::default(),
             peers: Peers::new(&root),
+            readers: Readers::default(),
             refusals: Refusals::default(),
             current,
         }
@@ -128,7 +132,7 @@ impl Model {
         let policies = self.authentications.objects().chain(self.authorizations.objects());
         let policies = policies.chain(self.peers.objects());
         let named = self.services.keys().chain(rules).chain(self.current.sidecars.objects());
-        let secrets = self.credentials.objects();
+        let secrets = self.credentials.objects().chain(self.readers.objects());
         named.chain(policies).chain(secrets).cloned().chain(workloads).collect()
     }
 
@@ -202,6 +206,10 @@ impl Model {
                 self.put_request_authentication(&object, Some(record), dirty);
             }
             (_, Some(Record::Secret(record))) => self.put_secret(&object, Some(record), dirty),
+            (_, Some(Record::Role(record))) => self.put_role(&object, Some(record), dirty),
+            (_, Some(Record::RoleBinding(record))) => {
+                self.put_role_binding(&object, Some(record), dirty);
+            }
             (ObjectKind::Service | ObjectKind::ServiceEntry, None) => {
                 self.put_service(&object, None, dirty);
             }
@@ -223,6 +231,8 @@ impl Model {
                 self.put_request_authentication(&object, None, dirty);
             }
             (ObjectKind::Secret, None) => self.put_secret(&object, None, dirty),
+            (ObjectKind::Role, None) => self.put_role(&object, None, dirty),
+            (ObjectKind::RoleBinding, None) => self.put_role_binding(&object, None, dirty),
         }
     }
 }

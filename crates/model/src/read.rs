@@ -1,5 +1,6 @@
 //! From resources to records: one module a kind. What cannot be used is refused with a reason.
 
+mod access;
 mod authorization_policy;
 mod destination_rule;
 mod extension_providers;
@@ -18,6 +19,7 @@ mod workload_entry;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use meltemi_api::rbac::GROUP as RBAC;
 use meltemi_api::values::Duration;
 use meltemi_api::{ENDPOINT_SUBSET, Resource};
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, TrustDomain};
@@ -40,6 +42,8 @@ pub fn kind(group: &str, plural: &str) -> Option<ObjectKind> {
     match (group, plural) {
         ("", "services") => Some(ObjectKind::Service),
         ("", "secrets") => Some(ObjectKind::Secret),
+        (RBAC, "roles") => Some(ObjectKind::Role),
+        (RBAC, "rolebindings") => Some(ObjectKind::RoleBinding),
         ("networking.istio.io", "serviceentries") => Some(ObjectKind::ServiceEntry),
         ("networking.istio.io", "workloadentries") => Some(ObjectKind::WorkloadEntry),
         ("networking.istio.io", "virtualservices") => Some(ObjectKind::VirtualService),
@@ -96,6 +100,8 @@ fn read(object: &Object, resource: &Value, settings: &Settings) -> Result<Record
             Record::RequestAuthentication(request_authentication::read(object, resource, settings)?)
         }
         ObjectKind::Secret => Record::Secret(secret::read(resource)?),
+        ObjectKind::Role => Record::Role(access::role(resource)?),
+        ObjectKind::RoleBinding => Record::RoleBinding(access::binding(object, resource)?),
     })
 }
 

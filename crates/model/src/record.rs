@@ -12,6 +12,7 @@ use crate::authorization::AuthorizationPolicyRecord;
 use crate::credentials::Credential;
 use crate::destinations::DestinationRuleRecord;
 use crate::export::ExportTo;
+use crate::readers::{RoleBindingRecord, RoleRecord};
 use crate::routes::{ReferenceGrantRecord, RouteRecord, VirtualServiceRecord};
 use crate::service::Resolution;
 use crate::sidecar::SidecarRecord;
@@ -45,6 +46,10 @@ pub enum ObjectKind {
     ReferenceGrant,
     /// A `Secret`.
     Secret,
+    /// A `Role`.
+    Role,
+    /// A `RoleBinding`.
+    RoleBinding,
 }
 
 impl ObjectKind {
@@ -64,6 +69,8 @@ impl ObjectKind {
             ObjectKind::GrpcRoute => "GRPCRoute",
             ObjectKind::ReferenceGrant => "ReferenceGrant",
             ObjectKind::Secret => "Secret",
+            ObjectKind::Role => "Role",
+            ObjectKind::RoleBinding => "RoleBinding",
         }
     }
 }
@@ -118,6 +125,10 @@ pub enum Record {
     AuthorizationPolicy(AuthorizationPolicyRecord),
     /// Keys and certificates for TLS.
     Secret(Credential),
+    /// Which secrets may be read.
+    Role(RoleRecord),
+    /// By which service accounts.
+    RoleBinding(RoleBindingRecord),
 }
 
 /// Hosts, their ports, and where their endpoints come from.

@@ -126,10 +126,15 @@ impl Model {
             self.authorizations.find(namespace, &record.labels, &inbound, &entries);
         let request_authentications =
             self.authentications.find(namespace, &record.labels, &inbound, &entries);
-        let credentials = self.destinations.credentials(namespace, &record.labels);
+        let account = record.service_account.as_deref();
+        let credentials = self.credentials.find(
+            namespace,
+            self.destinations.credentials(namespace, &record.labels),
+            |secret| self.readers.may_read(namespace, account, secret),
+        );
         let extension_providers = self.extension_providers(&authorization_policies);
         Some(Workload {
-            credentials: self.credentials.find(namespace, credentials),
+            credentials,
             name: name.clone(),
             namespace: namespace.clone(),
             address: record.address.clone(),

@@ -279,6 +279,47 @@ async fn certificates_of_a_rule_come_from_a_secret() {
     answered(503, "").await;
 }
 
+/// A Role that names Secrets keeps them for the service accounts that a RoleBinding gives it to.
+///
+/// Fields: DestinationRule spec.trafficPolicy.tls.credentialName
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_a_role_keeps_for_another_account_is_not_given() {
+    let shop = Shop::start(&["app=client"]).await;
+    let own = Authority::new(shop.mesh.directory(), "own");
+    let port = server(&own).await;
+    shop.entry(&format!("endpoints: [{{address: 127.0.0.1, ports: {{http: {port}}}}}]")).await;
+    let (certificate, key) = own.leaf("client.example.com", 1);
+    let ca = std::fs::read_to_string(own.file("ca.pem")).unwrap();
+    let texts = [("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem()), ("ca.crt", ca)];
+    shop.mesh.apply(&secret("partner", "default", &texts)).await;
+    shop.mesh
+        .apply(
+            "{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {name: shop},
+              spec: {host: shop.example.com, workloadSelector: {matchLabels: {app: client}},
+                trafficPolicy: {tls: {mode: MUTUAL, credentialName: partner}}}}",
+        )
+        .await;
+    let answered = async |status: u16, text: &str| {
+        let is_right = |it: &Response| it.status == status && it.text().contains(text);
+        shop.client.until(text, "http://shop.example.com/", is_right).await;
+    };
+    let readers = async |account: &str| {
+        let yaml = format!(
+            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: reader}}\n\
+             rules: [{{apiGroups: [\"\"], resources: [secrets], resourceNames: [partner], verbs: [get]}}]\n---\n\
+             apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: readers}}\n\
+             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}}\n\
+             subjects: [{{kind: ServiceAccount, name: {account}, namespace: default}}]\n"
+        );
+        shop.mesh.apply(&yaml).await;
+    };
+    answered(200, "shop.example.com true").await;
+    readers("payments").await;
+    answered(503, "has sent no such Secret of the namespace default").await;
+    readers("default").await;
+    answered(200, "shop.example.com true").await;
+}
+
 /// Fields: ServiceEntry spec.subjectAltNames[]
 #[tokio::test(flavor = "multi_thread")]
 async fn names_of_an_entry_are_asked_for_where_the_rule_has_none() {

@@ -91,3 +91,45 @@ fn a_workload_gets_the_secrets_of_the_rules_that_choose_it() {
         ["Secret m/partner", "Secret n/other"]
     );
 }
+
+/// A role of the namespace `n` that reads secrets, and the account that has it.
+fn reader(account: &str) -> [Change; 2] {
+    let rules = json!([{"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"]}]);
+    let subjects = json!([{"kind": "ServiceAccount", "name": account, "namespace": "n"}]);
+    let binding = json!({"roleRef": {"kind": "Role", "name": "reader"}, "subjects": subjects});
+    [
+        put(ObjectKind::Role, "n", "reader", json!({"rules": rules})),
+        put(ObjectKind::RoleBinding, "n", "readers", binding),
+    ]
+}
+
+#[test]
+fn secrets_that_roles_keep_for_an_account_go_to_no_other() {
+    let mut model = model();
+    let workloads = [("n", "a", "a"), ("n", "b", "b"), ("m", "a", "a")];
+    model.apply(1, workloads.map(|(namespace, name, app)| workload(namespace, name, app, 80)));
+    let everybody = json!({"matchLabels": {}});
+    let text = json!({"cert": "crt", "key": "key"});
+    model.apply(2, [secret("n", "partner", text), rule("n", "r", everybody)]);
+    let account = model.current.workload("n", "a").unwrap().service_account.clone().unwrap();
+    let remove = |kind, name| Change::Remove(Object::new(kind, "n", name));
+    let both: &[&str] = &["n/a: partner crt -", "n/b: partner crt -"];
+    // Each workload is of an account of its own.
+    let [role, own] = reader(&account);
+    let [_, other] = reader("somebody");
+    let steps = [
+        (role, both),
+        (other, &[][..]),
+        (own, &both[..1]),
+        (remove(ObjectKind::Role, "reader"), both),
+    ];
+    for (version, (change, expected)) in (3..).zip(steps) {
+        let (snapshot, _) = model.apply(version, [change]);
+        assert_eq!(held(&snapshot), expected, "step {version}");
+    }
+    let [role, _] = reader("");
+    let (snapshot, _) = model.apply(9, [role, remove(ObjectKind::RoleBinding, "readers")]);
+    assert_eq!(held(&snapshot), both);
+    let known = model.objects().into_iter().map(|it| it.to_string());
+    assert!(known.into_iter().any(|it| it == "Role n/reader"));
+}
