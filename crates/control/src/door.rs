@@ -8,11 +8,12 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use meltemi_apiserver::ClientCertificate;
-use meltemi_identity::{Identity, tls};
+use meltemi_identity::{Identity, Outlived, tls};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 
 /// How long a client may take to send its first byte and to shake hands.
@@ -36,6 +37,22 @@ pub(crate) enum Door {
     },
 }
 
+/// The right of a connection that was let in to go on.
+pub(crate) struct Right(Option<(Identity, CertificateDer<'static>)>);
+
+impl Right {
+    /// Comes when the certificate that was shown is good no longer; without one never.
+    pub(crate) async fn outlived(&self) -> Outlived {
+        match &self.0 {
+            Some((judge, certificate)) => judge.outlived(certificate).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Who came in: the connection, the certificate that was shown, and for how long that is good.
+type Entered = (Io, Option<ClientCertificate>, Right);
+
 /// A connection that was let in.
 pub(crate) enum Io {
     Plain(TcpStream),
@@ -47,26 +64,23 @@ impl Door {
     ///
     /// # Errors
     /// When the handshake fails or is not done in time, and for plaintext where it may not be.
-    pub(crate) async fn open(
-        &self,
-        stream: TcpStream,
-    ) -> io::Result<(Io, Option<ClientCertificate>)> {
+    pub(crate) async fn open(&self, stream: TcpStream) -> io::Result<Entered> {
         match tokio::time::timeout(PATIENCE, self.let_in(stream)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no handshake in 10 s")),
         }
     }
 
-    async fn let_in(&self, mut stream: TcpStream) -> io::Result<(Io, Option<ClientCertificate>)> {
+    async fn let_in(&self, mut stream: TcpStream) -> io::Result<Entered> {
         let Door::Secure { identity, plaintext } = self else {
-            return Ok((Io::Plain(stream), None));
+            return Ok((Io::Plain(stream), None, Right(None)));
         };
         let mut first = [0];
         if stream.peek(&mut first).await? == 1 && first[0] == HANDSHAKE {
             return shake_hands(identity, stream).await;
         }
         if *plaintext || is_local(stream.local_addr()?) {
-            return Ok((Io::Plain(stream), None));
+            return Ok((Io::Plain(stream), None, Right(None)));
         }
         stream.write_all(TLS_ONLY).await?;
         stream.shutdown().await?;
@@ -78,25 +92,22 @@ fn is_local(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-async fn shake_hands(
-    identity: &Identity,
-    stream: TcpStream,
-) -> io::Result<(Io, Option<ClientCertificate>)> {
+async fn shake_hands(identity: &Identity, stream: TcpStream) -> io::Result<Entered> {
     let mut config = ServerConfig::clone(&identity.tls().server_optional);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let stream = TlsAcceptor::from(Arc::new(config)).accept(stream).await?;
-    let certificate = match stream.get_ref().1.peer_certificates() {
-        None | Some([]) => None,
-        Some(shown) => {
-            let id = tls::authenticate(shown, SystemTime::now()).map_err(io::Error::other)?;
-            Some(ClientCertificate {
-                namespace: id.namespace().to_owned(),
-                service_account: id.service_account().to_owned(),
-                id: id.to_string(),
-            })
-        }
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let Some(leaf) = shown.first() else {
+        return Ok((Io::Tls(Box::new(stream)), None, Right(None)));
     };
-    Ok((Io::Tls(Box::new(stream)), certificate))
+    let id = tls::authenticate(shown, SystemTime::now()).map_err(io::Error::other)?;
+    let right = Right(Some((identity.clone(), leaf.clone().into_owned())));
+    let certificate = ClientCertificate {
+        namespace: id.namespace().to_owned(),
+        service_account: id.service_account().to_owned(),
+        id: id.to_string(),
+    };
+    Ok((Io::Tls(Box::new(stream)), Some(certificate), right))
 }
 
 impl AsyncRead for Io {

@@ -70,8 +70,9 @@ impl Services {
         let router =
             server().add_service(certificates).add_service(registration).add_service(discovery);
         let router = router.add_service(reports);
+        let judge = identity.clone();
         let incoming = Incoming::tls(listener, move || identity.tls().server_optional.clone());
-        serve(router, incoming, stopping).await;
+        serve(router, incoming, stopping, Some(judge)).await;
     }
 
     /// Discovery of services and endpoints for whoever can connect, until the stop.
@@ -79,7 +80,7 @@ impl Services {
         let discovery =
             DiscoveryService::server(self.publisher, self.hub, self.metrics, Access::Anybody)
                 .max_decoding_message_size(MAX_REQUEST);
-        serve(server().add_service(discovery), Incoming::plaintext(listener), stopping).await;
+        serve(server().add_service(discovery), Incoming::plaintext(listener), stopping, None).await;
     }
 }
 
@@ -90,10 +91,11 @@ fn server() -> Server {
 }
 
 /// Serves until the stop, and until every connection has ended after it.
-async fn serve(router: Router, incoming: Incoming, stopping: Stopping) {
+async fn serve(router: Router, incoming: Incoming, stopping: Stopping, judge: Option<Identity>) {
     let until = stopping.clone();
-    let connections =
-        incoming.map(move |it| it.map(|connection| Closable::new(connection, stopping.clone())));
+    let connections = incoming.map(move |it| {
+        it.map(|connection| Closable::new(connection, stopping.clone(), judge.clone()))
+    });
     let served = router.serve_with_incoming_shutdown(connections, until.wait()).await;
     if let Err(error) = served {
         tracing::error!(%error, "the gRPC server has failed");

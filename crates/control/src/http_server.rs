@@ -75,12 +75,19 @@ async fn converse(
     door: &Door,
     watcher: Watcher,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let (io, certificate) = door.open(stream).await?;
+    let (io, certificate, right) = door.open(stream).await?;
     let mut server = auto::Builder::new(TokioExecutor::new()).http1_only();
     server.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
     let service = TowerToHyperService::new(From { peer, certificate, router });
     let connection = server.serve_connection_with_upgrades(TokioIo::new(io), service).into_owned();
-    watcher.watch(connection).await
+    tokio::select! {
+        served = watcher.watch(connection) => served,
+        // Watches too: they would go on for as long as the connection stands.
+        why = right.outlived() => {
+            tracing::info!(%peer, ?why, "a connection has ended with its peer's certificate");
+            Ok(())
+        }
+    }
 }
 
 async fn accept(

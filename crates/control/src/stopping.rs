@@ -1,4 +1,4 @@
-//! The sign that the control plane stops, and connections that end with it.
+//! The sign that the control plane stops, and connections that end with it, or with their peer's certificate.
 
 use std::future::Future;
 use std::io;
@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use meltemi_identity::Identity;
 use meltemi_wire::transport::{Connection, Peer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
@@ -28,11 +29,11 @@ impl Stopping {
     }
 }
 
-/// A connection that ends when the control plane stops, as the streams of proxies never end by themselves; and one on
-/// which no client introduces itself in time.
+/// A connection that ends when the control plane stops, as the streams of proxies never end by themselves; when its
+/// peer's certificate is good no longer; and when no client introduces itself in time.
 pub(crate) struct Closable {
     io: Connection,
-    stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
+    end: Pin<Box<dyn Future<Output = ()> + Send>>,
     stopped: bool,
     /// Until the preface is read.
     introduction: Option<Introduction>,
@@ -44,11 +45,22 @@ struct Introduction {
 }
 
 impl Closable {
-    pub(crate) fn new(io: Connection, stopping: Stopping) -> Self {
+    /// `judge` is who knows whether certificates are good; none in plaintext.
+    pub(crate) fn new(io: Connection, stopping: Stopping, judge: Option<Identity>) -> Self {
+        let shown = judge.zip(io.connect_info().certificate);
+        let end = async move {
+            let Some((judge, certificate)) = shown else { return stopping.wait().await };
+            tokio::select! {
+                () = stopping.wait() => {}
+                why = judge.outlived(&certificate) => {
+                    tracing::info!(?why, "a connection has ended with its peer's certificate");
+                }
+            }
+        };
         let due = Box::pin(tokio::time::sleep(INTRODUCTION));
         Closable {
             io,
-            stopping: Box::pin(stopping.wait()),
+            end: Box::pin(end),
             stopped: false,
             introduction: Some(Introduction { due, missing: PREFACE }),
         }
@@ -59,7 +71,7 @@ impl Closable {
         if !self.stopped {
             let is_late =
                 self.introduction.as_mut().is_some_and(|it| it.due.as_mut().poll(cx).is_ready());
-            self.stopped = is_late || self.stopping.as_mut().poll(cx).is_ready();
+            self.stopped = is_late || self.end.as_mut().poll(cx).is_ready();
         }
         self.stopped
     }

@@ -11,8 +11,9 @@ mod timestamp;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use meltemi_identity::tls;
 use meltemi_wire::proto::meltemi::v1::register_request::Kind as Asked;
 use meltemi_wire::proto::meltemi::v1::register_response::Kind as Answer;
 use meltemi_wire::proto::meltemi::v1::registration_server::{Registration, RegistrationServer};
@@ -64,6 +65,7 @@ impl RegistrationService {
         mut requests: Streaming<RegisterRequest>,
         responses: mpsc::Sender<Result<RegisterResponse, Status>>,
     ) {
+        let ends = peer.as_ref().and_then(|peer| peer.certificate.clone());
         let admitted = self.introduce(peer, &mut requests).await;
         let mut claim = match admitted {
             Ok(claim) => claim,
@@ -79,6 +81,10 @@ impl RegistrationService {
         drop(responses.send(Ok(response(registered))).await);
         if let Err(status) = self.follow(&mut claim, &mut requests, &responses).await {
             drop(responses.send(Err(status)).await);
+        }
+        if ends.is_some_and(|it| tls::is_expired(&it, SystemTime::now())) {
+            // The connection has ended with the certificate: the proxy comes back with its next one.
+            drop(tokio::time::timeout(GRACE, &mut claim.replaced).await);
         }
         // Also after an error of ours: the proxy registers anew then.
         if self.registry.release(&claim).await.is_some() {

@@ -115,6 +115,11 @@ pub fn authenticate(
     Ok(leaf.id)
 }
 
+/// Whether the time of a certificate that was good once is over.
+pub fn is_expired(certificate: &CertificateDer<'_>, now: SystemTime) -> bool {
+    Leaf::read(certificate).is_ok_and(|leaf| leaf.not_after < now)
+}
+
 /// Checks that the peer is the workload that was meant.
 pub fn expect(certificates: &[CertificateDer<'_>], expected: &SpiffeId) -> Result<(), PeerError> {
     let found = peer_identity(certificates)?;

@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use meltemi_identity::Identity;
 use serde_json::Value;
@@ -22,7 +23,7 @@ pub(crate) async fn send(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
 ) -> (StatusCode, String) {
-    converse(TcpStream::connect(address).await.unwrap(), request).await
+    whole(ask(TcpStream::connect(address).await.unwrap(), request).await).await
 }
 
 /// The same as the bearer of a certificate.
@@ -31,22 +32,34 @@ pub(crate) async fn send_as(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
 ) -> (StatusCode, String) {
+    whole(open_as(identity, address, request).await).await
+}
+
+/// The same, for answers that go on.
+pub(crate) async fn open_as(
+    identity: &Identity,
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+) -> Response<Incoming> {
     let mut config = ClientConfig::clone(&identity.tls().clients[0]);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("istiod").unwrap();
     let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
-    converse(stream, request).await
+    ask(stream, request).await
 }
 
-async fn converse(
+async fn ask(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-) -> (StatusCode, String) {
+) -> Response<Incoming> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let response = sender.send_request(request).await.unwrap();
+    sender.send_request(request).await.unwrap()
+}
+
+async fn whole(response: Response<Incoming>) -> (StatusCode, String) {
     let status = response.status();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     (status, String::from_utf8_lossy(&body).into_owned())

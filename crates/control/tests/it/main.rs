@@ -9,6 +9,7 @@ mod folder;
 mod http;
 mod load_stats;
 mod mesh;
+mod outlived;
 mod registration;
 mod rejected;
 mod restart;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use meltemi_control::{Addresses, ControlFile, ControlPlane, Options, local_join_token};
-use meltemi_identity::ca::control_plane_id;
+use meltemi_identity::ca::{Authority, control_plane_id};
 use meltemi_identity::rotate::{Signed, obtain};
 use meltemi_identity::tls::bootstrap_client_config;
-use meltemi_identity::{AlpnPlan, Identity, Svid, TrustBundle};
+use meltemi_identity::{AlpnPlan, Identity, Svid, TrustBundle, csr, key};
 use meltemi_names::SpiffeId;
 use meltemi_wire::certificate::create_certificate;
 use meltemi_wire::delta::client::Update;
@@ -24,6 +24,9 @@ use tonic::transport::Channel;
 
 /// How long an event may take before a test counts as failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the certificates of the CA live at least.
+const SHORTEST: Duration = Duration::from_secs(300);
 
 /// Waits for an event that must come.
 pub(crate) async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
@@ -95,6 +98,23 @@ impl Mesh {
     /// A channel of somebody who has no certificate yet.
     pub(crate) fn stranger(&self) -> Channel {
         stranger(self.plane.file())
+    }
+
+    /// A new member of the mesh, whose certificate has this much left of its life.
+    pub(crate) fn member_for(&self, service_account: &str, left: Duration) -> Member {
+        Member::new(target(self.plane.file()), self.svid(service_account, left), self.bundle())
+    }
+
+    /// A certificate with this much left of its life, signed by the mesh's CA.
+    pub(crate) fn svid(&self, service_account: &str, left: Duration) -> Svid {
+        let (id, now) = (workload_id(service_account), SystemTime::now());
+        let domain = id.trust_domain().clone();
+        let ca = Authority::open_or_create(&self.state_dir().join("ca"), domain, now).unwrap();
+        let key = key::generate().unwrap();
+        let csr = csr::create(&key, &id).unwrap();
+        let life = left.max(SHORTEST);
+        let chain = ca.sign(&csr, &id, life, now + left - life).unwrap();
+        Svid::from_pem(&chain.concat(), &key.to_pem()).unwrap()
     }
 
     /// A new member of the mesh, with a certificate got by a join token.

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
@@ -32,6 +33,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Whom the client's certificate names; `None` without TLS and for clients that have no certificate yet.
     pub identity: Option<Arc<SpiffeId>>,
+    /// The certificate that says so.
+    pub certificate: Option<CertificateDer<'static>>,
 }
 
 /// A connection that is ready for gRPC.
@@ -125,19 +128,20 @@ async fn shake_hands(
 ) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
     let Some(tls) = tls else {
-        let peer = Peer { address, identity: None };
+        let peer = Peer { address, identity: None, certificate: None };
         return Ok(Connection { peer, io: Io::Plain(stream) });
     };
     let stream = TlsAcceptor::from(tls()).accept(stream).await?;
-    let identity = match stream.get_ref().1.peer_certificates() {
-        None | Some([]) => None,
+    let (identity, certificate) = match stream.get_ref().1.peer_certificates() {
+        None | Some([]) => (None, None),
         Some(certificates) => {
             let id =
                 tls::authenticate(certificates, SystemTime::now()).map_err(io::Error::other)?;
-            Some(Arc::new(id))
+            (Some(Arc::new(id)), certificates.first().map(|leaf| leaf.clone().into_owned()))
         }
     };
-    Ok(Connection { peer: Peer { address, identity }, io: Io::Tls(Box::new(stream)) })
+    let peer = Peer { address, identity, certificate };
+    Ok(Connection { peer, io: Io::Tls(Box::new(stream)) })
 }
 
 impl Connected for Connection {
