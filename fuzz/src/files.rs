@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 23] = [
     ("announced", crate::announced),
     ("authorizer_answer", crate::authorizer_answer),
     ("certificate", crate::certificate),
@@ -22,6 +22,8 @@ pub const TARGETS: [Target; 21] = [
     ("join_token", crate::join_token),
     ("jwks", crate::jwks),
     ("jwt", crate::jwt),
+    ("load_report", crate::load_report),
+    ("outcomes", crate::outcomes),
     ("path", crate::path),
     ("peer", crate::peer),
     ("protobuf", crate::protobuf),

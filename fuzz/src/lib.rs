@@ -8,6 +8,7 @@ mod control_plane;
 mod files;
 mod identity;
 mod jwt;
+mod outcomes;
 mod path;
 mod yaml;
 
@@ -19,7 +20,8 @@ pub use meltemi_apiserver::fuzzing::protobuf;
 pub use meltemi_dns::fuzzing::message as dns;
 pub use meltemi_proxy::fuzzing::{
     announced, authorizer_answer, chunked, client_hello, configuration, detection, http1_request,
-    http1_response, peer,
+    http1_response, load_report, peer,
 };
+pub use outcomes::outcomes;
 pub use path::path;
 pub use yaml::yaml;

@@ -19,6 +19,7 @@ use crate::http::normalize::normalize;
 use crate::listen::hello::Hello;
 use crate::listen::{announced, detect, tls};
 use crate::outbound::{deadline, decide};
+use crate::reporting;
 
 /// What is spoken on a connection: once the first bytes have told it, more bytes change nothing.
 pub fn detection(bytes: &[u8]) {
@@ -173,6 +174,26 @@ pub fn announced(bytes: &[u8]) {
     if let Poll::Ready(Some((_, length))) = whole {
         assert!(length <= bytes.len());
     }
+}
+
+/// What an endpoint says of its load, in a field of its answer's head or of its trailers: it is read once, and no other
+/// field is touched.
+pub fn load_report(bytes: &[u8]) {
+    let [kind, value @ ..] = bytes else { return };
+    let name: &[u8] = match kind % 2 {
+        0 => b"endpoint-load-metrics",
+        _ => b"endpoint-load-metrics-bin",
+    };
+    let mut fields = Fields::default();
+    fields.push(b"before", b"1");
+    fields.push(name, value);
+    fields.push(b"after", b"2");
+    let _ = reporting::take(&mut fields);
+    let left = fields.len();
+    let _ = reporting::take(&mut fields);
+    assert_eq!(fields.len(), left, "our own word is taken out at once");
+    assert_eq!(fields.find_name(b"before"), Some(&b"1"[..]));
+    assert_eq!(fields.find_name(b"after"), Some(&b"2"[..]));
 }
 
 /// What a caller's proxy says of itself: a server name and labels.
