@@ -86,7 +86,8 @@ pub fn router(state: ApiState) -> Router {
 }
 
 /// Puts routes behind the API's checks: a host name of ours, who asks, and, for paths that are no objects, whether that
-/// one may. The caller's [`Principal`] is in the request's extensions after that.
+/// one may. The caller's [`Principal`] is in the request's extensions after that, and the
+/// [`Changes`](meltemi_audit::Changes) that the audit log tells of.
 pub fn guard(routes: Router, state: ApiState) -> Router {
     routes.layer(from_fn_with_state(state, check)).layer(map_response(harden))
 }
@@ -118,6 +119,8 @@ async fn check(State(state): State<ApiState>, request: Request, next: Next) -> R
     };
     parts.extensions.insert(principal.clone());
     parts.extensions.insert(asked.notes.clone());
+    // For routes of others, which change what is in no store.
+    parts.extensions.insert(asked.notes.changes.clone());
     let response = next.run(Request::from_parts(parts, body)).await;
     let refusal = response.extensions().get::<Refusal>();
     let message = refusal.map(|refusal| refusal.0.clone()).unwrap_or_default();

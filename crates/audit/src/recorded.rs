@@ -15,6 +15,11 @@ use crate::event::Change;
 pub struct Changes(Arc<Mutex<Vec<Change>>>);
 
 impl Changes {
+    /// Notes a change of something that is in no store.
+    pub fn note(&self, change: Change) {
+        self.0.lock().push(change);
+    }
+
     /// Takes what there is.
     pub fn take(&self) -> Vec<Change> {
         std::mem::take(&mut self.0.lock())
@@ -46,7 +51,7 @@ impl Recorded {
             (_, None) => "delete",
         };
         let difference = difference(key.plural(), before, after);
-        self.changes.0.lock().push(Change { object: key.into(), verb, difference });
+        self.changes.note(Change { object: key.into(), verb, difference });
     }
 }
 

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Query, State};
 use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use meltemi_apiserver::Failure;
-use meltemi_audit::timestamp;
+use meltemi_audit::{Change, Changes, ObjectRef, difference, timestamp};
 use meltemi_identity::ca::{Rotation, RotationError};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -35,16 +35,22 @@ async fn status(State(truster): State<Truster>) -> Json<Value> {
     Json(report(&truster))
 }
 
-async fn prepare(State(truster): State<Truster>) -> Result<Json<Value>, Failure> {
+async fn prepare(
+    State(truster): State<Truster>,
+    Extension(changes): Extension<Changes>,
+) -> Result<Json<Value>, Failure> {
+    let before = state(&truster);
     truster.authority.prepare_root(SystemTime::now()).map_err(refusal)?;
-    told(&truster).await
+    told(&truster, &before, &changes).await
 }
 
 /// Waits until every member that is connected believes the new root: from then on nobody is shut out by it.
 async fn activate(
     State(truster): State<Truster>,
+    Extension(changes): Extension<Changes>,
     Query(Force { force }): Query<Force>,
 ) -> Result<Json<Value>, Failure> {
+    let before = state(&truster);
     let version = truster.tell().await?;
     let waited = tokio::time::timeout(PATIENCE, truster.hub.believed(&version)).await;
     if waited.is_err() && !force {
@@ -54,23 +60,44 @@ async fn activate(
         )));
     }
     truster.authority.activate_root(SystemTime::now()).map_err(refusal)?;
-    told(&truster).await
+    told(&truster, &before, &changes).await
 }
 
 async fn retire(
     State(truster): State<Truster>,
+    Extension(changes): Extension<Changes>,
     Query(Force { force }): Query<Force>,
 ) -> Result<Json<Value>, Failure> {
+    let before = state(&truster);
     truster.authority.retire_roots(force, SystemTime::now()).map_err(refusal)?;
-    told(&truster).await
+    told(&truster, &before, &changes).await
 }
 
-async fn told(truster: &Truster) -> Result<Json<Value>, Failure> {
+/// Answers after a step, of which the audit log says what it has changed.
+async fn told(
+    truster: &Truster,
+    before: &Value,
+    changes: &Changes,
+) -> Result<Json<Value>, Failure> {
+    changes.note(Change {
+        object: ObjectRef { resource: "ca".into(), ..ObjectRef::default() },
+        verb: "update",
+        difference: difference("ca", Some(before), Some(&state(truster))),
+    });
     truster.tell().await?;
     Ok(Json(report(truster)))
 }
 
 fn report(truster: &Truster) -> Value {
+    let mut report = state(truster);
+    let (members, behind) = truster.members();
+    report["proxies"] = members.into();
+    report["proxiesBehind"] = behind.into();
+    report
+}
+
+/// What the steps change.
+fn state(truster: &Truster) -> Value {
     let time = |at: SystemTime| {
         timestamp::format(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
     };
@@ -80,15 +107,12 @@ fn report(truster: &Truster) -> Value {
         Rotation::Prepared => ("prepared", None),
         Rotation::Activated { until } => ("activated", Some(time(until))),
     };
-    let (members, behind) = truster.members();
     json!({
         "trustDomain": authority.trust_domain().to_string(),
         "roots": authority.bundle().fingerprints(),
         "signingUntil": time(authority.not_after()),
         "rotation": phase,
         "oldRootUntil": until,
-        "proxies": members,
-        "proxiesBehind": behind,
     })
 }
 

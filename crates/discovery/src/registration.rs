@@ -23,7 +23,7 @@ use meltemi_wire::proto::meltemi::v1::{
 use meltemi_wire::transport::Peer;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::catalog::{endpoint_name, workload_name};
 use crate::hub::Hub;
@@ -69,8 +69,13 @@ impl RegistrationService {
         let admitted = self.introduce(peer, &mut requests).await;
         let mut claim = match admitted {
             Ok(claim) => claim,
-            // A client that is gone need not hear it.
-            Err(status) => return drop(responses.send(Err(status)).await),
+            Err(status) => {
+                if status.code() == Code::PermissionDenied {
+                    tracing::warn!(reason = status.message(), "a registration was refused");
+                }
+                // A client that is gone need not hear it.
+                return drop(responses.send(Err(status)).await);
+            }
         };
         let _held = Metrics::hold(&self.metrics.registered);
         let name = format!("{}/{}", claim.workload.namespace, claim.workload.name);

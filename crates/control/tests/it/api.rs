@@ -104,3 +104,28 @@ async fn metrics_and_health_tell_what_there_is() {
         assert!(figure("meltemi_ca_expiry_timestamp_seconds") > 1.7e9);
     }
 }
+
+/// What is in no store is told too.
+#[tokio::test]
+async fn the_audit_log_says_what_a_new_root_has_changed() {
+    let mesh = Mesh::start().await;
+    let old = mesh.bundle().fingerprints();
+    let (status, now) =
+        mesh.api(Method::POST, "/meltemi/v1/ca/root/prepare", &serde_json::Value::Null).await;
+    assert_eq!(status, StatusCode::OK, "{now}");
+    let audit = std::fs::read_to_string(mesh.state_dir().join("audit.log")).unwrap();
+    let line = audit.lines().find(|line| line.contains("/meltemi/v1/ca/root/prepare")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["user"]["username"], "admin");
+    let change = &line["annotations"]["meltemi.io/changes"][0];
+    assert_eq!(change["object"]["resource"], "ca", "{line}");
+    let differences = change["difference"].as_array().unwrap();
+    let told = |at: &str, is_right: &dyn Fn(&str) -> bool| {
+        differences.iter().any(|it| {
+            it["path"].as_str().is_some_and(|path| path.starts_with(at))
+                && it["to"].as_str().is_some_and(is_right)
+        })
+    };
+    assert!(told("/rotation", &|to| to == "prepared"), "{line}");
+    assert!(told("/roots/", &|to| !old.iter().any(|it| it == to)), "{line}");
+}
