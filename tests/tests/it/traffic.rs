@@ -29,6 +29,7 @@ mod shop;
 mod sidecars;
 mod split;
 mod stat_prefix;
+mod statistics;
 mod streams;
 mod timeouts;
 mod trouble;

@@ -50,9 +50,17 @@ pub struct Subset {
     pub traffic_policy: Option<TrafficPolicy>,
 }
 
+impl DestinationRuleSpec {
+    fn detects_outliers(&self) -> bool {
+        let subsets = self.subsets.iter().filter_map(|it| it.traffic_policy.as_ref());
+        self.traffic_policy.iter().chain(subsets).any(TrafficPolicy::detects_outliers)
+    }
+}
+
 impl Spec for DestinationRuleSpec {
     fn check(&self, metadata: &ObjectMeta, at: &Path, report: &mut Report) {
         crate::balancing::check(metadata, report);
+        crate::outliers::check(metadata, self.detects_outliers(), report);
         check_export_to(&self.export_to, at, report);
         if let Some(policy) = &self.traffic_policy {
             policy.check(&at.field("trafficPolicy"), report);

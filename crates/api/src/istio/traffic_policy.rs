@@ -207,6 +207,12 @@ pub struct OutlierDetection {
 }
 
 impl TrafficPolicy {
+    /// Whether it, or what it says of a port, has a section on outliers.
+    pub(crate) fn detects_outliers(&self) -> bool {
+        let mut ports = self.port_level_settings.iter();
+        self.outlier_detection.is_some() || ports.any(|it| it.outlier_detection.is_some())
+    }
+
     pub(crate) fn check(&self, at: &Path, report: &mut Report) {
         check_parts(&self.load_balancer, &self.connection_pool, &self.tls, at, report);
         if let Some(outlier) = &self.outlier_detection {

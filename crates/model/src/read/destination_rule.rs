@@ -3,16 +3,20 @@
 mod load_balancer;
 mod pool;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meltemi_api::istio::destination_rule as api;
 use meltemi_api::istio::tls as api_tls;
 use meltemi_api::istio::traffic_policy as policy;
-use meltemi_api::{BALANCING, Balancing, Resource, balancing};
+use meltemi_api::{
+    BALANCING, Balancing, OUTLIER_DETECTION, OutlierStatistics, Resource, balancing,
+    outlier_statistics,
+};
 use meltemi_names::{Host, expand_host};
 use meltemi_policy::destination::rule::{
-    ClientTls, ClientTlsMode, DestinationRule, OutlierDetection, PortTrafficPolicy,
-    ProxyProtocolVersion, RetryBudget, SimpleLoadBalancer, Subset, TrafficPolicy, TunnelSettings,
+    ClientTls, ClientTlsMode, DestinationRule, FailurePercentage, OutlierDetection,
+    PortTrafficPolicy, ProxyProtocolVersion, RetryBudget, SimpleLoadBalancer, Subset, SuccessRate,
+    TrafficPolicy, TunnelSettings,
 };
 use serde_json::Value;
 
@@ -47,14 +51,7 @@ pub(super) fn read(
         traffic_policy: traffic_policy.map(read_policy),
         subsets: subsets.into_iter().map(read_subset).collect(),
     };
-    let balancing = balancing(&resource.metadata.annotations)
-        .map_err(|reason| format!("metadata.annotations[{BALANCING}]: {reason}"))?;
-    if let Some(balancing) = balancing {
-        rule.balance(match balancing {
-            Balancing::PeakEwma => SimpleLoadBalancer::PeakEwma,
-            Balancing::Learned => SimpleLoadBalancer::Learned,
-        });
-    }
+    annotated(&mut rule, &resource.metadata.annotations)?;
     let is_selective = rule.workload_selector.is_some();
     let mut credentials = BTreeSet::new();
     for tls in rule.tls_mut().filter(|tls| !tls.credential_name.is_empty()) {
@@ -64,6 +61,49 @@ pub(super) fn read(
         }
     }
     Ok(DestinationRuleRecord { host, rule, credentials })
+}
+
+/// Adds what annotations say, for which Istio's API has no fields.
+fn annotated(
+    rule: &mut DestinationRule,
+    annotations: &BTreeMap<String, String>,
+) -> Result<(), String> {
+    let named = |name, reason| format!("metadata.annotations[{name}]: {reason}");
+    let balancing = balancing(annotations).map_err(|reason| named(BALANCING, reason))?;
+    if let Some(balancing) = balancing {
+        rule.balance(match balancing {
+            Balancing::PeakEwma => SimpleLoadBalancer::PeakEwma,
+            Balancing::Learned => SimpleLoadBalancer::Learned,
+        });
+    }
+    let statistics =
+        outlier_statistics(annotations).map_err(|reason| named(OUTLIER_DETECTION, reason))?;
+    if let Some(statistics) = statistics {
+        for outliers in rule.outlier_detections_mut() {
+            outliers.success_rate = success_rate(&statistics);
+            outliers.failure_percentage = failure_percentage(&statistics);
+        }
+    }
+    Ok(())
+}
+
+fn success_rate(given: &OutlierStatistics) -> Option<SuccessRate> {
+    let SuccessRate { minimum_hosts, request_volume, stdev_factor } = SuccessRate::default();
+    given.has_success_rate().then(|| SuccessRate {
+        minimum_hosts: given.success_rate_minimum_hosts.unwrap_or(minimum_hosts),
+        request_volume: given.success_rate_request_volume.unwrap_or(request_volume),
+        stdev_factor: given.success_rate_stdev_factor.unwrap_or(stdev_factor),
+    })
+}
+
+fn failure_percentage(given: &OutlierStatistics) -> Option<FailurePercentage> {
+    let FailurePercentage { threshold, minimum_hosts, request_volume } =
+        FailurePercentage::default();
+    given.has_failure_percentage().then(|| FailurePercentage {
+        threshold: given.failure_percentage_threshold.unwrap_or(threshold),
+        minimum_hosts: given.failure_percentage_minimum_hosts.unwrap_or(minimum_hosts),
+        request_volume: given.failure_percentage_request_volume.unwrap_or(request_volume),
+    })
 }
 
 fn read_subset(subset: api::Subset) -> Subset {
@@ -114,7 +154,7 @@ fn outlier_detection(given: policy::OutlierDetection) -> OutlierDetection {
         base_ejection_time_ms: given.base_ejection_time.map(millis),
         max_ejection_percent: count(given.max_ejection_percent),
         min_health_percent: count(given.min_health_percent),
-        // Istio's API does not have them.
+        // An annotation says them, of all sections.
         success_rate: None,
         failure_percentage: None,
     }

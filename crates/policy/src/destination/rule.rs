@@ -70,6 +70,15 @@ impl DestinationRule {
         }
     }
 
+    /// What it says of outliers, for the service, its subsets and single ports of both.
+    pub fn outlier_detections_mut(&mut self) -> impl Iterator<Item = &mut OutlierDetection> {
+        self.policies_mut().flat_map(|policy| {
+            let ports = policy.port_level_settings.iter_mut();
+            let ports = ports.filter_map(|port| port.outlier_detection.as_mut());
+            policy.outlier_detection.iter_mut().chain(ports)
+        })
+    }
+
     /// What it says of TLS, for the service, its subsets and single ports of both.
     pub fn tls_mut(&mut self) -> impl Iterator<Item = &mut ClientTls> {
         self.policies_mut().flat_map(|policy| {

@@ -53,9 +53,15 @@ impl Shop {
 
     /// The same, and further fields of the route.
     pub(super) async fn ruled(&self, policy: &str, route: &str) {
+        self.annotated("{}", policy, route).await;
+    }
+
+    /// The same, with annotations of the DestinationRule.
+    pub(super) async fn annotated(&self, annotations: &str, policy: &str, route: &str) {
         self.mesh
             .apply(&format!(
-                "{{apiVersion: networking.istio.io/v1, kind: DestinationRule, metadata: {{name: shop}},
+                "{{apiVersion: networking.istio.io/v1, kind: DestinationRule,
+                  metadata: {{name: shop, annotations: {annotations}}},
                   spec: {{host: shop.example.com, trafficPolicy: {policy}}}}}"
             ))
             .await;

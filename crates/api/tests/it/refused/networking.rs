@@ -246,3 +246,34 @@ fn other_networking_kinds() {
         assert!(told.iter().any(|it| it.ends_with(&expected)), "{spec}: {told:#?}");
     }
 }
+
+#[test]
+fn statistics_of_outliers_need_a_section_to_add_to_and_known_words() {
+    let rule = |annotation: &str, policy: &str| {
+        said(&format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\n\
+             metadata: {{name: a, annotations: {{meltemi.io/outlier-detection: '{annotation}'}}}}\n\
+             spec: {{host: a, {policy}}}\n"
+        ))
+    };
+    let good = r#"{"failurePercentageThreshold": 50}"#;
+    let port = "trafficPolicy: {portLevelSettings: [{port: {number: 80}, outlierDetection: {}}]}";
+    let subset = "subsets: [{name: v1, trafficPolicy: {outlierDetection: {}}}]";
+    for policy in ["trafficPolicy: {outlierDetection: {}}", port, subset] {
+        assert_eq!(rule(good, policy), [""; 0], "{policy}");
+        let said = rule(r#"{"enforcingFailurePercentage": 100}"#, policy);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(
+            said[0].contains("metadata.annotations[meltemi.io/outlier-detection]: unknown field")
+                && said[0].contains("expected one of `successRateMinimumHosts`"),
+            "{said:?}"
+        );
+    }
+    let said = rule(good, "trafficPolicy: {}");
+    assert_eq!(
+        said,
+        [
+            "x:3:65: DestinationRule default/a: metadata.annotations[meltemi.io/outlier-detection]: no trafficPolicy of the rule has `outlierDetection`, to which it adds; write `outlierDetection: {}`"
+        ]
+    );
+}

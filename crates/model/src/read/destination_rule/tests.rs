@@ -4,11 +4,15 @@ use crate::read::tests::read_yaml;
 use crate::record::{ObjectKind, Record};
 
 fn read(spec: &str) -> Result<(String, Value), String> {
+    annotated("{}", spec)
+}
+
+fn annotated(annotations: &str, spec: &str) -> Result<(String, Value), String> {
     let yaml = format!(
         r#"
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: {{name: it, namespace: shop, creationTimestamp: "2026-01-01T00:00:00Z"}}
+metadata: {{name: it, namespace: shop, creationTimestamp: "2026-01-01T00:00:00Z", annotations: {annotations}}}
 spec:
 {spec}
 "#
@@ -205,6 +209,49 @@ fn what_is_left_out_has_istios_default() {
         let (_, rule) = read(&format!("  host: x.com\n  trafficPolicy: {given}")).unwrap();
         assert_eq!(rule["trafficPolicy"], expected, "{given}");
     }
+}
+
+#[test]
+fn statistics_of_the_annotation_are_added_to_every_section_on_outliers() {
+    let spec = "  host: x.com
+  trafficPolicy:
+    outlierDetection: {consecutive5xxErrors: 7}
+    portLevelSettings:
+    - {port: {number: 80}, outlierDetection: {}}
+    - {port: {number: 81}}
+  subsets:
+  - {name: v1, trafficPolicy: {outlierDetection: {interval: 1s}}}
+  - {name: v2, trafficPolicy: {loadBalancer: {simple: RANDOM}}}";
+    let rate = json!({"minimumHosts": 5, "requestVolume": 100, "stdevFactor": 1500});
+    let share = json!({"threshold": 85, "minimumHosts": 3, "requestVolume": 20});
+    for (annotation, expected) in [
+        (r#"{"successRateStdevFactor": 1500}"#, json!({"successRate": rate})),
+        (
+            r#"{"failurePercentageMinimumHosts": 3, "failurePercentageRequestVolume": 20}"#,
+            json!({"failurePercentage": share}),
+        ),
+    ] {
+        let annotations = format!("{{meltemi.io/outlier-detection: '{annotation}'}}");
+        let (_, rule) = annotated(&annotations, spec).unwrap();
+        let with = |field: &str, value: u64| {
+            let mut section = expected.clone();
+            section[field] = json!(value);
+            section
+        };
+        assert_eq!(
+            rule["trafficPolicy"],
+            json!({
+                "outlierDetection": with("consecutive5xxErrors", 7),
+                "portLevelSettings": [{"port": 80, "outlierDetection": expected}, {"port": 81}],
+            }),
+        );
+        let parts = &rule["subsets"];
+        let first = json!({"outlierDetection": with("intervalMs", 1000)});
+        assert_eq!(parts[0]["trafficPolicy"], first);
+        assert_eq!(parts[1]["trafficPolicy"], json!({"loadBalancer": {"simple": "RANDOM"}}));
+    }
+    let reason = annotated("{meltemi.io/outlier-detection: '{}'}", spec).unwrap_err();
+    assert!(reason.contains("meltemi.io/outlier-detection"), "{reason}");
 }
 
 #[test]

@@ -35,10 +35,10 @@ pub struct OutlierDetection {
     /// Where fewer than so many of 100 are healthy, all are called (the panic threshold); 0, never, is Istio's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_health_percent: Option<u32>,
-    /// Ejection by success rate. No field of Istio's, which keeps it switched off.
+    /// Ejection by success rate; off where it is left out, as with Istio, whose API has no field for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub success_rate: Option<SuccessRate>,
-    /// Ejection by share of failures. No field of Istio's, which keeps it switched off.
+    /// Ejection by share of failures; off where it is left out, as with Istio, whose API has no field for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_percentage: Option<FailurePercentage>,
 }
