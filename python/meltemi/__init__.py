@@ -16,6 +16,7 @@ from ._errors import (
     ForkError,
     HandlerError,
     NoInstanceError,
+    NotRegisteredError,
     RefusedError,
     RequestError,
     ResultTooLargeError,
@@ -25,13 +26,14 @@ from ._errors import (
     UnregisteredError,
 )
 from ._communicate import Request, acommunicate, communicate
-from ._mesh import Mesh, default_mesh
+from ._mesh import Mesh, default_mesh, outcomes
 from ._outcomes import Outcome, Outcomes
 from ._registry import Picture, Registry, registry
 from ._response import Response, Result
-from ._service import Reply, ServerRequest, Service
+from ._service import Answer, Reply, ServerRequest, Service
 
 __all__ = [
+    "Answer",
     "BrokenOffError",
     "ControlPlaneError",
     "Error",
@@ -39,6 +41,7 @@ __all__ = [
     "HandlerError",
     "Mesh",
     "NoInstanceError",
+    "NotRegisteredError",
     "Outcome",
     "Outcomes",
     "Picture",
@@ -59,5 +62,6 @@ __all__ = [
     "acommunicate",
     "communicate",
     "default_mesh",
+    "outcomes",
     "registry",
 ]

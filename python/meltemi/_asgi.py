@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
 from urllib.parse import unquote
 
 from . import _meltemi
+from ._loop import completions
 
 _log = logging.getLogger("meltemi")
 
@@ -71,17 +72,19 @@ class Application:
         task.add_done_callback(self._tasks.discard)
 
     async def _one(self, request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
-        exchange = _Exchange(request.body, responder)
+        exchange = _Exchange(request, responder, self._loop)
         try:
             await self._application(self._scope(request), exchange.receive, exchange.send)
             if not exchange.is_over.is_set():
                 _log.error("the ASGI application of %s ended before its answer", self._at[0])
-                responder.give_up()
-        except _meltemi.BrokenOffError:
-            # The caller is gone: nobody is to be told.
-            return
+        except asyncio.CancelledError:
+            if not exchange.is_gone:
+                raise
         except Exception:
-            _log.exception("the ASGI application of %s failed", self._at[0])
+            # Where the caller is gone that is why, in whatever an application's framework wraps it, and nobody is to be told.
+            if not exchange.is_gone:
+                _log.exception("the ASGI application of %s failed", self._at[0])
+        finally:
             responder.give_up()
 
     def _scope(self, request: _meltemi.ServerRequest) -> Dict[str, Any]:
@@ -102,24 +105,65 @@ class Application:
         }
 
 
+class _Gone(_meltemi.BrokenOffError, OSError):
+    """The caller is gone; an `OSError` too, as the specification has it for `send`."""
+
+
 class _Exchange:
     """One request and its answer."""
 
-    def __init__(self, body: bytes, responder: _meltemi.Responder) -> None:
-        self._body: Optional[bytes] = body
+    def __init__(
+        self, request: _meltemi.ServerRequest, responder: _meltemi.Responder, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._request = request
         self._responder = responder
-        self._head: Optional[Tuple[int, list]] = None
+        self._loop = loop
+        self._is_read = False
+        self._head: Optional[Tuple[int, List[Tuple[bytes, bytes]]]] = None
         self._is_begun = False
+        #: Whether the caller has gone before its answer was whole.
+        self.is_gone = False
+        #: Set when there is nothing more to send.
         self.is_over = asyncio.Event()
+        responder.when_gone(self._tell_gone)
+
+    def _tell_gone(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._gone)
+        except RuntimeError:
+            # The loop is closed: nobody waits.
+            return
+
+    def _gone(self) -> None:
+        self.is_gone = True
+        self.is_over.set()
 
     async def receive(self) -> _Message:
-        if self._body is not None:
-            body, self._body = self._body, None
-            return {"type": "http.request", "body": body, "more_body": False}
-        await self.is_over.wait()
-        return {"type": "http.disconnect"}
+        if self._is_read:
+            await self.is_over.wait()
+            return {"type": "http.disconnect"}
+        if self._request.is_whole:
+            self._is_read = True
+            return {"type": "http.request", "body": self._request.body, "more_body": False}
+        future: asyncio.Future[Optional[bytes]] = self._loop.create_future()
+        self._request.read_soon(future, completions(self._loop))
+        try:
+            piece = await future
+        except _meltemi.BrokenOffError:
+            self._is_read = True
+            self._gone()
+            return {"type": "http.disconnect"}
+        self._is_read = piece is None
+        return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
     async def send(self, message: _Message) -> None:
+        try:
+            await self._send(message)
+        except _meltemi.BrokenOffError as error:
+            self._gone()
+            raise _Gone(str(error)) from error
+
+    async def _send(self, message: _Message) -> None:
         if message["type"] == "http.response.start":
             fields = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
             self._head = (message["status"], fields)
@@ -144,7 +188,9 @@ class _Exchange:
             self._is_begun = True
         if piece and not self._responder.try_write(piece):
             # A caller that reads slowly holds up this answer, and nothing else.
-            await asyncio.get_running_loop().run_in_executor(None, self._responder.write, piece)
+            future: asyncio.Future[None] = self._loop.create_future()
+            self._responder.write_soon(piece, future, completions(self._loop))
+            await future
 
 
 class _Lifespan:

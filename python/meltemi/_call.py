@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json as _json
 import time
-import weakref
 from typing import Any, Iterable, Mapping, Optional, Tuple, Union
 
 from . import _meltemi
+from ._loop import completions
 from ._response import Response
 
 Headers = Union[Mapping[str, str], Iterable[Tuple[str, str]], None]
@@ -16,28 +16,6 @@ Body = Union[bytes, str, None]
 
 #: The longest result that is taken, bytes, if nothing else is said.
 MAX_RESULT = 64 * 1024 * 1024
-
-_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _meltemi.Completions] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-def _completions(loop: asyncio.AbstractEventLoop) -> _meltemi.Completions:
-    """Where a loop is told of the calls that it waits for."""
-    found = _loops.get(loop)
-    if found is None:
-        # Not the loop itself: it is to go when nobody else holds it.
-        held = weakref.ref(loop)
-
-        def wake() -> None:
-            live = held()
-            if live is None:
-                raise RuntimeError("the loop is gone")
-            live.call_soon_threadsafe(found.deliver)
-
-        found = _meltemi.Completions(wake)
-        _loops[loop] = found
-    return found
 
 
 def _fields(headers: Headers, body: Body, json: Any) -> Tuple[list[Tuple[bytes, bytes]], bytes]:
@@ -77,7 +55,7 @@ class Caller:
         """Calls a service, `http://NAME[.NAMESPACE][:PORT]/PATH`, and waits for its answer."""
         fields, content = _fields(headers, body, json)
         began = time.perf_counter()
-        answer = self._calls().call(method, url, fields, content, self._limit(max_result))
+        answer = self._calls().call((method, url, fields, content, self._limit(max_result)))
         return Response(answer, self._called_by(), _service(url), time.perf_counter() - began)
 
     async def acall(
@@ -95,9 +73,8 @@ class Caller:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_meltemi.Response] = loop.create_future()
         began = time.perf_counter()
-        started = self._calls().start(
-            method, url, fields, content, self._limit(max_result), future, _completions(loop)
-        )
+        asked = (method, url, fields, content, self._limit(max_result))
+        started = self._calls().start(asked, future, completions(loop))
         try:
             answer = await future
         except asyncio.CancelledError:

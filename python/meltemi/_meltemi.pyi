@@ -1,8 +1,33 @@
 import asyncio
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Sequence, Tuple, Union
+from typing import Callable, List, Optional, Protocol, Sequence, Tuple, Union, final
+
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "BrokenOffError",
+    "Completions",
+    "ControlPlaneError",
+    "Error",
+    "ForkError",
+    "Mesh",
+    "NoInstanceError",
+    "NotRegisteredError",
+    "RefusedError",
+    "Registered",
+    "RequestError",
+    "Responder",
+    "Response",
+    "ResultTooLargeError",
+    "ServerRequest",
+    "SettingsError",
+    "Started",
+    "UnknownServiceError",
+    "UnregisteredError",
+]
 
 _Fields = Sequence[Tuple[bytes, bytes]]
+_Asked = Tuple[str, str, _Fields, bytes, int]
 
 class Error(Exception): ...
 class ControlPlaneError(Error): ...
@@ -10,12 +35,15 @@ class RefusedError(Error): ...
 class UnknownServiceError(Error): ...
 class NoInstanceError(Error): ...
 class UnregisteredError(Error): ...
+class NotRegisteredError(Error): ...
 class ResultTooLargeError(Error): ...
 class BrokenOffError(Error): ...
 class RequestError(Error): ...
 class SettingsError(Error): ...
 class ForkError(Error): ...
 
+@final
+@disjoint_base
 class Response:
     @property
     def status(self) -> int: ...
@@ -27,13 +55,19 @@ class Response:
     @property
     def flags(self) -> Optional[str]: ...
 
+@final
+@disjoint_base
 class Completions:
-    def __init__(self, wake: Callable[[], None]) -> None: ...
+    def __new__(cls, wake: Callable[[], None]) -> Completions: ...
     def deliver(self) -> None: ...
 
+@final
+@disjoint_base
 class Started:
     def cancel(self) -> None: ...
 
+@final
+@disjoint_base
 class ServerRequest:
     @property
     def method(self) -> str: ...
@@ -44,30 +78,45 @@ class ServerRequest:
     @property
     def body(self) -> bytes: ...
     @property
+    def is_whole(self) -> bool: ...
+    def read(self) -> Optional[bytes]: ...
+    def read_soon(
+        self, future: asyncio.Future[Optional[bytes]], completions: Completions
+    ) -> None: ...
+    @property
     def raw_headers(self) -> List[Tuple[bytes, bytes]]: ...
     def header(self, name: str) -> Optional[str]: ...
 
+@final
+@disjoint_base
 class Responder:
     def send(self, status: int, headers: _Fields, body: bytes) -> None: ...
     def start(self, status: int, headers: _Fields) -> None: ...
     def try_write(self, piece: bytes) -> bool: ...
     def write(self, piece: bytes) -> None: ...
+    def write_soon(
+        self, piece: bytes, future: asyncio.Future[None], completions: Completions
+    ) -> None: ...
+    def when_gone(self, callback: Callable[[], object]) -> None: ...
     def end(self) -> None: ...
     def give_up(self) -> None: ...
 
+class _Dispatch(Protocol):
+    @property
+    def call(self) -> Callable[[ServerRequest, Responder], object]: ...
+    @property
+    def is_quick(self) -> bool: ...
+    @property
+    def streams(self) -> bool: ...
+    @property
+    def max_request(self) -> int: ...
+
+@final
+@disjoint_base
 class Registered:
-    def call(
-        self, method: str, url: str, headers: _Fields, body: bytes, limit: int
-    ) -> Response: ...
+    def call(self, asked: _Asked) -> Response: ...
     def start(
-        self,
-        method: str,
-        url: str,
-        headers: _Fields,
-        body: bytes,
-        limit: int,
-        future: asyncio.Future[Response],
-        completions: Completions,
+        self, asked: _Asked, future: asyncio.Future[Response], completions: Completions
     ) -> Started: ...
     @property
     def name(self) -> str: ...
@@ -78,6 +127,8 @@ class Registered:
     def drain(self) -> None: ...
     def close(self) -> None: ...
 
+@final
+@disjoint_base
 class Mesh:
     @staticmethod
     def embedded() -> Mesh: ...
@@ -107,24 +158,14 @@ class Mesh:
         port: int,
         ip: str,
         *,
-        dispatch: Optional[Callable[[ServerRequest, Responder], Any]],
+        dispatch: Optional[_Dispatch],
         protocol: str,
         service_account: Optional[str],
         labels: List[Tuple[str, str]],
-        max_request: int,
     ) -> Registered: ...
-    def call(
-        self, method: str, url: str, headers: _Fields, body: bytes, limit: int
-    ) -> Response: ...
+    def call(self, asked: _Asked) -> Response: ...
     def start(
-        self,
-        method: str,
-        url: str,
-        headers: _Fields,
-        body: bytes,
-        limit: int,
-        future: asyncio.Future[Response],
-        completions: Completions,
+        self, asked: _Asked, future: asyncio.Future[Response], completions: Completions
     ) -> Started: ...
     @property
     def name(self) -> str: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import threading
@@ -106,8 +107,14 @@ class Mesh(Caller):
         waited for, 10 seconds at most, until the registry knows of so many calls."""
         state_dir = self.state_dir
         if state_dir is None:
-            raise SettingsError("the control plane is elsewhere: ask its API for /meltemi/v1/outcomes")
-        return _outcomes.fetch(state_dir, service, window, at_least)
+            raise SettingsError("the control plane is elsewhere: ask its API, meltemi.outcomes(api=..., token=...)")
+        return _outcomes.Api.local(state_dir).outcomes(service, window, at_least)
+
+    async def aoutcomes(
+        self, service: Optional[str] = None, *, window: str = "5m", at_least: int = 0
+    ) -> _outcomes.Outcomes:
+        """The same for asyncio."""
+        return await asyncio.to_thread(self.outcomes, service, window=window, at_least=at_least)
 
     def close(self) -> None:
         """Takes the program's services out of the registry at once, and leaves the mesh."""
@@ -165,6 +172,32 @@ def _by_environment() -> Mesh:
     if os.environ.get("MELTEMI_STATE_DIR"):
         return Mesh.local()
     return Mesh.embedded()
+
+
+def outcomes(
+    service: Optional[str] = None,
+    *,
+    window: str = "5m",
+    at_least: int = 0,
+    state_dir: Optional[_PathLike] = None,
+    api: Optional[str] = None,
+    token: Optional[str] = None,
+    trust_bundle: Optional[str] = None,
+    trust_domain: str = "cluster.local",
+) -> _outcomes.Outcomes:
+    """What became of calls, whoever made them, as :meth:`Mesh.outcomes`; for a program that need be no member of the mesh. The
+    control plane is the one of a state directory of this machine, or, with `api` (`https://HOST:15080`), one elsewhere: then
+    `token` is an access token (`meltemi token access`) and `trust_bundle` the mesh's roots in PEM. If neither is named it is
+    the program's own mesh, where it has one that named none (:func:`default_mesh`), else what `meltemi` itself would take."""
+    if api is not None:
+        if not token or not trust_bundle:
+            raise SettingsError("an API elsewhere needs an access token and the mesh's root certificates")
+        return _outcomes.Api.remote(api, token, trust_bundle, trust_domain).outcomes(service, window, at_least)
+    joined = _default
+    if state_dir is None and joined is not None and joined.state_dir is not None:
+        return joined.outcomes(service, window=window, at_least=at_least)
+    where = Path(state_dir) if state_dir else _state_dir()
+    return _outcomes.Api.local(where).outcomes(service, window, at_least)
 
 
 def _state_dir() -> Path:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import ssl
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Optional
-from urllib.parse import urlencode
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from urllib.parse import urlencode, urlsplit
 
-from ._errors import ControlPlaneError, Error
+from ._errors import ControlPlaneError, Error, RefusedError, SettingsError
 
 #: How long calls that were made may take until the registry knows of them, seconds: proxies tell each second.
 TOLD_WITHIN = 10.0
 #: How often it is asked meanwhile, seconds.
 _ASKED_EVERY = 0.1
 _OK = 200
+_UNKNOWN = 401
+_FORBIDDEN = 403
+#: The API's port, where an address names none.
+_PORT = 15080
+#: The name that the control plane's certificate has in every mesh.
+_NAME = "istiod.istio-system.svc"
 
 
 class Outcome:
@@ -35,27 +43,29 @@ class Outcome:
     @property
     def endpoint(self) -> str:
         """The instance that was called."""
-        return self._item["endpoint"]
+        return str(self._item["endpoint"])
 
     @property
     def caller(self) -> str:
         """The workload that has called."""
-        return self._item["caller"]
+        return str(self._item["caller"])
 
     @property
     def calls(self) -> int:
         """How many calls there were."""
-        return self._item["calls"]
+        return int(self._item["calls"])
 
     @property
     def success(self) -> Optional[float]:
         """The share of them that were a success."""
-        return self._item["successRate"]
+        share: Optional[float] = self._item["successRate"]
+        return share
 
     @property
     def failures(self) -> Dict[str, int]:
         """The others, by kind."""
-        return self._item["failures"]
+        failures: Dict[str, int] = self._item["failures"]
+        return failures
 
     def latency(self, quantile: str) -> Optional[float]:
         """The latency within which `p50`, `p90` or `p99` of the calls were answered, seconds."""
@@ -88,33 +98,89 @@ class Outcomes(List[Outcome]):
         return "\n".join(lines)
 
 
-def fetch(state_dir: Path, service: Optional[str], window: str, at_least: int) -> Outcomes:
-    """Asks the control plane of a state directory, until it knows of so many calls."""
-    until = time.monotonic() + TOLD_WITHIN
-    while True:
-        told = _ask(state_dir, service, window)
-        if sum(it.calls for it in told) >= at_least or time.monotonic() >= until:
-            return told
-        time.sleep(_ASKED_EVERY)
+class Api:
+    """A control plane's API, as this program reaches it."""
 
+    __slots__ = ("_connect", "_token")
 
-def _ask(state_dir: Path, service: Optional[str], window: str) -> Outcomes:
-    try:
-        control = json.loads((state_dir / "control.json").read_text(encoding="utf-8"))
-        connection = http.client.HTTPConnection(control["api"], timeout=TOLD_WITHIN)
+    def __init__(self, connect: Callable[[], http.client.HTTPConnection], token: str) -> None:
+        self._connect = connect
+        self._token = token
+
+    @classmethod
+    def local(cls, state_dir: Path) -> Api:
+        """The one of a control plane that this user runs on this machine."""
         try:
-            query = urlencode({"window": window, **({"service": service} if service else {})})
-            headers = {"authorization": f"Bearer {control['token']}"}
-            connection.request("GET", f"/meltemi/v1/outcomes?{query}", headers=headers)
-            answer = connection.getresponse()
-            body = answer.read()
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException) as error:
-        raise ControlPlaneError(f"no control plane: {error}") from error
-    if answer.status != _OK:
-        raise Error(f"outcomes: status {answer.status}: {_message(body)}")
-    return Outcomes(_read(json.loads(body)["items"]))
+            control = json.loads((state_dir / "control.json").read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ControlPlaneError(f"no control plane: {error}; is `meltemi control` running?") from error
+        return cls(lambda: http.client.HTTPConnection(control["api"], timeout=TOLD_WITHIN), control["token"])
+
+    @classmethod
+    def remote(cls, url: str, token: str, trust_bundle: str, trust_domain: str) -> Api:
+        """The one of a control plane elsewhere: `https://HOST:PORT`, with an access token and the mesh's roots."""
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname:
+            raise SettingsError(f"`{url}` is no https://HOST:PORT of an API")
+        host, port = parts.hostname, parts.port or _PORT
+        context = _context(trust_bundle)
+        expected = ("URI", f"spiffe://{trust_domain}/ns/istio-system/sa/istiod")
+        return cls(lambda: _Secure(host, port, context, expected), token.strip())
+
+    def outcomes(self, service: Optional[str], window: str, at_least: int) -> Outcomes:
+        """Asks, until it knows of so many calls."""
+        until = time.monotonic() + TOLD_WITHIN
+        while True:
+            told = self._ask(service, window)
+            if sum(it.calls for it in told) >= at_least or time.monotonic() >= until:
+                return told
+            time.sleep(_ASKED_EVERY)
+
+    def _ask(self, service: Optional[str], window: str) -> Outcomes:
+        query = urlencode({"window": window, **({"service": service} if service else {})})
+        try:
+            connection = self._connect()
+            try:
+                headers = {"authorization": f"Bearer {self._token}"}
+                connection.request("GET", f"/meltemi/v1/outcomes?{query}", headers=headers)
+                answer = connection.getresponse()
+                body = answer.read()
+            finally:
+                connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            raise ControlPlaneError(f"no control plane: {error}") from error
+        if answer.status in (_UNKNOWN, _FORBIDDEN):
+            raise RefusedError(f"outcomes: {_message(body)}")
+        if answer.status != _OK:
+            raise Error(f"outcomes: status {answer.status}: {_message(body)}")
+        return Outcomes(_read(json.loads(body)["items"]))
+
+
+class _Secure(http.client.HTTPSConnection):
+    """A connection to nobody but the control plane, whose name in the mesh says who it is, not its address."""
+
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, expected: Tuple[str, str]) -> None:
+        super().__init__(host, port, timeout=TOLD_WITHIN, context=context)
+        self._mesh = context
+        self._expected = expected
+
+    def connect(self) -> None:
+        plain = socket.create_connection((self.host, self.port), self.timeout)
+        self.sock = self._mesh.wrap_socket(plain, server_hostname=_NAME)
+        shown = (self.sock.getpeercert() or {}).get("subjectAltName", ())
+        if self._expected not in shown:
+            self.close()
+            raise ssl.SSLError(f"{self.host}:{self.port} is not {self._expected[1]}")
+
+
+def _context(trust_bundle: str) -> ssl.SSLContext:
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=trust_bundle)
+    except (ssl.SSLError, ValueError) as error:
+        raise SettingsError(f"the mesh's root certificates: {error}") from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
 
 
 def _read(items: Iterable[Dict[str, Any]]) -> Iterable[Outcome]:

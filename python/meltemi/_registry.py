@@ -7,6 +7,8 @@ import threading
 from collections import OrderedDict, deque
 from typing import Dict, Iterator, List, Optional, Union
 
+from ._mesh import outcomes
+from ._outcomes import Outcomes
 from ._response import Response, Result
 
 #: Results that are kept; of older ones only the figures are.
@@ -49,7 +51,8 @@ class Picture:
 
 
 class Registry:
-    """Results of calls. One that is added twice is kept once."""
+    """Results of calls, with what they said, for this program. One that is added twice is kept once. What became of each call
+    the mesh's registry knows by itself, for every program: :meth:`outcomes`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -87,6 +90,11 @@ class Registry:
             if service is not None:
                 return self._pictures.get(service)
             return sorted(self._pictures.values(), key=lambda it: it.service)
+
+    def outcomes(self, service: Optional[str] = None, *, window: str = "5m", at_least: int = 0) -> Outcomes:
+        """What the mesh's registry knows of calls, those of other programs and of earlier runs among them: no call has to be
+        added for that. See :func:`meltemi.outcomes`."""
+        return outcomes(service, window=window, at_least=at_least)
 
     def table(self) -> str:
         """What is known of all services, for people."""

@@ -12,7 +12,34 @@ _OK = 400
 _FAILED = 500
 
 
-class Response:
+class Message:
+    """What a request that is served and an answer have in common: a body, and fields."""
+
+    __slots__ = ()
+
+    @property
+    def body(self) -> bytes:
+        """The body."""
+        raise NotImplementedError
+
+    def _field(self, name: str) -> Optional[str]:
+        raise NotImplementedError
+
+    def header(self, name: str) -> Optional[str]:
+        """The first field of a name."""
+        return self._field(name.lower())
+
+    @property
+    def text(self) -> str:
+        """The body, as text in UTF-8."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body, as JSON."""
+        return json.loads(self.body)
+
+
+class Response(Message):
     """An answer."""
 
     __slots__ = ("_inner", "caller", "latency", "service", "_result")
@@ -45,23 +72,13 @@ class Response:
         """The fields, as pairs of name (in lower case) and value."""
         return self._inner.headers
 
-    def header(self, name: str) -> Optional[str]:
-        """The first field of a name."""
-        return self._inner.header(name.lower())
-
     @property
     def body(self) -> bytes:
         """The body."""
         return self._inner.body
 
-    @property
-    def text(self) -> str:
-        """The body, as text in UTF-8."""
-        return self.body.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """The body, as JSON."""
-        return json.loads(self.body)
+    def _field(self, name: str) -> Optional[str]:
+        return self._inner.header(name)
 
     @property
     def flags(self) -> Optional[str]:

@@ -6,20 +6,23 @@ import asyncio
 import json
 import logging
 import re
-from typing import Any, Callable, List, Mapping, Optional, Tuple, Union
+import sys
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from . import _asgi, _meltemi, _wsgi
 from ._call import MAX_RESULT, Caller
 from ._errors import SettingsError, UnregisteredError
 from ._mesh import Mesh, default_mesh
+from ._response import Message
 
 _log = logging.getLogger("meltemi")
 
-#: The longest request that a handler is given, bytes, if nothing else is said.
+#: The longest request that a plain handler is given, bytes, if nothing else is said: it is read whole. An application reads
+#: piece by piece, and knows itself what it takes.
 MAX_REQUEST = 64 * 1024 * 1024
 
 
-class ServerRequest:
+class ServerRequest(Message):
     """A request that a handler serves."""
 
     __slots__ = ("_inner",)
@@ -47,23 +50,13 @@ class ServerRequest:
         """The fields, as pairs of name (in lower case) and value."""
         return [(name.decode(), value.decode("latin-1")) for name, value in self._inner.raw_headers]
 
-    def header(self, name: str) -> Optional[str]:
-        """The first field of a name."""
-        return self._inner.header(name.lower())
-
     @property
     def body(self) -> bytes:
         """The body."""
         return self._inner.body
 
-    @property
-    def text(self) -> str:
-        """The body, as text in UTF-8."""
-        return self.body.decode("utf-8", "replace")
-
-    def json(self) -> Any:
-        """The body, as JSON."""
-        return json.loads(self.body)
+    def _field(self, name: str) -> Optional[str]:
+        return self._inner.header(name)
 
     @property
     def caller(self) -> Optional[str]:
@@ -91,8 +84,19 @@ class Reply:
         self.headers = headers
 
 
-Answer = Union[Reply, str, bytes, dict, list, int, float, bool, None]
+Answer = Union[Reply, str, bytes, Dict[str, Any], List[Any], int, float, bool, None]
 Handler = Callable[[ServerRequest], Answer]
+
+
+class _Dispatch(NamedTuple):
+    """How requests come to what serves them."""
+
+    call: Callable[[_meltemi.ServerRequest, _meltemi.Responder], object]
+    #: Whether it comes back at once, and needs no thread of its own.
+    is_quick: bool
+    #: Whether it reads long requests piece by piece.
+    streams: bool
+    max_request: int
 
 
 class Service(Caller):
@@ -115,7 +119,7 @@ class Service(Caller):
         protocol: str = "http",
         service_account: Optional[str] = None,
         labels: Optional[Mapping[str, str]] = None,
-        max_request: int = MAX_REQUEST,
+        max_request: Optional[int] = None,
         max_result: int = MAX_RESULT,
     ) -> None:
         if sum(bool(it) for it in (handler, asgi, wsgi, forward)) > 1:
@@ -159,7 +163,6 @@ class Service(Caller):
                 protocol=self._protocol,
                 service_account=self._service_account,
                 labels=list(self._labels.items()),
-                max_request=self._max_request,
             )
         except BaseException:
             self._end()
@@ -246,12 +249,18 @@ class Service(Caller):
     def _called_by(self) -> str:
         return self.name
 
-    def _dispatch(self) -> Callable[[_meltemi.ServerRequest, _meltemi.Responder], None]:
+    def _dispatch(self) -> _Dispatch:
+        longest = sys.maxsize if self._max_request is None else self._max_request
         if self._asgi is not None:
             self._running = _asgi.Application(self._asgi, (self.host, self.port))
-            return self._running.dispatch
+            return _Dispatch(self._running.dispatch, is_quick=True, streams=True, max_request=longest)
         if self._wsgi is not None:
-            return _wsgi.dispatcher(self._wsgi, (self.host, self.port))
+            call = _wsgi.dispatcher(self._wsgi, (self.host, self.port))
+            return _Dispatch(call, is_quick=False, streams=True, max_request=longest)
+        longest = MAX_REQUEST if self._max_request is None else self._max_request
+        return _Dispatch(self._by_handler(), is_quick=False, streams=False, max_request=longest)
+
+    def _by_handler(self) -> Callable[[_meltemi.ServerRequest, _meltemi.Responder], None]:
         handler = self._handler or self._say
 
         def dispatch(request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:

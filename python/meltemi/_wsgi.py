@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 from urllib.parse import unquote_to_bytes
 
 from . import _meltemi
@@ -78,8 +78,30 @@ class _Answer:
         self._is_sent = True
 
 
-def _environ(request: _meltemi.ServerRequest, at: Tuple[str, int]) -> dict:
-    environ = {
+class _Input(io.RawIOBase):
+    """A request's body, as it comes."""
+
+    def __init__(self, request: _meltemi.ServerRequest) -> None:
+        self._request = request
+        self._left = memoryview(b"")
+        self._is_read = False
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._left and not self._is_read:
+            piece = self._request.read()
+            self._is_read = piece is None
+            self._left = memoryview(piece or b"")
+        taken = min(len(buffer), len(self._left))
+        buffer[:taken] = self._left[:taken]
+        self._left = self._left[taken:]
+        return taken
+
+
+def _environ(request: _meltemi.ServerRequest, at: Tuple[str, int]) -> Dict[str, Any]:
+    environ: Dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(request.path).decode("latin-1"),
@@ -87,20 +109,23 @@ def _environ(request: _meltemi.ServerRequest, at: Tuple[str, int]) -> dict:
         "SERVER_NAME": at[0],
         "SERVER_PORT": str(at[1]),
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "CONTENT_LENGTH": str(len(request.body)),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(request.body),
+        "wsgi.input": io.BytesIO(request.body) if request.is_whole else io.BufferedReader(_Input(request)),
+        # Its end is the request's, though there may be no CONTENT_LENGTH.
+        "wsgi.input_terminated": True,
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
+    if request.is_whole:
+        environ["CONTENT_LENGTH"] = str(len(request.body))
     for raw, value in request.raw_headers:
         name = raw.decode("latin-1").upper().replace("-", "_")
-        if name == "CONTENT_LENGTH":
+        if name == "CONTENT_LENGTH" and request.is_whole:
             continue
-        key = name if name == "CONTENT_TYPE" else f"HTTP_{name}"
+        key = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
         text = value.decode("latin-1")
         environ[key] = f"{environ[key]},{text}" if key in environ else text
     return environ

@@ -6,9 +6,7 @@ use parking_lot::Mutex;
 use pyo3::prelude::*;
 use tokio::task::AbortHandle;
 
-use crate::response::Response;
-
-type Outcome = Result<Response, PyErr>;
+type Outcome = PyResult<Py<PyAny>>;
 type Waiting = Vec<(Py<PyAny>, Outcome)>;
 
 /// What a loop is still to be told.
@@ -36,7 +34,7 @@ impl Completions {
                 continue;
             }
             match outcome {
-                Ok(response) => future.call_method1("set_result", (response,))?,
+                Ok(result) => future.call_method1("set_result", (result,))?,
                 Err(error) => future.call_method1("set_exception", (error,))?,
             };
         }

@@ -21,6 +21,12 @@ create_exception!(
     Error,
     "The instance that is to call is not registered."
 );
+create_exception!(
+    meltemi,
+    NotRegisteredError,
+    Error,
+    "The registration did not come to its end in time."
+);
 create_exception!(meltemi, ResultTooLargeError, Error, "The result is longer than is taken.");
 create_exception!(meltemi, BrokenOffError, Error, "The answer ended before its end.");
 create_exception!(meltemi, RequestError, Error, "The request cannot be sent.");
@@ -46,6 +52,7 @@ pub(crate) fn raise(error: &SdkError) -> PyErr {
         SdkError::UnknownService(_) => UnknownServiceError::new_err(text),
         SdkError::NoInstance(_) => NoInstanceError::new_err(text),
         SdkError::Unregistered(_) => UnregisteredError::new_err(text),
+        SdkError::NotRegistered(..) => NotRegisteredError::new_err(text),
         SdkError::TooLarge(_) => ResultTooLargeError::new_err(text),
         SdkError::BrokenOff => BrokenOffError::new_err(text),
         SdkError::Request(_) => RequestError::new_err(text),
@@ -64,6 +71,7 @@ pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UnknownServiceError", py.get_type::<UnknownServiceError>())?;
     module.add("NoInstanceError", py.get_type::<NoInstanceError>())?;
     module.add("UnregisteredError", py.get_type::<UnregisteredError>())?;
+    module.add("NotRegisteredError", py.get_type::<NotRegisteredError>())?;
     module.add("ResultTooLargeError", py.get_type::<ResultTooLargeError>())?;
     module.add("BrokenOffError", py.get_type::<BrokenOffError>())?;
     module.add("RequestError", py.get_type::<RequestError>())?;

@@ -1,11 +1,11 @@
 //! Requests for a service of this program, handed to Python and answered by it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Frame, Incoming};
@@ -13,52 +13,96 @@ use meltemi_sdk::{BoxError, Service};
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyList};
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::completion::Completions;
 use crate::errors::{BrokenOffError, RequestError};
+use crate::gone::{OnGone, Present};
+use crate::request::ServerRequest;
 
 /// So many pieces of an answer may wait for the caller.
 const WAITING: usize = 4;
+/// Requests up to this length, bytes, are read before an application is asked: that is cheaper than piece by piece.
+const SMALL: u64 = 64 * 1024;
+/// So many handlers of a service run at the same time: each holds a thread. Each service has its own, so that those that
+/// wait for another service of the program do not take that one's.
+const HANDLERS: usize = 64;
 
 type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 type Headers = Vec<(PyBackedBytes, PyBackedBytes)>;
 
-/// Has a service's requests served by Python: `dispatch(request, responder)` on a thread of its own.
-pub(crate) fn serve(service: Service, dispatch: Py<PyAny>, max_request: usize) -> Service {
-    let dispatch = Arc::new(dispatch);
-    service.handler_fn(move |request| answer(dispatch.clone(), request, max_request))
+/// How a service's requests come to Python: `dispatch(request, responder)`.
+#[derive(FromPyObject)]
+pub(crate) struct Dispatch {
+    /// What is called.
+    call: Py<PyAny>,
+    /// Whether it comes back at once; else it has a thread of its own.
+    is_quick: bool,
+    /// Whether it reads long requests piece by piece.
+    streams: bool,
+    /// The longest request that it is given, bytes.
+    max_request: usize,
 }
 
-async fn answer(dispatch: Arc<Py<PyAny>>, request: Request<Incoming>, max: usize) -> Answer {
+/// Has a service's requests served by Python.
+pub(crate) fn serve(service: Service, dispatch: Dispatch) -> Service {
+    let dispatch = Arc::new((dispatch, Arc::new(Semaphore::new(HANDLERS))));
+    service.handler_fn(move |request| {
+        let dispatch = dispatch.clone();
+        async move { handle(&dispatch, request).await }
+    })
+}
+
+async fn handle(dispatch: &Arc<(Dispatch, Arc<Semaphore>)>, request: Request<Incoming>) -> Answer {
+    let Dispatch { is_quick, streams, max_request, .. } = dispatch.0;
     let (parts, body) = request.into_parts();
-    let body = match Limited::new(body, max).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(_) => return said(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long"),
+    let size = body.size_hint();
+    if size.lower() > max_request as u64 {
+        return too_long();
+    }
+    let is_long = size.upper().is_none_or(|it| it > SMALL);
+    let body = Limited::new(body, max_request);
+    let request = if streams && is_long {
+        ServerRequest::of_pieces(parts, body)
+    } else {
+        match body.collect().await {
+            Ok(body) => ServerRequest::whole(parts, body.to_bytes()),
+            Err(_) => return too_long(),
+        }
     };
     let (head, answered) = oneshot::channel();
-    let request = ServerRequest {
-        method: parts.method.as_str().to_owned(),
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts.headers,
-        body,
-    };
-    let responder = Responder {
-        state: Mutex::new(State { head: Some(head), pieces: None, is_whole: Arc::default() }),
-    };
-    tokio::task::spawn_blocking(move || {
-        // An interpreter that has ended serves nothing: the caller is told by the responder that is dropped.
+    let state = State { head: Some(head), pieces: None };
+    let (on_gone, present) = OnGone::new();
+    let responder = Responder { state: Mutex::new(state), on_gone, runtime: Handle::current() };
+    let serving = dispatch.clone();
+    // An interpreter that has ended serves nothing: the caller is told by the responder that is dropped.
+    let serve = move || {
         Python::try_attach(|py| {
-            if let Err(error) = dispatch.call1(py, (request, responder)) {
+            if let Err(error) = serving.0.call.call1(py, (request, responder)) {
                 error.print(py);
             }
         });
-    });
-    match answered.await {
-        Ok(answer) => answer,
-        Err(_) => said(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed"),
+    };
+    if is_quick {
+        serve();
+    } else if let Ok(turn) = dispatch.1.clone().acquire_owned().await {
+        tokio::task::spawn_blocking(move || {
+            serve();
+            drop(turn);
+        });
     }
+    match answered.await {
+        Ok(begun) => begun.answer(present),
+        Err(_) => {
+            present.is_over();
+            said(StatusCode::INTERNAL_SERVER_ERROR, "the handler failed")
+        }
+    }
+}
+
+fn too_long() -> Answer {
+    said(StatusCode::PAYLOAD_TOO_LARGE, "the request is too long")
 }
 
 fn said(status: StatusCode, text: &'static str) -> Answer {
@@ -71,54 +115,21 @@ fn whole(bytes: Bytes) -> UnsyncBoxBody<Bytes, BoxError> {
     Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A request for the program's service.
-#[pyclass(frozen, module = "meltemi._meltemi")]
-pub(crate) struct ServerRequest {
-    method: String,
-    path: String,
-    query: String,
-    headers: HeaderMap,
-    body: Bytes,
+/// An answer whose head is there.
+enum Begun {
+    Whole(Response<Bytes>),
+    Pieces(Response<mpsc::Receiver<Bytes>>),
 }
 
-#[pymethods]
-impl ServerRequest {
-    /// The method.
-    #[getter]
-    fn method(&self) -> &str {
-        &self.method
-    }
-
-    /// The path, as it was sent.
-    #[getter]
-    fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// What stands behind the question mark.
-    #[getter]
-    fn query(&self) -> &str {
-        &self.query
-    }
-
-    /// The body.
-    #[getter]
-    fn body<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.body)
-    }
-
-    /// The fields: pairs of name, in lower case, and value, as bytes.
-    #[getter]
-    fn raw_headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let pair = |(name, value): (&HeaderName, &HeaderValue)| {
-            (PyBytes::new(py, name.as_str().as_bytes()), PyBytes::new(py, value.as_bytes()))
-        };
-        PyList::new(py, self.headers.iter().map(pair).collect::<Vec<_>>())
-    }
-
-    /// The first field of a name.
-    fn header(&self, name: &str) -> Option<String> {
-        self.headers.get(name).map(|it| String::from_utf8_lossy(it.as_bytes()).into_owned())
+impl Begun {
+    fn answer(self, present: Present) -> Answer {
+        match self {
+            Begun::Whole(answer) => {
+                present.is_over();
+                answer.map(whole)
+            }
+            Begun::Pieces(answer) => answer.map(|pieces| Pieces { pieces, present }.boxed_unsync()),
+        }
     }
 }
 
@@ -126,27 +137,28 @@ impl ServerRequest {
 #[pyclass(frozen, module = "meltemi._meltemi")]
 pub(crate) struct Responder {
     state: Mutex<State>,
+    on_gone: OnGone,
+    runtime: Handle,
 }
 
 struct State {
-    head: Option<oneshot::Sender<Answer>>,
+    head: Option<oneshot::Sender<Begun>>,
     pieces: Option<mpsc::Sender<Bytes>>,
-    /// Whether the answer has come to its end.
-    is_whole: Arc<AtomicBool>,
 }
 
 #[pymethods]
 impl Responder {
     /// Answers, whole.
-    fn send(&self, status: u16, headers: Headers, body: &[u8]) -> PyResult<()> {
-        self.answer(status, &headers, whole(Bytes::copy_from_slice(body)))
+    fn send(&self, status: u16, headers: Headers, body: PyBackedBytes) -> PyResult<()> {
+        self.on_gone.is_over();
+        let body = if body.is_empty() { Bytes::new() } else { Bytes::from_owner(body) };
+        self.begin(Begun::Whole(answer(status, &headers, body)?))
     }
 
     /// Begins an answer of several pieces.
     fn start(&self, status: u16, headers: Headers) -> PyResult<()> {
         let (send, pieces) = mpsc::channel(WAITING);
-        let is_whole = self.state.lock().is_whole.clone();
-        self.answer(status, &headers, Pieces { pieces, is_whole }.boxed_unsync())?;
+        self.begin(Begun::Pieces(answer(status, &headers, pieces)?))?;
         self.state.lock().pieces = Some(send);
         Ok(())
     }
@@ -166,6 +178,32 @@ impl Responder {
         py.detach(|| pieces.blocking_send(piece)).map_err(|_| gone())
     }
 
+    /// The same; the future is told by the completions of its loop when there was room.
+    fn write_soon(
+        &self,
+        piece: &[u8],
+        future: Py<PyAny>,
+        completions: Py<Completions>,
+    ) -> PyResult<()> {
+        let (pieces, piece) = (self.pieces()?, Bytes::copy_from_slice(piece));
+        self.runtime.spawn(async move {
+            let sent = pieces.send(piece).await;
+            Python::try_attach(|py| {
+                let outcome = sent.map(|()| py.None()).map_err(|_| gone());
+                Completions::tell(&completions, py, future, outcome);
+            });
+        });
+        Ok(())
+    }
+
+    /// Has `callback` called, on any thread, when the caller goes before the answer is whole; at once if it is gone.
+    fn when_gone(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
+        match self.on_gone.call(callback) {
+            Some(callback) => callback.call0(py).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// There is no answer, or no more of it: the caller is told that the handler failed, or does not take it for whole.
     fn give_up(&self) {
         let mut state = self.state.lock();
@@ -174,36 +212,34 @@ impl Responder {
 
     /// The answer is whole.
     fn end(&self) {
-        let mut state = self.state.lock();
-        state.is_whole.store(true, Ordering::Release);
-        state.pieces = None;
+        self.on_gone.is_over();
+        self.state.lock().pieces = None;
     }
 }
 
 impl Responder {
-    fn answer(
-        &self,
-        status: u16,
-        headers: &Headers,
-        body: UnsyncBoxBody<Bytes, BoxError>,
-    ) -> PyResult<()> {
-        let wrong = |what: &str| RequestError::new_err(format!("the answer's {what}"));
-        let mut answer = Response::new(body);
-        *answer.status_mut() = StatusCode::from_u16(status).map_err(|_| wrong("status is none"))?;
-        for (name, value) in headers {
-            let name = HeaderName::from_bytes(name).map_err(|_| wrong("field has no name"))?;
-            let value = HeaderValue::from_bytes(value).map_err(|_| wrong("field has no value"))?;
-            answer.headers_mut().append(name, value);
-        }
+    fn begin(&self, begun: Begun) -> PyResult<()> {
         let head = self.state.lock().head.take();
         let head = head.ok_or_else(|| RequestError::new_err("it was answered already"))?;
-        head.send(answer).map_err(|_| gone())
+        head.send(begun).map_err(|_| gone())
     }
 
     fn pieces(&self) -> PyResult<mpsc::Sender<Bytes>> {
         let pieces = self.state.lock().pieces.clone();
         pieces.ok_or_else(|| RequestError::new_err("the answer is not begun, or over"))
     }
+}
+
+fn answer<B>(status: u16, headers: &Headers, body: B) -> PyResult<Response<B>> {
+    let wrong = |what: &str| RequestError::new_err(format!("the answer's {what}"));
+    let mut answer = Response::new(body);
+    *answer.status_mut() = StatusCode::from_u16(status).map_err(|_| wrong("status is none"))?;
+    for (name, value) in headers {
+        let name = HeaderName::from_bytes(name).map_err(|_| wrong("field has no name"))?;
+        let value = HeaderValue::from_bytes(value).map_err(|_| wrong("field has no value"))?;
+        answer.headers_mut().append(name, value);
+    }
+    Ok(answer)
 }
 
 fn gone() -> PyErr {
@@ -213,7 +249,7 @@ fn gone() -> PyErr {
 /// The pieces of an answer as a body. An answer that is dropped before its end must not be taken for whole.
 struct Pieces {
     pieces: mpsc::Receiver<Bytes>,
-    is_whole: Arc<AtomicBool>,
+    present: Present,
 }
 
 impl http_body::Body for Pieces {
@@ -226,7 +262,7 @@ impl http_body::Body for Pieces {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         Poll::Ready(match ready!(self.pieces.poll_recv(cx)) {
             Some(piece) => Some(Ok(Frame::data(piece))),
-            None if self.is_whole.load(Ordering::Acquire) => None,
+            None if self.present.was_whole() => None,
             None => Some(Err("the handler broke its answer off".into())),
         })
     }

@@ -2,8 +2,10 @@
 
 mod completion;
 mod errors;
+mod gone;
 mod handler;
 mod mesh;
+mod request;
 mod response;
 mod runtime;
 
@@ -17,7 +19,7 @@ fn _meltemi(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<completion::Completions>()?;
     module.add_class::<completion::Started>()?;
     module.add_class::<response::Response>()?;
-    module.add_class::<handler::ServerRequest>()?;
+    module.add_class::<request::ServerRequest>()?;
     module.add_class::<handler::Responder>()?;
     errors::add(module)
 }

@@ -15,7 +15,7 @@ use tokio::runtime::Runtime;
 
 use crate::completion::{Completions, Started};
 use crate::errors::{ForkError, UnregisteredError, raise};
-use crate::handler;
+use crate::handler::{self, Dispatch};
 use crate::response::Response;
 use crate::runtime;
 
@@ -111,9 +111,8 @@ impl Mesh {
         join(py, Control::local(state_dir), Token::Own, words, None)
     }
 
-    /// Registers an instance of a service. `dispatch(request, responder)` serves its requests; without it they go to
-    /// 127.0.0.1:PORT.
-    #[pyo3(signature = (name, port, ip, *, dispatch, protocol, service_account, labels, max_request))]
+    /// Registers an instance of a service. Without `dispatch` its requests go to 127.0.0.1:PORT.
+    #[pyo3(signature = (name, port, ip, *, dispatch, protocol, service_account, labels))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one function in Python")]
     fn register(
         &self,
@@ -121,11 +120,10 @@ impl Mesh {
         name: &str,
         port: u16,
         ip: &str,
-        dispatch: Option<Py<PyAny>>,
+        dispatch: Option<Dispatch>,
         protocol: &str,
         service_account: Option<&str>,
         labels: Vec<(String, String)>,
-        max_request: usize,
     ) -> PyResult<Registered> {
         let mesh = self.mesh.get()?;
         let ip: IpAddr =
@@ -138,7 +136,7 @@ impl Mesh {
             service = service.service_account(account);
         }
         if let Some(dispatch) = dispatch {
-            service = handler::serve(service, dispatch, max_request);
+            service = handler::serve(service, dispatch);
         }
         let runtime = self.mesh.runtime.clone();
         let registering = async move { service.register(&mesh, ip).await };
@@ -147,39 +145,18 @@ impl Mesh {
     }
 
     /// Calls a service, and waits.
-    #[pyo3(signature = (method, url, headers, body, limit))]
-    fn call(
-        &self,
-        py: Python<'_>,
-        method: &str,
-        url: &str,
-        headers: Headers,
-        body: &[u8],
-        limit: usize,
-    ) -> PyResult<Response> {
-        let mesh = self.mesh.get()?;
-        let request = request(method, url, &headers, body).map_err(|it| raise(&it))?;
-        let calling = async move { mesh.call_whole(request, limit).await };
-        runtime::wait(py, &self.mesh.runtime, calling).map(Response::from)
+    fn call(&self, py: Python<'_>, asked: Asked) -> PyResult<Response> {
+        self.mesh.call(py, asked)
     }
 
     /// Calls a service; the future is told by the completions of its loop.
-    #[pyo3(signature = (method, url, headers, body, limit, future, completions))]
-    #[expect(clippy::too_many_arguments, reason = "a request, its future and its loop")]
     fn start(
         &self,
-        method: &str,
-        url: &str,
-        headers: Headers,
-        body: &[u8],
-        limit: usize,
+        asked: Asked,
         future: Py<PyAny>,
         completions: Py<Completions>,
     ) -> PyResult<Started> {
-        let mesh = self.mesh.get()?;
-        let request = request(method, url, &headers, body).map_err(|it| raise(&it))?;
-        let calling = async move { mesh.call_whole(request, limit).await };
-        Ok(start(&self.mesh.runtime, calling, future, completions))
+        self.mesh.start(asked, future, completions)
     }
 
     /// The name of the program's own workload.
@@ -206,13 +183,10 @@ impl Mesh {
         Ok(self.mesh.get()?.state_dir())
     }
 
-    /// Leaves the mesh.
+    /// Leaves the mesh, when it was told what became of the last calls.
     fn close(&self, py: Python<'_>) {
-        let taken = self.mesh.take();
-        py.detach(|| {
-            let _entered = self.mesh.runtime.enter();
-            drop(taken);
-        });
+        let Some(mesh) = self.mesh.take() else { return };
+        py.detach(|| self.mesh.runtime.block_on(mesh.close()));
     }
 }
 
@@ -225,39 +199,18 @@ pub(crate) struct Registered {
 #[pymethods]
 impl Registered {
     /// Calls a service with this instance's identity, and waits.
-    #[pyo3(signature = (method, url, headers, body, limit))]
-    fn call(
-        &self,
-        py: Python<'_>,
-        method: &str,
-        url: &str,
-        headers: Headers,
-        body: &[u8],
-        limit: usize,
-    ) -> PyResult<Response> {
-        let registered = self.registered.get()?;
-        let request = request(method, url, &headers, body).map_err(|it| raise(&it))?;
-        let calling = async move { registered.call_whole(request, limit).await };
-        runtime::wait(py, &self.registered.runtime, calling).map(Response::from)
+    fn call(&self, py: Python<'_>, asked: Asked) -> PyResult<Response> {
+        self.registered.call(py, asked)
     }
 
     /// Calls a service with this instance's identity; the future is told by the completions of its loop.
-    #[pyo3(signature = (method, url, headers, body, limit, future, completions))]
-    #[expect(clippy::too_many_arguments, reason = "a request, its future and its loop")]
     fn start(
         &self,
-        method: &str,
-        url: &str,
-        headers: Headers,
-        body: &[u8],
-        limit: usize,
+        asked: Asked,
         future: Py<PyAny>,
         completions: Py<Completions>,
     ) -> PyResult<Started> {
-        let registered = self.registered.get()?;
-        let request = request(method, url, &headers, body).map_err(|it| raise(&it))?;
-        let calling = async move { registered.call_whole(request, limit).await };
-        Ok(start(&self.registered.runtime, calling, future, completions))
+        self.registered.start(asked, future, completions)
     }
 
     /// The name of the instance.
@@ -288,13 +241,10 @@ impl Registered {
         runtime::wait(py, &self.registered.runtime, draining)
     }
 
-    /// Takes the instance out at once.
+    /// Takes the instance out, when the mesh was told what became of its last calls.
     fn close(&self, py: Python<'_>) {
-        let taken = self.registered.take();
-        py.detach(|| {
-            let _entered = self.registered.runtime.enter();
-            drop(taken);
-        });
+        let Some(registered) = self.registered.take() else { return };
+        py.detach(|| self.registered.runtime.block_on(registered.close()));
     }
 }
 
@@ -323,43 +273,88 @@ fn join(
     Ok(Mesh { mesh: Held::new(mesh, runtime) })
 }
 
-fn start(
-    runtime: &Runtime,
-    calling: impl Future<Output = Result<http::Response<Bytes>, Error>> + Send + 'static,
-    future: Py<PyAny>,
-    completions: Py<Completions>,
-) -> Started {
-    let task = runtime.spawn(async move {
-        let outcome = calling.await;
-        // An interpreter that has ended waits for nothing.
-        Python::try_attach(|py| {
-            let outcome = outcome.map(Response::from).map_err(|error| raise(&error));
-            Completions::tell(&completions, py, future, outcome);
-        });
-    });
-    Started(task.abort_handle())
+/// What is asked of a service: method, URL, fields, body, and the longest answer that is taken.
+#[derive(FromPyObject)]
+pub(crate) struct Asked(String, String, Headers, PyBackedBytes, usize);
+
+impl Asked {
+    /// The request. Its body stays where Python has it.
+    fn request(self) -> Result<(Request<Full<Bytes>>, usize), Error> {
+        let Asked(method, url, fields, body, limit) = self;
+        let wrong = |what: String| Error::Request(what);
+        let method: Result<Method, _> = method.parse();
+        let method = method.map_err(|_| wrong("the method is none".into()))?;
+        let uri: Uri = url.parse().map_err(|error| wrong(format!("`{url}` is no URL: {error}")))?;
+        let body = if body.is_empty() { Bytes::new() } else { Bytes::from_owner(body) };
+        let mut request = Request::new(Full::new(body));
+        for (name, value) in &fields {
+            let shown = String::from_utf8_lossy(name);
+            let name = HeaderName::from_bytes(name)
+                .map_err(|_| wrong(format!("`{shown}` is no name of a field")))?;
+            let value = HeaderValue::from_bytes(value)
+                .map_err(|_| wrong(format!("the value of the field `{shown}` cannot be one")))?;
+            request.headers_mut().append(name, value);
+        }
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        Ok((request, limit))
+    }
 }
 
-fn request(
-    method: &str,
-    url: &str,
-    headers: &Headers,
-    body: &[u8],
-) -> Result<Request<Full<Bytes>>, Error> {
-    let wrong = |what: String| Error::Request(what);
-    let method: Result<Method, _> = method.parse();
-    let method = method.map_err(|_| wrong("the method is none".into()))?;
-    let uri: Uri = url.parse().map_err(|error| wrong(format!("`{url}` is no URL: {error}")))?;
-    let mut request = Request::new(Full::new(Bytes::copy_from_slice(body)));
-    for (name, value) in headers {
-        let shown = String::from_utf8_lossy(name);
-        let name = HeaderName::from_bytes(name)
-            .map_err(|_| wrong(format!("`{shown}` is no name of a field")))?;
-        let value = HeaderValue::from_bytes(value)
-            .map_err(|_| wrong(format!("the value of the field `{shown}` cannot be one")))?;
-        request.headers_mut().append(name, value);
+/// Who can call.
+trait Calls: Clone + Send + Sync + 'static {
+    fn call_whole(
+        &self,
+        request: Request<Full<Bytes>>,
+        limit: usize,
+    ) -> impl Future<Output = Result<http::Response<Bytes>, Error>> + Send;
+}
+
+impl Calls for meltemi_sdk::Mesh {
+    async fn call_whole(
+        &self,
+        request: Request<Full<Bytes>>,
+        limit: usize,
+    ) -> Result<http::Response<Bytes>, Error> {
+        meltemi_sdk::Mesh::call_whole(self, request, limit).await
     }
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    Ok(request)
+}
+
+impl Calls for meltemi_sdk::Registered {
+    async fn call_whole(
+        &self,
+        request: Request<Full<Bytes>>,
+        limit: usize,
+    ) -> Result<http::Response<Bytes>, Error> {
+        meltemi_sdk::Registered::call_whole(self, request, limit).await
+    }
+}
+
+impl<T: Calls> Held<T> {
+    fn call(&self, py: Python<'_>, asked: Asked) -> PyResult<Response> {
+        let caller = self.get()?;
+        let (request, limit) = asked.request().map_err(|it| raise(&it))?;
+        let calling = async move { caller.call_whole(request, limit).await };
+        runtime::wait(py, &self.runtime, calling).map(Response::from)
+    }
+
+    fn start(
+        &self,
+        asked: Asked,
+        future: Py<PyAny>,
+        completions: Py<Completions>,
+    ) -> PyResult<Started> {
+        let caller = self.get()?;
+        let (request, limit) = asked.request().map_err(|it| raise(&it))?;
+        let task = self.runtime.spawn(async move {
+            let outcome = caller.call_whole(request, limit).await;
+            // An interpreter that has ended waits for nothing.
+            Python::try_attach(|py| {
+                let object = |it| Py::new(py, Response::from(it)).map(Py::into_any);
+                let outcome = outcome.map_err(|error| raise(&error)).and_then(object);
+                Completions::tell(&completions, py, future, outcome);
+            });
+        });
+        Ok(Started(task.abort_handle()))
+    }
 }

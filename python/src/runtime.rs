@@ -14,8 +14,9 @@ use crate::errors::{self, raise};
 
 /// How often a wait looks whether Python was asked to end (Ctrl-C).
 const LOOK: Duration = Duration::from_millis(100);
-/// Handlers that run at the same time: each holds a thread.
-const HANDLERS: usize = 64;
+/// Threads of handlers, at most. Each service has a limit of its own far below; this one must not be met, as handlers may
+/// wait for each other.
+const THREADS: usize = 16 * 1024;
 
 /// The runtime, and the process that it is of.
 static CURRENT: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
@@ -35,7 +36,7 @@ pub(crate) fn current() -> PyResult<Arc<Runtime>> {
     }
     let built = Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(HANDLERS)
+        .max_blocking_threads(THREADS)
         .thread_name("meltemi")
         .enable_all()
         .build();

@@ -1,6 +1,8 @@
 """One mesh for all tests of a module, and ports that no other test takes for a service."""
 
+import importlib.util
 import itertools
+import os
 import threading
 import unittest
 
@@ -32,6 +34,13 @@ class MeshTest(unittest.TestCase):
         service.register(mesh=self.mesh)
         self.addCleanup(service.close)
         return service
+
+
+def needs(package):
+    """Passes a test over where a package is not installed; where all peers are required it fails then."""
+    is_missing = importlib.util.find_spec(package) is None
+    is_required = os.environ.get("MELTEMI_PEERS") == "required"
+    return unittest.skipIf(is_missing and not is_required, f"{package} is not installed")
 
 
 def within(event: threading.Event) -> None:

@@ -39,6 +39,14 @@ class Errors(MeshTest):
             self.assertIs(type(raised.exception), kind)
         self.assertEqual(len(self.mesh.get(service.url).body), 1000)
 
+    def test_a_service_that_forwards_to_nobody_is_not_registered(self):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            service = meltemi.Service("absent", unused.getsockname()[1], forward=True)
+            with self.assertRaisesRegex(meltemi.NotRegisteredError, "does not answer"):
+                service.register(mesh=self.mesh)
+        self.assertFalse(service.is_registered)
+
     def test_a_handler_that_raises_is_an_exception_at_the_caller(self):
         def handler(request):
             if request.path == "/missing":

@@ -347,11 +347,16 @@ impl Running {
         self.shared.mesh.flush().await;
     }
 
+    /// Tells the control plane what became of the last calls; of later ones it is told nothing. It has a second for it.
+    pub async fn tell_last_outcomes(&self) {
+        self.reporting.finish(LAST_REPORT).await;
+    }
+
     /// Ends everything that still runs.
     pub async fn stop(self) {
         let Running { data_path, registration, reporting, shared, mut tasks, home, .. } = self;
         reporting.finish(LAST_REPORT).await;
-        drop(registration);
+        drop((reporting, registration));
         shared.mesh.flush().await;
         tasks.shutdown().await;
         // Joins threads, which must not hold up the tasks of this runtime meanwhile.

@@ -36,9 +36,6 @@ pub enum Error {
     /// The answer broke off before its end.
     #[error("the answer broke off before its end")]
     BrokenOff,
-    /// The call was given up before its answer was there.
-    #[error("the call was cancelled")]
-    Cancelled,
     /// What the program said of a control plane or a service makes no sense.
     #[error("{0}")]
     Settings(String),

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use meltemi_proxy::in_process::{Caller, Handlers};
@@ -45,12 +46,14 @@ pub(crate) struct Who {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// A running workload. Dropped, it leaves the registry at once.
+/// A running workload. Dropped, it tells what became of its last calls, and leaves the registry.
 pub(crate) struct Member {
     running: Arc<Running>,
     caller: Caller,
     name: String,
     pid: u32,
+    /// Whether all was told that is to be told.
+    is_closed: AtomicBool,
 }
 
 impl fmt::Debug for Member {
@@ -107,6 +110,7 @@ impl Member {
             caller,
             name: format!("{}/{name}", home.namespace),
             pid: std::process::id(),
+            is_closed: AtomicBool::new(false),
         };
         member.registered().await?;
         Ok(member)
@@ -161,6 +165,13 @@ impl Member {
     /// Takes it out: callers let go of it, its last request finishes.
     pub(crate) async fn drain(&self) {
         self.running.drain(meltemi_proxy::Drain::Inbound).await;
+        self.close().await;
+    }
+
+    /// Has the control plane know what became of its last calls, so that it can be dropped.
+    pub(crate) async fn close(&self) {
+        self.running.tell_last_outcomes().await;
+        self.is_closed.store(true, Ordering::Release);
     }
 }
 
@@ -169,6 +180,15 @@ impl Drop for Member {
         if self.pid != std::process::id() {
             // Its threads and locks are the parent's: to end them here could wait for ever.
             std::mem::forget(self.running.clone());
+            return;
+        }
+        if self.is_closed.load(Ordering::Acquire) {
+            return;
+        }
+        // Without a runtime the last second's outcomes are lost, as with a process that is killed.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let running = self.running.clone();
+            runtime.spawn(async move { running.tell_last_outcomes().await });
         }
     }
 }

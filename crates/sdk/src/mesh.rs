@@ -12,7 +12,7 @@ use meltemi_proxy::in_process::{Body, Handlers};
 
 use crate::BoxError;
 use crate::call;
-use crate::channel::Channel;
+use crate::channel::{Channel, Whose};
 use crate::control::{Control, Token};
 use crate::error::Error;
 use crate::member::{Home, Member, Who};
@@ -100,7 +100,17 @@ impl Mesh {
     /// # Errors
     /// When it is no `http://HOST[:PORT]`.
     pub fn channel(&self, origin: &str) -> Result<Channel, Error> {
-        Channel::new(self.clone(), origin)
+        Channel::new(Whose::Mesh(self.clone()), origin)
+    }
+
+    /// Leaves the mesh when this is the last clone, and waits until the control plane knows what became of the last calls, for
+    /// a second at most. A program that ends right afterwards has told all.
+    pub async fn close(self) {
+        self.inner.member.close().await;
+    }
+
+    pub(crate) fn member(&self) -> &Member {
+        &self.inner.member
     }
 
     /// The name of this mesh's own workload, `NAMESPACE/NAME`.

@@ -14,6 +14,7 @@ use meltemi_proxy::start::AppPort;
 
 use crate::BoxError;
 use crate::call;
+use crate::channel::{Channel, Whose};
 use crate::error::Error;
 use crate::handler::{Handler, HandlerFn};
 use crate::member::{Member, Who};
@@ -125,7 +126,8 @@ impl Service {
     }
 }
 
-/// A registered instance. Clones share it; when the last one is dropped, it leaves the registry at once.
+/// A registered instance. Clones share it; when the last one is dropped, it leaves the registry: at once, but for a second at
+/// most in which the control plane is told what became of its last calls.
 #[derive(Debug, Clone)]
 pub struct Registered(Arc<Inner>);
 
@@ -169,6 +171,10 @@ impl Registered {
         call::whole(self.call(request).await?, limit).await
     }
 
+    pub(crate) fn member(&self) -> &Member {
+        &self.0.member
+    }
+
     /// The service's name.
     pub fn service(&self) -> &str {
         &self.0.name
@@ -197,6 +203,20 @@ impl Registered {
     /// The mesh that it is registered with.
     pub fn mesh(&self) -> &Mesh {
         &self.0.mesh
+    }
+
+    /// Takes the instance out when this is its last clone, and waits until the control plane knows what became of its last
+    /// calls, for a second at most. A program that ends right afterwards has told all.
+    pub async fn close(self) {
+        self.0.member.close().await;
+    }
+
+    /// A way to one service, as [`Mesh::channel`], with this instance's own identity.
+    ///
+    /// # Errors
+    /// When it is no `http://HOST[:PORT]`.
+    pub fn channel(&self, origin: &str) -> Result<Channel, Error> {
+        Channel::new(Whose::Registered(self.clone()), origin)
     }
 
     /// Takes the instance out in order: first every caller that knows it lets it go, then its last request finishes. 30

@@ -11,8 +11,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use meltemi_policy::outcome::Tally;
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{Mutex, Notify, mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
@@ -100,7 +100,9 @@ pub trait Loads: Send + Sync + 'static {
 #[derive(Debug)]
 pub struct Reporting {
     last: watch::Sender<bool>,
-    running: JoinHandle<()>,
+    /// Until its end was waited for.
+    running: Mutex<Option<JoinHandle<()>>>,
+    abort: AbortHandle,
 }
 
 impl Reporting {
@@ -108,20 +110,26 @@ impl Reporting {
     pub fn start(channel: Channel, node: Node, loads: Arc<dyn Loads>) -> Reporting {
         let (last, finishing) = watch::channel(false);
         let running = tokio::spawn(run(channel, node, loads, finishing));
-        Reporting { last, running }
+        let abort = running.abort_handle();
+        Reporting { last, running: Mutex::new(Some(running)), abort }
     }
 
-    /// Reports a last time, and waits until the control plane has read it, but not longer than `limit`.
-    pub async fn finish(mut self, limit: Duration) {
+    /// Reports a last time, and waits until the control plane has read it, but not longer than `limit`. Where there is no
+    /// control plane it waits for none.
+    pub async fn finish(&self, limit: Duration) {
         self.last.send_replace(true);
-        // What could not be told in time is lost with the process.
-        drop(tokio::time::timeout(limit, &mut self.running).await);
+        let mut running = self.running.lock().await;
+        if let Some(ending) = running.as_mut() {
+            // What could not be told in time is lost with the process.
+            drop(tokio::time::timeout(limit, ending).await);
+            *running = None;
+        }
     }
 }
 
 impl Drop for Reporting {
     fn drop(&mut self) {
-        self.running.abort();
+        self.abort.abort();
     }
 }
 
@@ -142,7 +150,11 @@ async fn run(
             back_off.reset();
         }
         tracing::debug!(reason = ended.message(), "no stream for outcomes; trying again");
-        tokio::time::sleep(back_off.next(rand::random())).await;
+        tokio::select! {
+            () = tokio::time::sleep(back_off.next(rand::random())) => {}
+            // Nobody is there to be told.
+            _ = finishing.wait_for(|last| *last) => return,
+        }
     }
 }
 

@@ -63,6 +63,12 @@ impl GrpcApp {
         GrpcApp { address, task, calls, serving }
     }
 
+    /// The service alone, for a server that somebody else runs.
+    pub fn service(name: &str) -> CallsServer<impl Calls> {
+        let calls = Counts { hanging: watch::Sender::new(0), given_up: watch::Sender::new(0) };
+        CallsServer::new(Service { name: name.to_owned(), calls: Arc::new(calls) })
+    }
+
     /// Has the health service say of the service that is called as the instance whether it serves.
     pub fn set_serving(&self, serves: bool) {
         let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };

@@ -3,13 +3,14 @@
 use meltemi_tests::{HttpApp, Mesh, Outcome, eventually, mesh, peer};
 use tokio::process::Command;
 
-struct Dig {
+/// The client, and the mesh's name server.
+pub(crate) struct Dig {
     program: std::path::PathBuf,
     port: String,
 }
 
 impl Dig {
-    fn of(mesh: &Mesh) -> Option<Self> {
+    pub(crate) fn of(mesh: &Mesh) -> Option<Self> {
         let port = mesh.addresses().dns.port().to_string();
         Some(Dig { program: peer::program("dig")?, port })
     }
@@ -20,7 +21,8 @@ impl Dig {
         mesh::run(command, "").await
     }
 
-    async fn addresses(&self, arguments: &[&str]) -> Vec<String> {
+    /// What it prints in short, line by line.
+    pub(crate) async fn addresses(&self, arguments: &[&str]) -> Vec<String> {
         let outcome = self.ask(&[&["+short"], arguments].concat()).await;
         outcome.stdout.lines().map(str::to_owned).collect()
     }

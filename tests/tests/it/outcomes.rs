@@ -3,7 +3,7 @@
 use meltemi_tests::{Mesh, TcpApp};
 
 mod ejection;
-mod told;
+pub(crate) mod told;
 
 use told::{Figures, outcomes};
 

@@ -1,8 +1,9 @@
-//! The Python package: its own tests, the seed's program among them, by an interpreter that has the package.
+//! The Python package: its own tests, the seed's program among them, by an interpreter that has the package; and what one
+//! program learns of another's calls.
 
 use std::path::Path;
 
-use meltemi_tests::{PATIENCE, peer};
+use meltemi_tests::{Mesh, Outcome, PATIENCE, mesh, peer};
 use tokio::process::Command;
 
 /// How long all of them may take.
@@ -20,4 +21,44 @@ async fn the_python_package_holds_what_its_tests_say() {
     let ended = ended.expect("the package's tests end").expect("Python runs");
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(ended.status.success() && said.contains("\nOK"), "{}:\n{said}", ended.status);
+}
+
+/// Adds up, per service, what the registry knows; of its own calls it makes none, so what it prints others have done.
+const LOOK_BACK: &str = r"
+import sys, meltemi
+where = dict(api=sys.argv[1], token=sys.stdin.read(), trust_bundle=open(sys.argv[2]).read()) if sys.argv[1:] else {}
+told = (meltemi.outcomes if where else meltemi.registry.outcomes)(at_least=90, **where)
+print(sum(it.calls for it in told), len({it.caller for it in told}), len({it.service for it in told}),
+      min(it.success for it in told), all(it.latency('p50') > 0 for it in told), len(meltemi.registry))
+try:
+    meltemi.outcomes(**{**where, 'token': 'wrong'}) if where else meltemi.outcomes(state_dir='/nowhere')
+except (meltemi.RefusedError, meltemi.ControlPlaneError) as error:
+    print(type(error).__name__)
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_asks_the_registry_how_the_seeds_services_did() {
+    let Some(python) = peer::python_with("meltemi") else { return };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mesh = Mesh::start().await;
+    let run = async |arguments: &[&str], input: &str| -> Outcome {
+        let mut command = Command::new(&python);
+        command.args(arguments).current_dir(root).env("MELTEMI_STATE_DIR", mesh.state());
+        let outcome = mesh::run(command, input).await;
+        assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""), "{outcome}");
+        outcome
+    };
+    let seed = run(&["examples/seed.py"], "").await;
+    assert!(seed.stdout.starts_with("90 results of 90 calls"), "{seed}");
+    let local = run(&["-c", LOOK_BACK], "").await;
+    assert_eq!(local.stdout, "90 10 10 1.0 True 0\nControlPlaneError\n", "{local}");
+
+    // From elsewhere: by TLS, roots and a token.
+    let roots = mesh.directory().join("roots.pem");
+    let roots = roots.to_str().expect("a path of text");
+    let made = mesh.command(&["token", "create", "--trust-bundle-out", roots], "").await;
+    assert_eq!(made.code, Some(0), "{made}");
+    let api = format!("https://{}", mesh.addresses().api);
+    let elsewhere = run(&["-c", LOOK_BACK, &api, roots], mesh.api().token()).await;
+    assert_eq!(elsewhere.stdout, "90 10 10 1.0 True 0\nRefusedError\n", "{elsewhere}");
 }

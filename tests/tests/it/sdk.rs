@@ -3,6 +3,7 @@
 mod bad_input;
 mod bodies;
 mod serving;
+mod users;
 
 use bytes::Bytes;
 use http::{Request, Response};

@@ -2,11 +2,13 @@
 
 use http::Response;
 use http_body_util::Full;
-use meltemi_sdk::Service;
-use meltemi_tests::{Mesh, Process, eventually, test_app};
+use meltemi_sdk::{Error, Service};
+use meltemi_tests::{Mesh, Process, Signal, eventually, test_app};
 use tokio::process::Command;
 
 use super::{get, join, saying, says};
+use crate::dns::Dig;
+use crate::outcomes::told::{Figures, named, outcomes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sidecar_calls_a_service_of_a_program_until_it_is_dropped() {
@@ -43,6 +45,69 @@ async fn a_program_that_is_killed_is_out_of_the_registry_at_once() {
     assert_eq!(says(&program, "http://greeter:8001/").await, (200, "greeter".into()));
     killed.kill().await;
     mesh.api().healthy("default", "greeter", 0).await;
+}
+
+/// A machine that vanished looks like this: connections stand, and nothing answers. Its lease is its connection's pings, so
+/// it is out within 10 s; how long it may take here is what a busy machine takes, and that it was out before it went on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_stands_still_loses_its_lease_and_comes_back() {
+    let mesh = Mesh::start().await;
+    let Some(dig) = Dig::of(&mesh) else { return };
+    let mut command = Command::new(test_app());
+    command.arg("sdk").arg(mesh.state()).args(["greeter", "8001"]);
+    let mut still = Process::start("program", command, mesh.directory());
+    assert_eq!(still.line().await.as_deref(), Some("registered"));
+    let program = join(&mesh).await;
+    let name = ["greeter.default.svc.cluster.local", "A"];
+    let found = async |count| {
+        mesh.api().healthy("default", "greeter", count).await;
+        eventually("the name server follows", async || {
+            let addresses = dig.addresses(&name).await;
+            if addresses.len() == count { Ok(()) } else { Err(format!("{addresses:?}")) }
+        })
+        .await;
+    };
+    found(1).await;
+    assert_eq!(says(&program, "http://greeter:8001/").await, (200, "greeter".into()));
+    still.signal(Signal::STOP);
+    found(0).await;
+    eventually("callers have let go of it", async || {
+        match program.call_whole(get("http://greeter:8001/"), 1024).await {
+            Err(Error::NoInstance(_) | Error::UnknownService(_)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+    still.signal(Signal::CONT);
+    found(1).await;
+    eventually("it is called again", async || {
+        match program.call_whole(get("http://greeter:8001/"), 1024).await {
+            Ok(response) if response.status() == 200 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_the_last_calls_is_told_before_a_program_leaves() {
+    // Nobody reports by the clock here.
+    let mesh = Mesh::start_with(&["--report-interval", "1h"]).await;
+    let _hello = named(&mesh, "hello-1").await;
+    let program = join(&mesh).await;
+    let one = saying("one", 8001, "").register(&program, [127, 0, 0, 1].into()).await;
+    let one = one.expect("registered");
+    for _ in 0..3 {
+        let response = one.call_whole(get("http://hello/"), 1024).await.expect("an answer");
+        assert_eq!(response.status(), 200);
+    }
+    assert_eq!(says(&program, "http://hello/").await.0, 200);
+    // One way to leave each.
+    drop(one);
+    program.close().await;
+    let of = |calls| Figures { calls, ..Figures::default() };
+    let expected = [("one-", "hello-1", of(3)), ("program-", "hello-1", of(1))];
+    outcomes(&mesh, "service=hello&window=1h", &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
