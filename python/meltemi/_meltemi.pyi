@@ -2,8 +2,6 @@ import asyncio
 from pathlib import Path
 from typing import Callable, List, Optional, Protocol, Sequence, Tuple, Union, final
 
-from typing_extensions import disjoint_base
-
 __all__ = [
     "BrokenOffError",
     "Completions",
@@ -43,7 +41,6 @@ class SettingsError(Error): ...
 class ForkError(Error): ...
 
 @final
-@disjoint_base
 class Response:
     @property
     def status(self) -> int: ...
@@ -56,18 +53,15 @@ class Response:
     def flags(self) -> Optional[str]: ...
 
 @final
-@disjoint_base
 class Completions:
     def __new__(cls, wake: Callable[[], None]) -> Completions: ...
     def deliver(self) -> None: ...
 
 @final
-@disjoint_base
 class Started:
     def cancel(self) -> None: ...
 
 @final
-@disjoint_base
 class ServerRequest:
     @property
     def method(self) -> str: ...
@@ -88,7 +82,6 @@ class ServerRequest:
     def header(self, name: str) -> Optional[str]: ...
 
 @final
-@disjoint_base
 class Responder:
     def send(self, status: int, headers: _Fields, body: bytes) -> None: ...
     def start(self, status: int, headers: _Fields) -> None: ...
@@ -112,7 +105,6 @@ class _Dispatch(Protocol):
     def max_request(self) -> int: ...
 
 @final
-@disjoint_base
 class Registered:
     def call(self, asked: _Asked) -> Response: ...
     def start(
@@ -128,7 +120,6 @@ class Registered:
     def close(self) -> None: ...
 
 @final
-@disjoint_base
 class Mesh:
     @staticmethod
     def embedded() -> Mesh: ...

@@ -115,7 +115,11 @@ impl RegistrationService {
             let known = self.known_to_itself(&claim.workload, version);
             drop(tokio::time::timeout(SELF_KNOWLEDGE, known).await);
             let ready = Health { ready: true, reason: String::new() };
-            self.registry.set_health(&mut claim, ready).await.map_err(refusal)?;
+            let version = self.registry.set_health(&mut claim, ready).await.map_err(refusal)?;
+            // Who is told that it is registered may send others here: who asks for the service now must see it as ready.
+            if let Some(version) = version {
+                self.publisher.reached(version).await;
+            }
         }
         Ok(claim)
     }

@@ -3,7 +3,7 @@
 use meltemi_tests::{Mesh, TcpApp};
 
 mod ejection;
-pub(crate) mod told;
+mod told;
 
 use told::{Figures, outcomes};
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use meltemi_tests::{Mesh, Outcome, PATIENCE, mesh, peer};
+use meltemi_tests::{Mesh, Outcome, PATIENCE, Process, Signal, mesh, peer};
 use tokio::process::Command;
 
 /// How long all of them may take.
@@ -61,4 +61,39 @@ async fn another_program_asks_the_registry_how_the_seeds_services_did() {
     let api = format!("https://{}", mesh.addresses().api);
     let elsewhere = run(&["-c", LOOK_BACK, &api, roots], mesh.api().token()).await;
     assert_eq!(elsewhere.stdout, "90 10 10 1.0 True 0\nRefusedError\n", "{elsewhere}");
+}
+
+/// A service whose answer is what a service beside a sidecar has said.
+const BETWEEN: &str = r#"
+import threading, meltemi
+mesh = meltemi.Mesh.local()
+def handler(request):
+    return {"from": request.caller, "said": between.get("http://hello/echo").status}
+between = meltemi.Service("between", 9000, handler=handler).register(mesh=mesh)
+print("registered", flush=True)
+threading.Event().wait()
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_python_service_stands_between_a_sidecars_caller_and_a_sidecars_service() {
+    let Some(python) = peer::python_with("meltemi") else { return };
+    let mesh = Mesh::start().await;
+    let hello = mesh.http_service("hello", 1).await;
+    let mut command = Command::new(python);
+    command.args(["-c", BETWEEN]).env("MELTEMI_STATE_DIR", mesh.state());
+    let mut program = Process::start("between", command, mesh.directory());
+    assert_eq!(program.line().await.as_deref(), Some("registered"));
+    let client = mesh.client().await;
+    let response = client.http().await.get("http://between:9000/").await;
+    let said = response.text();
+    assert_eq!(response.status, 200, "{said}");
+    assert!(said.contains("spiffe://cluster.local/ns/default/sa/default"), "{said}");
+    assert!(said.contains("\"said\": 200"), "{said}");
+    assert_eq!(hello.requests(), [1]);
+    // Its end is orderly: out of the registry, and no complaint.
+    program.signal(Signal::INT);
+    mesh.api().healthy("default", "between", 0).await;
+    program.ended().await;
+    let log = program.log();
+    assert!(!log.contains("panicked") && !log.contains("Fatal"), "{log}");
 }

@@ -169,12 +169,12 @@ impl Registry {
         Ok((Claim { key, id, workload, group, health, replaced }, version))
     }
 
-    /// Notes whether a workload may be called.
+    /// Notes whether a workload may be called. Answers with the version of the store that says so, if it was written.
     pub(super) async fn set_health(
         &self,
         claim: &mut Claim,
         health: Health,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Option<u64>, RegistryError> {
         claim.health = health;
         self.rewrite(claim).await
     }
@@ -189,17 +189,17 @@ impl Registry {
             return Err(RegistryError::NoMember(objection));
         }
         claim.group = Some(group);
-        self.rewrite(claim).await
+        self.rewrite(claim).await?;
+        Ok(())
     }
 
-    async fn rewrite(&self, claim: &Claim) -> Result<(), RegistryError> {
+    async fn rewrite(&self, claim: &Claim) -> Result<Option<u64>, RegistryError> {
         let _turn = self.turn(&claim.key).await;
         if !self.holds(claim) {
             return Err(RegistryError::Replaced);
         }
         let Claim { key, workload, group, health, .. } = claim;
-        self.write_entry(key, workload, group.as_deref(), health).await?;
-        Ok(())
+        Ok(self.write_entry(key, workload, group.as_deref(), health).await?)
     }
 
     /// What the mesh says of how the proxy of a workload runs. A group that is not there, or not for the workload, is told of
