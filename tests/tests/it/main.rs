@@ -2,6 +2,7 @@
 //!
 //! Each module holds what must be true of one subject. A test starts its own mesh in a directory of its own.
 
+mod access_log;
 mod api;
 mod authorization;
 mod bad_answers;

@@ -66,6 +66,11 @@ impl Endpoint {
         self.tls.as_ref().map_or(self.port, |tls| tls.port)
     }
 
+    /// `ADDRESS:PORT` that is connected to.
+    pub(crate) fn socket(&self) -> String {
+        format!("{}:{}", self.address, self.entry())
+    }
+
     /// `ADDRESS:PORT` of the workload, which stays the same for as long as it is there.
     pub(super) fn label(&self) -> String {
         format!("{}:{}", self.address, self.port)

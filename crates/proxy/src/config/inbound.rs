@@ -87,6 +87,13 @@ pub struct InboundPort {
     pub app: Arc<App>,
 }
 
+impl InboundPort {
+    /// Istio's name of Envoy's cluster for it.
+    pub(crate) fn cluster(&self) -> String {
+        format!("inbound|{}||", self.target_port)
+    }
+}
+
 impl Inbound {
     /// The port that a caller means who names the service and its port.
     pub fn find(&self, host: &str, service_port: u16) -> Option<&InboundPort> {

@@ -127,8 +127,13 @@ fn log(
         route_name: account.route,
         ..Entry::default()
     };
+    write_line(format, &entry);
+}
+
+/// Writes a line on standard output.
+pub(super) fn write_line(format: LogFormat, entry: &Entry<'_>) {
     let mut line = Vec::with_capacity(512);
-    // Standard output may be gone; the request is not.
+    // Standard output may be gone; what the line tells of is not.
     if entry.write(format, &mut line).is_ok() {
         let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), &line);
     }

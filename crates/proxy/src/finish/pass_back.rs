@@ -57,7 +57,7 @@ pub(crate) async fn pass_back(
 fn upstream_address(worker: &Worker, route: &Route) -> Option<Arc<str>> {
     worker.shared.access_log?;
     Some(match &route.place {
-        Place::Endpoint(_, endpoint) => format!("{}:{}", endpoint.address, endpoint.entry()).into(),
+        Place::Endpoint(_, endpoint) => endpoint.socket().into(),
         Place::App(app) => app.place.at.to_string().into(),
         Place::Outside(it) => format!("{}:{}", it.host, it.port).into(),
     })

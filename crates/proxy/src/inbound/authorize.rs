@@ -127,6 +127,11 @@ impl Authorizer {
         self.destination
     }
 
+    /// The server name that the other end has called by TLS.
+    pub(crate) fn sni(&self) -> Option<&str> {
+        self.sni.as_deref()
+    }
+
     /// The SPIFFE id of the other end, if it has proved one.
     pub(crate) fn id(&self) -> Option<String> {
         self.peer.as_ref().map(|peer| format!("spiffe://{}", peer.principal()))

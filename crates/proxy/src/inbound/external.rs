@@ -20,6 +20,7 @@ use self::shown::{NotShown, Shown};
 use super::authorize::{self, Asking, External, authorize_allowed};
 use super::caller::Caller;
 use super::http::{Passed, to_app};
+use super::tcp::Closed;
 use crate::config::InboundPort;
 use crate::exchange::Call;
 use crate::finish::local::{Local, respond, respond_with};
@@ -89,23 +90,24 @@ pub(crate) async fn serve(
     }
 }
 
-/// Asks about a connection of bytes; the flags are why it does not pass. With Istio only authorizers that speak gRPC are asked
+/// Asks about a connection of bytes. With Istio only authorizers that speak gRPC are asked
 /// about these.
-pub(crate) async fn admits(
+pub(super) async fn admits(
     worker: &Rc<Worker>,
     caller: &Caller,
     port: &InboundPort,
     asking: Asking<'_>,
-) -> Result<(), ResponseFlags> {
+) -> Result<(), Closed> {
     let connection = &caller.authorizer;
     if asking.authorizer.said.protocol == Protocol::Grpc {
         let (head, body) = question(worker, connection, &asking, None);
         let answered = Box::pin(ask(worker, &asking, head, body)).await;
-        if let Decided::Refused(..) = decided(&asking, answered, &worker.decisions.external_tcp) {
-            return Err(ResponseFlags::UAEX);
+        let decided = decided(&asking, answered, &worker.decisions.external_tcp);
+        if let Decided::Refused(_, details) = decided {
+            return Err(Closed::Unauthorized(details));
         }
     }
-    authorize_allowed(worker, connection, port, &asking, None).map_err(|_| ResponseFlags::NONE)
+    authorize_allowed(worker, connection, port, &asking, None).map_err(Closed::Denied)
 }
 
 fn question(

@@ -62,7 +62,7 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
     };
     // For log lines only, so made only where there are some.
     let is_logged = worker.shared.access_log.is_some();
-    let cluster = port.filter(|_| is_logged).map(|it| format!("inbound|{}||", it.target_port));
+    let cluster = port.filter(|_| is_logged).map(InboundPort::cluster);
     let account = Account {
         cache: &caller.series,
         reporter: Reporter::Destination,

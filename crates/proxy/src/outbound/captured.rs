@@ -42,7 +42,7 @@ pub(crate) async fn connect(
         }
     };
     if let Decision::Refuse(refusal) = &decision {
-        tcp::count_refused(worker, None, refusal.flags);
+        tcp::count_refused(worker, &io, None, refusal.flags);
         return refuse(&mut writer, refusal.status, &refusal.text).await;
     }
     writer.out().extend_from_slice(b"HTTP/1.1 200 OK\r\n\r\n");
@@ -115,19 +115,25 @@ pub(super) async fn carry_bytes(
             return tcp::serve(worker, io, reader, None, &Goal::Outside(outside)).await;
         }
         Decision::EgressProxy(goal) => return tcp::serve(worker, io, reader, None, &goal).await,
-        Decision::Refuse(refusal) => return turn_away(worker, None, authority, &refusal),
+        Decision::Refuse(refusal) => return turn_away(worker, &io, None, authority, &refusal),
     };
     match Box::pin(find(worker, &spot, &mut reader)).await {
         Ok(goal) => tcp::serve(worker, io, reader, spot.cluster.as_ref(), &goal).await,
-        Err(refusal) => turn_away(worker, spot.cluster.as_ref(), authority, &refusal),
+        Err(refusal) => turn_away(worker, &io, spot.cluster.as_ref(), authority, &refusal),
     }
 }
 
-/// Counts a connection that leads nowhere; it is closed.
-fn turn_away(worker: &Worker, cluster: Option<&Arc<Cluster>>, authority: &[u8], refusal: &Refusal) {
+/// Counts and tells of a connection that leads nowhere; it is closed.
+fn turn_away(
+    worker: &Worker,
+    io: &Io,
+    cluster: Option<&Arc<Cluster>>,
+    authority: &[u8],
+    refusal: &Refusal,
+) {
     let (authority, reason) = (String::from_utf8_lossy(authority), &refusal.text);
     tracing::warn!(%authority, reason, "a connection was closed: it leads nowhere");
-    tcp::count_refused(worker, cluster, refusal.flags);
+    tcp::count_refused(worker, io, cluster, refusal.flags);
 }
 
 /// What is spoken: as the port declares, else as the first bytes show.

@@ -20,6 +20,7 @@ use super::labels::labels;
 use super::outcomes;
 use crate::clock;
 use crate::config::{Active, Cluster, Origination, Tls};
+use crate::finish::connection::{Ending, Line};
 use crate::http::h1::{Reader, Writer};
 use crate::io::Io;
 use crate::listen::alpn::Inner;
@@ -44,6 +45,7 @@ pub(crate) async fn serve(
     goal: &Goal,
 ) {
     let _carried = worker.carry();
+    let line = Line::begin(worker, &io);
     let mut served = Served { cluster: asked.cloned(), ..Served::default() };
     let found = Box::pin(find(worker, goal, &io, &mut served)).await;
     let flags = found.as_ref().err().map_or(ResponseFlags::NONE, Missed::flags);
@@ -53,31 +55,58 @@ pub(crate) async fn serve(
         Ok(way) => way,
         Err(missed) => {
             tracing::debug!(reason = %missed, "a connection was closed: no endpoint serves it");
-            return series.closed(worker.index);
+            series.closed(worker.index);
+            let Some(line) = line else { return };
+            let failure = missed.failure();
+            let upstream = failure.as_ref().and_then(|_| address(goal, &served));
+            let cluster = served.cluster.as_ref().map(|it| &*it.name);
+            return line.end(&Ending { flags, failure, upstream, cluster, ..Ending::default() });
         }
     };
     let mut writer = Writer::new(io);
     let ended = within(way.limits, way.since, &mut reader, &mut writer, &mut way.far).await;
     tracing::trace!(?ended, "a connection ended");
-    let series = match ended {
-        Ended::TooOld => find_series(worker, &served, ResponseFlags::DT),
-        Ended::By(_) | Ended::Idle => series,
+    let (series, flags) = match ended {
+        Ended::TooOld => (find_series(worker, &served, ResponseFlags::DT), ResponseFlags::DT),
+        Ended::By(_) | Ended::Idle => (series, flags),
     };
     if let Some(ongoing) = way.ongoing.take() {
         // Bytes that nobody here understands: that they came to an end is all that is known.
         ongoing.end(None, way.far.carried(), writer.total());
     }
-    series.received(worker.index, way.far.carried());
-    series.sent(worker.index, writer.total());
+    let (received, sent) = (way.far.carried(), writer.total());
+    series.received(worker.index, received);
+    series.sent(worker.index, sent);
     series.closed(worker.index);
+    if let Some(line) = line {
+        let upstream = address(goal, &served);
+        let cluster = served.cluster.as_ref().map(|it| &*it.name);
+        line.end(&Ending { flags, received, sent, upstream, cluster, ..Ending::default() });
+    }
 }
 
-/// Counts a connection that leads nowhere.
-pub(crate) fn count_refused(worker: &Worker, cluster: Option<&Arc<Cluster>>, flags: ResponseFlags) {
+/// Where a connection went, or was to go at last.
+fn address(goal: &Goal, served: &Served) -> Option<String> {
+    match goal {
+        Goal::Outside(it) => Some(format!("{}:{}", it.host, it.port)),
+        Goal::Cluster(_) => served.endpoint.as_ref().map(|it| it.socket()),
+    }
+}
+
+/// Counts a connection that leads nowhere, and writes its line.
+pub(crate) fn count_refused(
+    worker: &Worker,
+    io: &Io,
+    cluster: Option<&Arc<Cluster>>,
+    flags: ResponseFlags,
+) {
     let served = Served { cluster: cluster.cloned(), ..Served::default() };
     let series = find_series(worker, &served, flags);
     series.opened(worker.index);
     series.closed(worker.index);
+    if let Some(line) = Line::begin(worker, io) {
+        line.end(&Ending { flags, ..Ending::default() });
+    }
 }
 
 fn find_series(worker: &Worker, served: &Served, flags: ResponseFlags) -> Arc<TcpSeries> {
@@ -155,6 +184,14 @@ impl Missed {
             Missed::NoEndpoint => ResponseFlags::UH,
             Missed::Overflow(_) => ResponseFlags::UO,
             Missed::Connect(_) | Missed::Tunnel(_) => ResponseFlags::UF,
+        }
+    }
+
+    /// Why the other side was not reached, where it was tried.
+    fn failure(&self) -> Option<String> {
+        match self {
+            Missed::NoEndpoint | Missed::Overflow(_) => None,
+            Missed::Connect(_) | Missed::Tunnel(_) => Some(self.to_string()),
         }
     }
 
