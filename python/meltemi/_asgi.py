@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import logging
+import os
 import threading
 from typing import Any, Awaitable, Callable, Dict, List, Optional, Tuple
 from urllib.parse import unquote
@@ -15,6 +17,9 @@ _log = logging.getLogger("meltemi")
 
 _Message = Dict[str, Any]
 
+#: How long an application may take to end, seconds.
+_END = 5
+
 
 class Application:
     """A running application."""
@@ -25,6 +30,7 @@ class Application:
         self._state: Dict[str, Any] = {}
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pid = os.getpid()
         self._lifespan: Optional[_Lifespan] = None
         self._thread = threading.Thread(target=self._run, name="meltemi-asgi", daemon=True)
         self._thread.start()
@@ -39,13 +45,19 @@ class Application:
         self._loop.call_soon_threadsafe(self._serve, request, responder)
 
     def stop(self) -> None:
-        """Tells the application that it ends, and ends its loop."""
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+        """Tells the application that it ends, and ends its loop. One that does not come to an end is left to itself."""
+        if os.getpid() != self._pid:
+            # The thread of the loop is the parent's.
+            return
+        try:
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(2 * _END)
+        except concurrent.futures.TimeoutError:
+            _log.error("the ASGI application of %s holds up its loop", self._at[0])
         self._end_loop()
 
     def _end_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._thread.join(_END)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -64,7 +76,10 @@ class Application:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._lifespan is not None:
-            await self._lifespan.end()
+            try:
+                await self._lifespan.end()
+            except asyncio.TimeoutError:
+                _log.error("the ASGI application of %s has not ended within %d s", self._at[0], _END)
 
     def _serve(self, request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
         task = self._loop.create_task(self._one(request, responder))
@@ -80,7 +95,8 @@ class Application:
         except asyncio.CancelledError:
             if not exchange.is_gone:
                 raise
-        except Exception:
+        # `SystemExit` too, which would end the loop, and with it the service for everybody.
+        except BaseException:
             # Where the caller is gone that is why, in whatever an application's framework wraps it, and nobody is to be told.
             if not exchange.is_gone:
                 _log.exception("the ASGI application of %s failed", self._at[0])
@@ -214,10 +230,12 @@ class _Lifespan:
             raise RuntimeError(f"the ASGI application does not start: {answer.get('message', '')}")
 
     async def end(self) -> None:
-        await self._ask("lifespan.shutdown")
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await asyncio.wait_for(self._ask("lifespan.shutdown"), _END)
+        finally:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
         try:
@@ -225,6 +243,9 @@ class _Lifespan:
         except Exception as error:
             # As the specification has it, such an application knows of no lifespan.
             _log.debug("no lifespan: %s", error)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Out of a task it would end the loop that others wait for.
+            await self._answers.put({"type": "lifespan.startup.failed", "message": repr(error)})
 
     async def _ask(self, what: str) -> Optional[_Message]:
         """The application's answer; `None` if it gives none any longer."""
@@ -232,8 +253,8 @@ class _Lifespan:
             return None
         await self._told.put({"type": what})
         answer = asyncio.ensure_future(self._answers.get())
-        await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        if answer.done():
-            return answer.result()
-        answer.cancel()
-        return None
+        try:
+            await asyncio.wait({answer, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            return answer.result() if answer.done() else None
+        finally:
+            answer.cancel()

@@ -265,12 +265,14 @@ class Service(Caller):
 
         def dispatch(request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
             try:
-                status, headers, body = _answer(handler(ServerRequest(request)))
-            except Exception:
+                responder.send(*_answer(handler(ServerRequest(request))))
+            except _meltemi.BrokenOffError:
+                # The caller is gone: nobody is to be told.
+                return
+            # `SystemExit` too: it is for the thread that runs the program, and this is none of it.
+            except BaseException:
                 _log.exception("a handler of %s failed", self.name)
                 responder.give_up()
-                return
-            responder.send(status, headers, body)
 
         return dispatch
 

@@ -33,7 +33,8 @@ def dispatcher(
         except _meltemi.BrokenOffError:
             # The caller is gone: nobody is to be told.
             return
-        except Exception:
+        # `SystemExit` too: it is for the thread that runs the program, and this is none of it.
+        except BaseException:
             _log.exception("the WSGI application of %s failed", at[0])
             responder.give_up()
 
@@ -60,6 +61,8 @@ class _Answer:
         return self.write
 
     def write(self, piece: bytes) -> None:
+        if not isinstance(piece, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a WSGI application answers with bytes, not with {type(piece).__name__}")
         if not piece:
             return
         self._send_head()

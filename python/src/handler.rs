@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -57,6 +58,7 @@ pub(crate) fn serve(service: Service, dispatch: Dispatch) -> Service {
 async fn handle(dispatch: &Arc<(Dispatch, Arc<Semaphore>)>, request: Request<Incoming>) -> Answer {
     let Dispatch { is_quick, streams, max_request, .. } = dispatch.0;
     let (parts, body) = request.into_parts();
+    let is_head = parts.method == Method::HEAD;
     let size = body.size_hint();
     if size.lower() > max_request as u64 {
         return too_long();
@@ -74,13 +76,15 @@ async fn handle(dispatch: &Arc<(Dispatch, Arc<Semaphore>)>, request: Request<Inc
     let (head, answered) = oneshot::channel();
     let state = State { head: Some(head), pieces: None };
     let (on_gone, present) = OnGone::new();
-    let responder = Responder { state: Mutex::new(state), on_gone, runtime: Handle::current() };
+    let responder =
+        Responder { state: Mutex::new(state), on_gone, runtime: Handle::current(), is_head };
     let serving = dispatch.clone();
     // An interpreter that has ended serves nothing: the caller is told by the responder that is dropped.
     let serve = move || {
         Python::try_attach(|py| {
             if let Err(error) = serving.0.call.call1(py, (request, responder)) {
-                error.print(py);
+                // Not printed: that would end the process where it is `SystemExit`.
+                error.write_unraisable(py, None);
             }
         });
     };
@@ -139,6 +143,8 @@ pub(crate) struct Responder {
     state: Mutex<State>,
     on_gone: OnGone,
     runtime: Handle,
+    /// Whether the head alone is asked for: its length is that of the body which is left out.
+    is_head: bool,
 }
 
 struct State {
@@ -152,7 +158,13 @@ impl Responder {
     fn send(&self, status: u16, headers: Headers, body: PyBackedBytes) -> PyResult<()> {
         self.on_gone.is_over();
         let body = if body.is_empty() { Bytes::new() } else { Bytes::from_owner(body) };
-        self.begin(Begun::Whole(answer(status, &headers, body)?))
+        let has_body = !body.is_empty();
+        let mut answer = answer(status, &headers, body)?;
+        if has_body || !self.is_head {
+            // The body says it; a length that was told of another one must not go on the wire.
+            answer.headers_mut().remove(CONTENT_LENGTH);
+        }
+        self.begin(Begun::Whole(answer))
     }
 
     /// Begins an answer of several pieces.

@@ -1,5 +1,9 @@
 """ASGI and WSGI applications as handlers."""
 
+import asyncio
+import os
+import sys
+
 import meltemi
 from mesh import MeshTest
 
@@ -48,6 +52,47 @@ class Asgi(MeshTest):
             except meltemi.BrokenOffError:
                 pass
 
+    def test_one_that_ends_the_program_ends_its_answer_alone(self):
+        async def app(scope, receive, send):
+            assert scope["type"] == "http", "no lifespan"
+            if scope["path"] == "/exit":
+                sys.exit(3)
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"well"})
+
+        service = self.serve(asgi=app)
+        for _ in range(2):
+            with self.assertLogs("meltemi", "ERROR"):
+                self.assertEqual(self.mesh.get(f"{service.url}/exit").status, 500)
+            self.assertEqual(self.mesh.get(service.url).body, b"well")
+
+    def test_one_that_ends_the_program_at_its_start_is_not_registered(self):
+        async def app(scope, receive, send):
+            await receive()
+            sys.exit(3)
+
+        with self.assertRaisesRegex(RuntimeError, "SystemExit"):
+            meltemi.Service("broken", 9098, asgi=app).register(mesh=self.mesh)
+
+    def test_one_that_does_not_end_holds_nobody_up(self):
+        async def app(scope, receive, send):
+            if scope["type"] == "lifespan":
+                await receive()
+                await send({"type": "lifespan.startup.complete"})
+                await asyncio.Event().wait()
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body", "body": b"well"})
+
+        service = self.serve(asgi=app)
+        self.assertEqual(self.mesh.get(service.url).body, b"well")
+        if os.fork() == 0:
+            # In a child there is no loop to end.
+            service.close()
+            os._exit(0)
+        self.assertEqual(os.wait()[1], 0)
+        with self.assertLogs("meltemi", "ERROR"):
+            service.drain()
+
     def test_one_that_does_not_start_is_not_registered(self):
         async def app(scope, receive, send):
             await receive()
@@ -77,6 +122,18 @@ class Wsgi(MeshTest):
         response = self.mesh.post(f"{service.url}/a%20b", b"sent", headers={"x-one": "1"})
         self.assertEqual((response.status, response.header("x-path")), (201, "/a b"))
         self.assertEqual((response.body, closed), (b"first POST sent 1", [True]))
+
+    def test_one_that_ends_the_program_or_answers_with_text_is_an_answer(self):
+        def app(environ, start_response):
+            if environ["PATH_INFO"] == "/exit":
+                sys.exit(3)
+            start_response("200 OK", [])
+            return ["text"]
+
+        service = self.serve(wsgi=app)
+        for path in ("/exit", "/"):
+            with self.assertLogs("meltemi", "ERROR"):
+                self.assertEqual(self.mesh.get(f"{service.url}{path}").status, 500)
 
     def test_one_that_fails_is_an_answer(self):
         def app(environ, start_response):

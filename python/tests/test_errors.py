@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -60,6 +61,37 @@ class Errors(MeshTest):
             meltemi.communicate(meltemi.Request(caller, service, path="/missing"))
         self.assertNotIsInstance(raised.exception, meltemi.HandlerError)
         self.assertEqual(raised.exception.response.status, 404)
+
+    def test_a_handler_that_ends_the_program_ends_its_answer_alone(self):
+        def handler(request):
+            if request.path == "/exit":
+                sys.exit(3)
+            return "well"
+
+        service = self.serve(handler)
+        for _ in range(2):
+            with self.assertLogs("meltemi", "ERROR"):
+                self.assertEqual(self.mesh.get(f"{service.url}/exit").status, 500)
+            self.assertEqual(self.mesh.get(service.url).text, "well")
+
+    def test_a_length_that_is_not_the_answers_does_not_go_on_the_wire(self):
+        lengths = {"/short": "1", "/long": "1000", "/no": "x"}
+
+        def handler(request):
+            body = "" if request.method == "HEAD" else "four"
+            return meltemi.Reply(body, headers={"content-length": lengths[request.path]})
+
+        service = self.serve(handler)
+        for path in lengths:
+            self.assertEqual(self.mesh.get(f"{service.url}{path}").body, b"four")
+        head = self.mesh.call("HEAD", f"{service.url}/long")
+        self.assertEqual((head.header("content-length"), head.body), ("1000", b""))
+
+    def test_the_longest_name_of_a_service_can_be_registered(self):
+        name = "x" * 63
+        with meltemi.Service(name, 8001, handler=lambda request: "well").register(mesh=self.mesh) as service:
+            self.assertLessEqual(len(service.instance.split("/")[1]), 63)
+            self.assertEqual(self.mesh.get(service.url).text, "well")
 
     def test_an_answer_that_is_none_is_a_failure_of_the_handler(self):
         service = self.serve(lambda request: object())

@@ -193,7 +193,11 @@ impl Drop for Member {
     }
 }
 
+/// How much of a stem a name has: a label of DNS has 63 letters.
+const MAX_STEM: usize = 54;
+
 /// `STEM-XXXXXXXX`: of this run only.
 fn fresh_name(stem: &str) -> String {
-    format!("{stem}-{:08x}", rand::random::<u32>())
+    let stem: String = stem.chars().take(MAX_STEM).collect();
+    format!("{}-{:08x}", stem.trim_end_matches('-'), rand::random::<u32>())
 }

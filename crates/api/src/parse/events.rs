@@ -23,8 +23,12 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, Refused> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event
-            .map_err(|error| (mark_of(error.marker()), format!("is not YAML: {}", error.info())))?;
+        let (event, span) = event.map_err(|error| {
+            let Mark { line, column } = mark_of(error.marker());
+            // What is missing at the end of a text is told behind its last line.
+            let line = line.min(text.lines().count().max(1));
+            (Mark { line, column }, format!("is not YAML: {}", error.info()))
+        })?;
         builder.take(event, span)?;
     }
     Ok(builder.documents)
