@@ -1,5 +1,6 @@
 //! The command beside a sidecar: started so that it never outlives `run`, signalled as a group, waited for.
 
+mod cpu;
 mod environment;
 mod exec;
 mod signals;
@@ -82,6 +83,12 @@ impl Child {
             child.guard = Some(guard(leader)?);
         }
         Ok(child)
+    }
+
+    /// How to find out how much time of processors it and what it has started have had so far.
+    pub fn cpu_time(&self) -> impl Fn() -> Option<Duration> + Send + Sync + use<> {
+        let leader = self.process.id();
+        move || cpu::time(leader?)
     }
 
     /// Waits for its end. Gives the exit code as a shell does: 128 and the signal's number for one that was killed.

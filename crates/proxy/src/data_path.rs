@@ -84,6 +84,7 @@ pub struct DataPath {
     /// The acceptor ends when this is closed.
     open: UnixStream,
     doors: Vec<Door>,
+    meters: Arc<Meters>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -99,11 +100,12 @@ impl DataPath {
     ) -> io::Result<DataPath> {
         let (phase, phases) = watch::channel(Phase::Serving);
         let (open, until) = UnixStream::pair()?;
-        let mut path = DataPath { phase, open, doors: Vec::new(), threads: Vec::new() };
+        let meters = Meters::new(workers);
+        let (doors, threads) = (Vec::new(), Vec::new());
+        let mut path = DataPath { phase, open, doors, meters: meters.clone(), threads };
         let listeners = listeners.with_purposes();
         let own: io::Result<Arc<[_]>> = listeners.iter().map(|(it, _)| it.local_addr()).collect();
         let own = own?;
-        let meters = Meters::new(workers);
         for index in 0..workers.max(1) {
             let report = Reporting::new(meters.clone(), index);
             let load = Arc::<Load>::default();
@@ -133,6 +135,11 @@ impl DataPath {
     /// Where the workers take their connections from.
     pub(crate) fn doors(&self) -> Vec<Door> {
         self.doors.clone()
+    }
+
+    /// What the workload says of its load.
+    pub(crate) fn meters(&self) -> Arc<Meters> {
+        self.meters.clone()
     }
 
     /// Makes calls of this process, without a connection to it.

@@ -11,6 +11,7 @@ use crate::http::body::{BodyError, Broken, Sink, Source, Watch, pump};
 use crate::http::h1::{Reader, Writer};
 use crate::http::head::{Fields, ResponseHead};
 use crate::http::known::Known;
+use crate::reporting;
 use crate::upstream::attempt::Answer;
 use crate::upstream::replay::Replay;
 use crate::upstream::route::Route;
@@ -34,6 +35,10 @@ pub(crate) struct Counted {
     pub(crate) bytes: u64,
     /// `grpc-status`, from fields or trailers.
     pub(crate) grpc_status: Option<u8>,
+    /// Whether the endpoint's word on its load is wanted from trailers.
+    pub(crate) wants_load: bool,
+    /// How much of what it can do the endpoint does, by its trailers.
+    pub(crate) utilization: Option<f32>,
 }
 
 impl Counted {
@@ -50,6 +55,9 @@ impl Watch for Counted {
 
     fn end(&mut self, trailers: &Fields) {
         self.read_status(trailers);
+        if self.wants_load {
+            self.utilization = reporting::of_message(trailers);
+        }
     }
 }
 

@@ -208,6 +208,7 @@ async fn assemble(
     let data_path = DataPath::start(shared.clone(), settings.workers, listeners)
         .map_err(StartError::DataPath)?;
     tasks.spawn(configured::run(shared.mesh.clone(), data_path.doors()));
+    tasks.spawn(data_path.meters().follow());
     let reporting = channel.clone();
     let registration = Registration::start(channel, registered, shared.app.watch(), group);
     let signs = Signs {
@@ -294,6 +295,12 @@ impl Running {
     /// Whether it serves, and each change of that.
     pub fn ready(&self) -> watch::Receiver<Ready> {
         self.ready.clone()
+    }
+
+    /// Tells how to find out how much time of processors the application has had so far, for the reports of load. Asked once a
+    /// second at most, and only while a caller wants reports. The first one that is told counts.
+    pub fn measure_cpu(&self, time: impl Fn() -> Option<Duration> + Send + Sync + 'static) {
+        self.data_path.meters().measure_cpu(Box::new(time));
     }
 
     /// Makes calls of this very process over the data path.

@@ -68,6 +68,8 @@ struct State {
     sent: AtomicU64,
     status: AtomicU16,
     recorded: Mutex<Vec<Recorded>>,
+    /// What it says of its load in a field of each answer, and behind the body of `/trailers`.
+    load: Mutex<[Option<HeaderValue>; 2]>,
     /// The requests that came before this one are not held.
     released: watch::Sender<u64>,
 }
@@ -82,6 +84,7 @@ impl State {
             sent: AtomicU64::new(0),
             status: AtomicU16::new(200),
             recorded: Mutex::default(),
+            load: Mutex::default(),
             released: watch::Sender::new(0),
         })
     }
@@ -150,6 +153,16 @@ impl HttpApp {
     /// Answers `/set` with this status from now on.
     pub fn set_status(&self, status: u16) {
         self.state.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Says this of its load from now on: `endpoint-load-metrics` with each answer, `endpoint-load-metrics-bin` behind that of
+    /// `/trailers`.
+    ///
+    /// # Panics
+    /// If one is no value of a field.
+    pub fn set_load(&self, field: Option<&str>, trailer: Option<&str>) {
+        let value = |text: &str| HeaderValue::from_str(text).expect("a value of a field");
+        *self.state.load.lock() = [field.map(value), trailer.map(value)];
     }
 
     /// Answers what is held, and whatever asks to be held from now on.
@@ -238,6 +251,9 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Response<Body>
     let mut response = route(&state, number, &path, request).await;
     let name = HeaderValue::from_str(&state.name).expect("a name fits a header");
     response.headers_mut().insert("x-served-by", name);
+    if let [Some(load), _] = &*state.load.lock() {
+        response.headers_mut().insert("endpoint-load-metrics", load.clone());
+    }
     response
 }
 
@@ -256,7 +272,7 @@ async fn route(
         (Some("stream"), Some(length)) => chunked(state.clone(), length),
         (Some("set"), _) => status(state.status.load(Ordering::SeqCst)),
         (Some("record"), code) => record(state, number, code, request).await,
-        (Some("trailers"), _) => with_trailers(),
+        (Some("trailers"), _) => with_trailers(state),
         (Some("refuse"), _) => status(417),
         (Some("upgrade"), _) => upgrade(request),
         (Some("release"), _) => {
@@ -369,12 +385,17 @@ fn drip(state: Arc<State>, number: u64) -> Response<Body> {
     Response::new(BodyExt::boxed(StreamBody::new(first.chain(last))))
 }
 
-fn with_trailers() -> Response<Body> {
+fn with_trailers(state: &State) -> Response<Body> {
     let mut trailers = HeaderMap::new();
     trailers.insert("x-checked", HeaderValue::from_static("yes"));
+    let mut names = "x-checked";
+    if let [_, Some(load)] = &*state.load.lock() {
+        trailers.insert("endpoint-load-metrics-bin", load.clone());
+        names = "x-checked, endpoint-load-metrics-bin";
+    }
     let frames = [Frame::data(Bytes::from_static(b"checked\n")), Frame::trailers(trailers)].map(Ok);
     let mut response = Response::new(BodyExt::boxed(StreamBody::new(stream::iter(frames))));
-    response.headers_mut().insert("trailer", HeaderValue::from_static("x-checked"));
+    response.headers_mut().insert("trailer", HeaderValue::from_static(names));
     response
 }
 

@@ -1,6 +1,7 @@
 //! What became of calls, as the registry tells it: per endpoint and caller, also after a restart, and to whom it may.
 
-use meltemi_tests::{Mesh, TcpApp};
+use meltemi_tests::{Http1, Mesh, Signal, TcpApp, eventually};
+use serde_json::Value;
 
 mod ejection;
 mod told;
@@ -39,6 +40,42 @@ async fn every_call_is_told_per_endpoint_and_caller() {
         assert!(at("relativeError") <= 0.0625, "{item}");
         assert_eq!(item["inFlight"], 0, "{item}");
     }
+}
+
+/// A machine that stands still closes no connection: its lease is what ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_stands_still_leaves_and_its_outcomes_stay() {
+    let mesh = Mesh::start().await;
+    let hello = [told::named(&mesh, "hello-1").await, told::named(&mesh, "hello-2").await];
+    let one = mesh.workload("one").proxy().await;
+    let mut http = one.http().await;
+    for _ in 0..10 {
+        assert_eq!(http.get("http://hello/").await.status, 200);
+    }
+    let figures = |calls| Figures { calls, ..Figures::default() };
+    let before = [("one", "hello-1", figures(5)), ("one", "hello-2", figures(5))];
+    outcomes(&mesh, "service=hello&window=1h", &before).await;
+    hello[0].1.process.signal(Signal::STOP);
+    mesh.api().healthy("default", "hello", 1).await;
+    // A call of it would stand still as well: none is made before the caller knows.
+    eventually("the caller knows it no longer", async || {
+        let dump = Http1::connect(one.admin).await.get("/config_dump").await.text();
+        let is_known = |name: &str| dump.contains(&format!("\"default/{name}\""));
+        (is_known("hello-2") && !is_known("hello-1")).then_some(()).ok_or(dump)
+    })
+    .await;
+    for _ in 0..10 {
+        assert_eq!(http.get("http://hello/").await.status, 200);
+    }
+    assert_eq!([0, 1].map(|at| hello[at].0.requests()), [5, 15]);
+    eventually("what became of its calls is told", async || {
+        let (status, told) = mesh.api().get("/meltemi/v1/outcomes?service=hello&window=1h").await;
+        let items = told["items"].as_array().cloned().unwrap_or_default();
+        let is_it = |item: &&Value| item["endpoint"] == "default/hello-1";
+        let calls = items.iter().find(is_it).and_then(|item| item["calls"].as_u64());
+        (calls == Some(5)).then_some(()).ok_or(format!("{status} {told}"))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,6 +61,7 @@ pub async fn run(args: Args) -> Result<(), Failure> {
             "no process can be made for the command: {error}; is a limit too low?"
         ))
     })?;
+    running.measure_cpu(child.cpu_time());
     let quit = running.quit();
     let mut beside = Beside { child, signals, group, quit };
     let outcome = tokio::select! {

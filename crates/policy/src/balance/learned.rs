@@ -61,6 +61,8 @@ impl Pool {
 #[derive(Debug, Clone, Copy)]
 struct Word {
     index: u32,
+    /// It does more than it should, by its application's word.
+    is_over: bool,
     /// Requests, the one to be made among them, per unit of weight.
     load: f64,
     latency: Duration,
@@ -72,10 +74,15 @@ impl Word {
         let load = (f64::from(report.in_flight) + 1.0) / weight;
         // One that has not said how long it takes is no miracle.
         let latency = report.latency.max(Duration::from_micros(1));
-        Word { index, load, latency, cost: load * latency.as_secs_f64().sqrt().sqrt() }
+        let cost = load * latency.as_secs_f64().sqrt().sqrt();
+        Word { index, is_over: false, load, latency, cost }
     }
 
     fn is_below(&self, other: &Word) -> bool {
+        // What an application knows of its load, its proxy may not see.
+        if self.is_over != other.is_over {
+            return other.is_over;
+        }
         if self.load == other.load {
             // Half as long is no chance; among those that are nearly alike calls should be spread.
             return self.latency < other.latency / 2;
@@ -103,7 +110,8 @@ pub(crate) fn pick<'o>(
         }
         let Some(report) = seen.report(now) else { continue };
         count += 1;
-        let word = Word::new(index, report, weight(index));
+        let is_over = seen.is_over(now);
+        let word = Word { is_over, ..Word::new(index, report, weight(index)) };
         if best.is_none_or(|best| word.is_below(&best)) {
             best = Some(word);
         }

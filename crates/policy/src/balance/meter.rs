@@ -17,6 +17,9 @@ pub struct Meter {
     came: AtomicI64,
     /// The median of the time until an answer begins: seconds (the bits of an `f32`); 0 while nothing is known.
     median: AtomicU32,
+    /// Answers so far, and those of them that are errors; they wrap.
+    answers: AtomicU32,
+    errors: AtomicU32,
 }
 
 impl Meter {
@@ -38,6 +41,22 @@ impl Meter {
             false => median * (1.0 - STEP),
         };
         self.median.store(next.to_bits(), Relaxed);
+    }
+
+    /// An answer is counted for the rates of answers and errors.
+    pub fn count(&self, is_error: bool) {
+        add(&self.answers, 1);
+        if is_error {
+            add(&self.errors, 1);
+        }
+    }
+
+    /// Answers and errors so far, of all threads; both wrap.
+    pub fn totals<'m>(meters: impl Iterator<Item = &'m Meter>) -> (u32, u32) {
+        meters.fold((0, 0), |(answers, errors): (u32, u32), meter| {
+            let (more, wrong) = (meter.answers.load(Relaxed), meter.errors.load(Relaxed));
+            (answers.wrapping_add(more), errors.wrapping_add(wrong))
+        })
     }
 
     /// There will be no answer to a request that came then.

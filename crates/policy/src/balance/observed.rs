@@ -49,6 +49,9 @@ pub struct Observed {
     reported: AtomicU64,
     /// Choices that went by it.
     uses: AtomicU32,
+    /// How much of what it can do the endpoint does, as it has said last (the bits of an `f32`), and the millisecond of that; 0
+    /// while there is none.
+    utilization: AtomicU64,
     /// The share of failures among the last calls (the bits of an `f32`).
     failures: AtomicU32,
     /// Until when it is avoided, in microseconds.
@@ -76,6 +79,24 @@ impl Observed {
         let (in_flight, latency) = unpack(self.report.load(Relaxed));
         let in_flight = in_flight + CHARGE * self.uses.load(Relaxed) as f32;
         Some(Report { in_flight, latency: Duration::from_micros(latency.into()) })
+    }
+
+    /// Notes how much of what it can do the endpoint does: 1 is all that it should, as gRPC's and ORCA's `application_utilization`
+    /// and `cpu_utilization` have it.
+    pub fn note_utilization(&self, share: f32, now: Duration) {
+        if share.is_finite() && share >= 0.0 {
+            self.utilization.store(pack(share, millis(now)).max(1), Relaxed);
+        }
+    }
+
+    /// Whether the endpoint says that it does more than it should.
+    pub(crate) fn is_over(&self, now: Duration) -> bool {
+        let packed = self.utilization.load(Relaxed);
+        if packed == 0 {
+            return false;
+        }
+        let (share, at) = unpack(packed);
+        share > 1.0 && u64::from(millis(now).wrapping_sub(at)) <= LIFE.as_millis() as u64
     }
 
     /// A choice goes by the report.

@@ -319,6 +319,13 @@ impl Cluster {
         self.balancer.tell(index, told, clock::now(), random);
     }
 
+    /// Notes how much of what it can do an endpoint does, by its own word.
+    pub(crate) fn hear(&self, index: usize, share: f32) {
+        if let Some(endpoint) = self.endpoints.get(index) {
+            endpoint.presence.hear(share);
+        }
+    }
+
     /// Lets ejected endpoints come back, and looks at success rates, if that is due. Answers when it is due again;
     /// `None` without outlier detection.
     pub(crate) fn sweep(&self, now: Duration) -> Option<Duration> {

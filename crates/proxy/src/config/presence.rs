@@ -65,6 +65,11 @@ impl Presence {
         }
     }
 
+    /// Notes how much of what it can do the endpoint does, by its own word.
+    pub(crate) fn hear(&self, share: f32) {
+        self.observed.note_utilization(share, clock::now());
+    }
+
     /// Requests under way.
     pub fn active(&self) -> u32 {
         self.active.load(Ordering::Relaxed)

@@ -32,8 +32,15 @@ pub(crate) async fn pass_back(
     if !route.is_proved() {
         response.fields.remove(Known::DeniedBy);
     }
-    let mut counted = Counted::default();
+    let learning = match &route.place {
+        Place::Endpoint(cluster, endpoint) if cluster.wants_reports() => Some(&endpoint.presence),
+        _ => None,
+    };
+    let mut counted = Counted { wants_load: learning.is_some(), ..Counted::default() };
     let end = relay(worker, route, call, answer, &response, &mut replay, &mut counted).await;
+    if let (Some(presence), Some(share)) = (learning, counted.utilization) {
+        presence.hear(share);
+    }
     let flags = match end {
         End::Complete => ResponseFlags::NONE,
         End::CallerGone => ResponseFlags::DC,

@@ -16,6 +16,8 @@ pub enum Known {
     Cookie,
     /// `endpoint-load-metrics` (ORCA).
     EndpointLoadMetrics,
+    /// `endpoint-load-metrics-bin`
+    EndpointLoadMetricsBin,
     /// `expect`
     Expect,
     /// `grpc-status`
@@ -106,6 +108,7 @@ impl Known {
                 (b"x-forwarded-client-cert", Known::ForwardedClientCert)
             }
             (23, b'x') => (b"x-meltemi-not-delivered", Known::NotDelivered),
+            (25, b'e') => (b"endpoint-load-metrics-bin", Known::EndpointLoadMetricsBin),
             (30, b'x') if name[8] | 0x20 == b'r' => {
                 (b"x-envoy-retriable-status-codes", Known::RetriableStatusCodes)
             }
@@ -133,7 +136,11 @@ impl Known {
     pub fn may_be_trailer(self) -> bool {
         matches!(
             self,
-            Known::Other | Known::ContentType | Known::GrpcStatus | Known::EndpointLoadMetrics
+            Known::Other
+                | Known::ContentType
+                | Known::GrpcStatus
+                | Known::EndpointLoadMetrics
+                | Known::EndpointLoadMetricsBin
         )
     }
 
@@ -179,6 +186,7 @@ mod tests {
         assert_eq!(Known::of(b"x-meltemi-report-load"), Known::ReportLoad);
         assert_eq!(Known::of(b"X-Meltemi-Denied-By"), Known::DeniedBy);
         assert_eq!(Known::of(b"Endpoint-Load-Metrics"), Known::EndpointLoadMetrics);
+        assert_eq!(Known::of(b"endpoint-load-metrics-Bin"), Known::EndpointLoadMetricsBin);
         assert_eq!(Known::of(b"X-Forwarded-Client-Cert"), Known::ForwardedClientCert);
         assert_eq!(Known::of(b"x-forwarded-client-cerT"), Known::ForwardedClientCert);
         assert_eq!(Known::of(b"x-fffffffff-client-cert"), Known::Other);

@@ -153,7 +153,7 @@ pub(crate) async fn to_app(
         call.reply.close_after();
     }
     if let Some(metered) = &metered {
-        metered.answer(&mut response.fields);
+        metered.answer(response.status, &mut response.fields);
     }
     if let Some(changes) = on_answer {
         changes.apply(&mut response.fields);

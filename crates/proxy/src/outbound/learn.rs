@@ -1,4 +1,4 @@
-//! What an attempt tells of its endpoint to balancing, where a rule goes by that.
+//! What an attempt tells of its endpoint to balancing, where a rule goes by that. What stands in trailers `finish/pass_back.rs` tells.
 
 use std::time::Instant;
 
@@ -31,7 +31,11 @@ pub(super) fn end(
 ) {
     let (Some(begun), Some(outcome)) = (begun, outcome) else { return };
     let is_answer = matches!(outcome, Outcome::Answered(_)) && cluster.wants_reports();
-    let report = is_answer.then(|| reporting::take(fields)).flatten();
+    let word = if is_answer { reporting::take(fields) } else { Default::default() };
+    if let Some(share) = word.utilization {
+        cluster.hear(index, share);
+    }
+    let report = word.report;
     let told = Told { took: begun.elapsed(), is_failure: outcome.is_failure(), report };
     cluster.learn(index, &told, worker.random());
 }

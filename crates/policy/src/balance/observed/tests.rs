@@ -24,6 +24,21 @@ fn a_word_is_believed_for_a_second_and_charged_for_each_choice() {
 }
 
 #[test]
+fn it_does_too_much_for_as_long_as_its_word_is_believed() {
+    let seen = Observed::default();
+    assert!(!seen.is_over(at(0)));
+    seen.note_utilization(1.5, at(5000));
+    assert!(seen.is_over(at(6000)) && !seen.is_over(at(6001)));
+    seen.note_utilization(1.0, at(6000));
+    assert!(!seen.is_over(at(6000)), "just all that it should do");
+    seen.note_utilization(1.5, at(0));
+    for wrong in [f32::NAN, f32::INFINITY, -1.0] {
+        seen.note_utilization(wrong, at(500));
+    }
+    assert!(seen.is_over(at(1000)), "nonsense says nothing");
+}
+
+#[test]
 fn it_fails_after_six_failures_in_a_row_and_at_once_again_afterwards() {
     let seen = Observed::default();
     let failing: Vec<bool> = (0..8).map(|_| seen.is_failing(true)).collect();
