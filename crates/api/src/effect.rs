@@ -104,6 +104,9 @@ pub fn fields_without_effect(kind: Kind, object: &Value) -> Vec<Path> {
             find(object, &format!("{at}.tls.credentialName"), Path::root(), &mut found);
         }
     }
+    if kind == Kind::VirtualService {
+        find_conditions(object, &mut found);
+    }
     if matches!(kind, Kind::HttpRoute | Kind::GrpcRoute) {
         find_parents(object, &mut found);
     }
@@ -111,6 +114,20 @@ pub fn fields_without_effect(kind: Kind, object: &Value) -> Vec<Path> {
         find_variables(object, &mut found);
     }
     found
+}
+
+/// Conditions of retries that nothing meets: `retriable-headers` stands for a list of headers that Istio's API has no field
+/// for (Envoy's `RetryPolicy.retriable_headers`).
+fn find_conditions(object: &Value, found: &mut Vec<Path>) {
+    let routes = object.pointer("/spec/http").and_then(Value::as_array);
+    for (index, route) in routes.into_iter().flatten().enumerate() {
+        let text = route.pointer("/retries/retryOn").and_then(Value::as_str).unwrap_or_default();
+        let mut words = text.split(',').map(str::trim).filter(|word| !word.is_empty()).peekable();
+        if words.peek().is_some() && words.all(|word| word == "retriable-headers") {
+            found
+                .push(Path::of("spec").field("http").item(index).field("retries").field("retryOn"));
+        }
+    }
 }
 
 /// Variables that a proxy does not go by.
@@ -201,6 +218,22 @@ mod tests {
         let expected = ["spec.hostnames", "spec.parentRefs[1]", "spec.parentRefs[2]"];
         assert_eq!(found(Kind::HttpRoute, &route), expected);
         assert_eq!(found(Kind::GrpcRoute, &route), expected);
+    }
+
+    #[test]
+    fn retries_that_nothing_meets_are_found() {
+        for (words, is_idle) in [
+            ("retriable-headers", true),
+            (" retriable-headers,", true),
+            ("retriable-headers,5xx", false),
+            ("503", false),
+            ("", false),
+        ] {
+            let route = json!({"retries": {"attempts": 2, "retryOn": words}});
+            let service = json!({"spec": {"http": [{}, route]}});
+            let expected = if is_idle { vec!["spec.http[1].retries.retryOn"] } else { Vec::new() };
+            assert_eq!(found(Kind::VirtualService, &service), expected, "{words}");
+        }
     }
 
     #[test]

@@ -200,11 +200,31 @@ impl ClientTls {
             }
             _ => {}
         }
-        if has_files && !self.credential_name.is_empty() {
-            let message = "stands for certificate and key by file; only one of both can be there";
-            report.error(at.field("credentialName"), message).on_key();
-        }
+        self.check_beside_secret(mode, at, report);
         self.check_unverified(mode, at, report);
+    }
+
+    /// A Secret stands for all files: one beside it would be passed over, the list of revoked certificates too (Istio's
+    /// `validateTLS`).
+    fn check_beside_secret(&self, mode: ClientTlsMode, at: &Path, report: &mut Report) {
+        let is_own = matches!(mode, ClientTlsMode::Simple | ClientTlsMode::Mutual);
+        if !is_own || self.credential_name.is_empty() {
+            return;
+        }
+        for (field, file) in [
+            ("clientCertificate", &self.client_certificate),
+            ("privateKey", &self.private_key),
+            ("caCertificates", &self.ca_certificates),
+            ("caCrl", &self.ca_crl),
+        ] {
+            if !file.is_empty() {
+                let message = "cannot stand with `credentialName`, whose Secret is taken in place of all files";
+                report
+                    .error(at.field(field), message)
+                    .on_key()
+                    .suggest("put it into the Secret, or name files alone");
+            }
+        }
     }
 
     /// Who does not look at certificates says nothing of what they must be (Istio's `validateTLS`).

@@ -262,13 +262,16 @@ fn check_parts(
     }
 }
 
+/// The shortest time that may be said.
+const SHORTEST: std::time::Duration = std::time::Duration::from_millis(1);
+
 impl OutlierDetection {
     /// Times are at least a millisecond (Istio's `ValidateDuration`).
     pub(crate) fn check(&self, at: &Path, report: &mut Report) {
         for (field, time) in
             [("interval", self.interval), ("baseEjectionTime", self.base_ejection_time)]
         {
-            if time.is_some_and(|it| it.0.as_nanos() < 1_000_000) {
+            if time.is_some_and(|it| it.0 < SHORTEST) {
                 report.error(at.field(field), "must be at least 1ms").suggest("leave it out");
             }
         }
@@ -276,7 +279,13 @@ impl OutlierDetection {
 }
 
 impl ConnectionPool {
+    /// Times are at least a millisecond (Istio's `ValidateDuration`).
     pub(crate) fn check(&self, at: &Path, report: &mut Report) {
+        let connect = self.tcp.as_ref().and_then(|tcp| tcp.connect_timeout);
+        if connect.is_some_and(|it| it.0 < SHORTEST) {
+            let at = at.field("tcp").field("connectTimeout");
+            report.error(at, "must be at least 1ms").suggest("leave it out");
+        }
         let Some(http) = &self.http else {
             return;
         };

@@ -25,8 +25,9 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, Refused> {
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let Mark { line, column } = mark_of(error.marker());
-            // What is missing at the end of a text is told behind its last line.
-            let line = line.min(text.lines().count().max(1));
+            // What is missing at the end of a text without a line end is told on the line after it.
+            let lines = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count() + 1;
+            let line = line.min(lines);
             (Mark { line, column }, format!("is not YAML: {}", error.info()))
         })?;
         builder.take(event, span)?;

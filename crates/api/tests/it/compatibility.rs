@@ -196,7 +196,7 @@ fn what_the_pages_show_is_taken_and_has_an_effect() {
     let policies = self::blocks(include_str!("../../../../docs/authorization.md"));
     let (settings, policies): (Vec<_>, Vec<_>) =
         policies.into_iter().partition(|it| !it.starts_with("apiVersion:"));
-    assert_eq!(policies.len(), 6);
+    assert_eq!(policies.len(), 7);
     // The example's files are what the page shows.
     let shown = include_str!("../../../../examples/external-authorization/mesh.yaml");
     assert!(settings.iter().any(|it| it == shown), "{shown}");

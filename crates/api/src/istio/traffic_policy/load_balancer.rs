@@ -187,6 +187,15 @@ impl ConsistentHash {
         }
         let ways = [("ringHash", self.ring_hash.is_some()), ("maglev", self.maglev.is_some())];
         at_most_one(&ways, at, report);
+        let of_ring = self.ring_hash.as_ref().and_then(|ring| ring.minimum_ring_size);
+        for (at, size) in [
+            (at.field("ringHash").field("minimumRingSize"), of_ring),
+            (at.field("minimumRingSize"), self.minimum_ring_size),
+        ] {
+            if let Some(size) = size.filter(|size| *size > LARGEST_RING) {
+                report.error(at, format!("{size} must be at most {LARGEST_RING}"));
+            }
+        }
         if let Some(size) = self.maglev.as_ref().and_then(|maglev| maglev.table_size)
             && !(size <= LARGEST_TABLE && is_prime(size))
         {
@@ -198,6 +207,9 @@ impl ConsistentHash {
         }
     }
 }
+
+/// The largest ring that Envoy makes (`Cluster.RingHashLbConfig.minimum_ring_size`).
+const LARGEST_RING: u64 = 8_388_608;
 
 /// The largest table of Maglev's that Envoy makes (`Cluster.MaglevLbConfig.table_size`).
 const LARGEST_TABLE: u64 = 5_000_011;
@@ -234,6 +246,13 @@ fn check_cookie_text(text: &str, at: Path, report: &mut Report) {
     }
 }
 
+/// Whether a place overlaps with one that is named before it. A wider one may follow a narrower, if it ends in `*` (Istio's
+/// `validateLocalities`).
+fn overlaps(before: &str, place: &str) -> bool {
+    let mut parts = before.splitn(3, '/').zip(place.splitn(3, '/'));
+    parts.find(|(before, own)| *before == "*" || before != own).is_none_or(|(it, _)| it == "*")
+}
+
 impl LocalityLoadBalancer {
     fn check(&self, at: &Path, report: &mut Report) {
         let ways =
@@ -247,6 +266,14 @@ impl LocalityLoadBalancer {
             }
             for (place, _) in share.to.iter().filter(|(_, share)| **share == 0) {
                 report.error(at.field("to").field(place), "0 is no share").suggest("leave it out");
+            }
+            let before = self.distribute.iter().take(index);
+            if let Some(first) = before.into_iter().position(|it| overlaps(&it.from, &share.from)) {
+                let message = format!(
+                    "`{}` overlaps with `{}` of [{first}]",
+                    share.from, self.distribute[first].from
+                );
+                report.error(at.field("from"), message);
             }
         }
         for (index, failover) in self.failover.iter().enumerate() {

@@ -190,6 +190,26 @@ fn other_networking_kinds() {
             "consistentHash.httpCookie.attributes[0].value: \"b\\nc\" has `;` or a character that is no letter of ASCII",
         ),
         (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, ringHash: {minimumRingSize: 8388609}}}}}",
+            "consistentHash.ringHash.minimumRingSize: 8388609 must be at most 8388608",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {loadBalancer: {consistentHash: {useSourceIp: true, minimumRingSize: 8388609}}}}",
+            "consistentHash.minimumRingSize: 8388609 must be at most 8388608",
+        ),
+        (
+            "DestinationRule",
+            "{host: a, trafficPolicy: {connectionPool: {tcp: {connectTimeout: 999us}}}}",
+            "spec.trafficPolicy.connectionPool.tcp.connectTimeout: must be at least 1ms; leave it out",
+        ),
+        (
+            "Sidecar",
+            "{inboundConnectionPool: {tcp: {connectTimeout: 0s}}}",
+            "spec.inboundConnectionPool.tcp.connectTimeout: must be at least 1ms; leave it out",
+        ),
+        (
             "WorkloadGroup",
             "{template: {}, probe: {httpGet: {port: 1}, exec: {command: [a]}}}",
             "spec.probe.exec: only one of `httpGet`, `exec` can be there",
@@ -276,4 +296,59 @@ fn statistics_of_outliers_need_a_section_to_add_to_and_known_words() {
             "x:3:65: DestinationRule default/a: metadata.annotations[meltemi.io/outlier-detection]: no trafficPolicy of the rule has `outlierDetection`, to which it adds; write `outlierDetection: {}`"
         ]
     );
+}
+
+/// A destination rule with this policy, and what is said of it, with the field at which.
+fn of_policy(policy: &str) -> Vec<String> {
+    let spec = format!("{{host: a, trafficPolicy: {policy}}}");
+    let told = said(&object("networking.istio.io/v1", "DestinationRule", &spec));
+    let at = "DestinationRule default/a: spec.trafficPolicy.";
+    told.iter().map(|it| it.split_once(at).unwrap_or_default().1.to_owned()).collect()
+}
+
+#[test]
+fn files_beside_a_secret_are_refused() {
+    for mode in ["SIMPLE", "MUTUAL"] {
+        for field in ["caCrl", "caCertificates", "clientCertificate", "privateKey"] {
+            let tls = |file: &str| of_policy(&format!("{{tls: {{mode: {mode}, {file}}}}}"));
+            let told = tls(&format!("credentialName: b, {field}: /c"));
+            let expected = format!("tls.{field}: cannot stand with `credentialName`");
+            assert!(told.iter().any(|it| it.starts_with(&expected)), "{told:#?}");
+            let told = tls("credentialName: b");
+            assert!(told.iter().all(|it| !it.contains("cannot stand")), "{told:#?}");
+        }
+    }
+    let files = "{tls: {mode: MUTUAL, clientCertificate: /a, privateKey: /b, caCertificates: /c, caCrl: /d}}";
+    assert_eq!(of_policy(files), [""; 0]);
+}
+
+#[test]
+fn callers_places_do_not_overlap() {
+    for (places, expected) in [
+        (["r/z/*", "r/z/s"], true),
+        (["r/*", "r/z/*"], true),
+        (["*", "r"], true),
+        (["r", "r/z"], true),
+        (["r/z", "r"], true),
+        (["r/z", "r/z"], true),
+        // The narrower stands before the wider and counts where both match.
+        (["r/z/s", "r/z/*"], false),
+        (["r/z/*", "r/*"], false),
+        (["r", "*"], false),
+        (["r/z/*", "r/y/*"], false),
+        (["r/z", "rr/z"], false),
+    ] {
+        let shares = places.map(|from| format!("{{from: '{from}', to: {{'{from}': 100}}}}"));
+        let policy = format!(
+            "{{loadBalancer: {{localityLbSetting: {{distribute: [{}]}}}}}}",
+            shares.join(", ")
+        );
+        let told = of_policy(&policy);
+        let [first, second] = places;
+        let message = format!(
+            "loadBalancer.localityLbSetting.distribute[1].from: `{second}` overlaps with `{first}` of [0]"
+        );
+        let expected = if expected { vec![message] } else { Vec::new() };
+        assert_eq!(told, expected, "{places:?}");
+    }
 }

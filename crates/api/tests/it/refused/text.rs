@@ -8,7 +8,8 @@ use super::source;
 #[test]
 fn texts_that_are_no_yaml_are_told() {
     for (text, line, part) in [
-        ("a: [1, 2", 2, "is not YAML"),
+        ("a: [1, 2", 1, "is not YAML"),
+        ("a: &a [1]\nb8", 2, "is not YAML"),
         ("a: 1\na: 2\n", 2, "`a` stands here twice, first in line 1"),
         ("a: 1\nb: {c: 1, c: 2}\n", 2, "`c` stands here twice"),
         ("a: &x [*x]", 1, "an alias of something that holds it"),

@@ -201,8 +201,8 @@ fn what_is_left_out_has_istios_default() {
         ("{connectionPool: {tcp: {maxConnections: 0}}}", json!({"connectionPool": {"tcp": {}}})),
         ("{outlierDetection: {}}", json!({"outlierDetection": {}})),
         (
-            "{connectionPool: {tcp: {connectTimeout: 100us}}}",
-            json!({"connectionPool": {"tcp": {"connectTimeoutMs": 1}}}),
+            "{connectionPool: {tcp: {connectTimeout: 1ms, idleTimeout: 100us}}}",
+            json!({"connectionPool": {"tcp": {"connectTimeoutMs": 1, "idleTimeoutMs": 1}}}),
         ),
     ];
     for (given, expected) in policies {
