@@ -40,7 +40,7 @@ async fn every_problem_is_told_with_its_place() {
         assert!(error.contains(part), "{part}: {error}");
     }
     for (input, part) in [
-        ("a: [1", "-:2:1: is not YAML"),
+        ("a: [1", "-:1:1: is not YAML"),
         ("", "holds no object"),
         ("---\n---\n", "holds no object"),
         ("kind: Service\n", "apiVersion"),
