@@ -30,6 +30,15 @@ pub enum Target {
         /// The namespace that a short name belongs to.
         namespace: String,
     },
+    /// A port of a host.
+    Port {
+        /// The host as it is written.
+        host: String,
+        /// The namespace that a short name belongs to.
+        namespace: String,
+        /// Its number.
+        port: u16,
+    },
     /// A subset of a host, by a destination rule.
     Subset {
         /// The host as it is written.
@@ -70,6 +79,18 @@ impl Target {
                 }
                 _ => false,
             },
+            Target::Port { port, .. } => {
+                self.host().is_some_and(|host| host.is_met_by(resource))
+                    && match resource {
+                        Resource::Service(it) => {
+                            it.spec.ports.iter().any(|it| it.port.number() == *port)
+                        }
+                        Resource::ServiceEntry(it) => {
+                            it.spec.ports.iter().any(|it| it.number.number() == *port)
+                        }
+                        _ => false,
+                    }
+            }
             Target::Subset { host, namespace, subset } => match resource {
                 Resource::DestinationRule(rule) => {
                     let own = canonical(&rule.spec.host, &metadata.namespace);
@@ -81,6 +102,16 @@ impl Target {
                 }
                 _ => false,
             },
+        }
+    }
+
+    /// The host that a port is of: without it there is nothing to say of the port.
+    pub fn host(&self) -> Option<Target> {
+        match self {
+            Target::Port { host, namespace, .. } => {
+                Some(Target::Host { host: host.clone(), namespace: namespace.clone() })
+            }
+            _ => None,
         }
     }
 }
@@ -122,6 +153,7 @@ impl fmt::Display for Target {
                 write!(f, "service `{host}` in namespace `{namespace}`")
             }
             Target::Host { host, .. } => write!(f, "service or service entry for host `{host}`"),
+            Target::Port { host, port, .. } => write!(f, "port {port} of `{host}`"),
             Target::Subset { host, subset, .. } => {
                 write!(f, "destination rule with subset `{subset}` of `{host}`")
             }
@@ -173,8 +205,13 @@ pub fn dangling(objects: &[Parsed], known: impl Fn(&Reference) -> bool) -> Vec<F
     for object in objects {
         let mut report = Report::default();
         for reference in references(&object.resource) {
-            let is_among = objects.iter().any(|it| reference.target.is_met_by(&it.resource));
-            if !is_among && !known(&reference) {
+            let is_there = |reference: &Reference| {
+                let is_among = objects.iter().any(|it| reference.target.is_met_by(&it.resource));
+                is_among || known(reference)
+            };
+            let host = reference.target.host();
+            let host = host.map(|target| Reference { path: reference.path.clone(), target });
+            if host.is_none_or(|host| is_there(&host)) && !is_there(&reference) {
                 report.warn(reference.path, format!("there is no {}", reference.target));
             }
         }
@@ -207,6 +244,15 @@ impl Collected {
             self.references.push(Reference { path, target });
         }
         self.references.push(Reference { path, target: Target::Host { host, namespace } });
+    }
+
+    /// A port of a host that is called.
+    fn port(&mut self, host: &str, port: u16, path: Path) {
+        if host.starts_with('*') || host.parse::<std::net::IpAddr>().is_ok() {
+            return;
+        }
+        let (host, namespace) = (host.to_owned(), self.namespace.clone());
+        self.references.push(Reference { path, target: Target::Port { host, namespace, port } });
     }
 
     fn object(&mut self, kind: Kind, namespace: Option<&str>, name: &str, path: Path) {

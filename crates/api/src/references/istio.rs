@@ -68,6 +68,9 @@ impl Collected {
 
     fn destination(&mut self, destination: &Destination, at: &Path) {
         self.host(&destination.host, &destination.subset, at.field("host"));
+        if let Some(port) = destination.port.and_then(|port| port.number) {
+            self.port(&destination.host, port.number(), at.field("port").field("number"));
+        }
     }
 
     fn gateways(&mut self, gateways: &[String], at: &Path) {

@@ -1,6 +1,7 @@
 //! The checks: each looks at all configuration, and knows nothing of the others.
 
 mod authorization;
+mod merged;
 mod mutual_tls;
 mod overlap;
 mod peer_authentication;
@@ -15,10 +16,11 @@ use super::mesh::Mesh;
 /// One check.
 type Check = fn(&Mesh, &mut Vec<Finding>);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     set_aside,
     dangling,
     overlap::check,
+    merged::check,
     subset::check,
     authorization::check,
     peer_authentication::check,
@@ -58,8 +60,12 @@ fn dangling(mesh: &Mesh, findings: &mut Vec<Finding>) {
             _ => Severity::Warning,
         };
         for reference in references(&object.resource) {
-            let candidates = kinds_of(&reference.target).into_iter().flat_map(|it| mesh.of(it));
-            if !candidates.into_iter().any(|it| reference.target.is_met_by(&it.resource)) {
+            let is_there = |target: &Target| {
+                let mut candidates = kinds_of(target).into_iter().flat_map(|it| mesh.of(it));
+                candidates.any(|it| target.is_met_by(&it.resource))
+            };
+            let has_host = reference.target.host().is_none_or(|host| is_there(&host));
+            if has_host && !is_there(&reference.target) {
                 findings.push(Finding::of(
                     &object.resource,
                     &reference.path,
@@ -74,7 +80,7 @@ fn dangling(mesh: &Mesh, findings: &mut Vec<Finding>) {
 /// The kinds among which a reference's target is.
 fn kinds_of(target: &Target) -> Vec<Kind> {
     match target {
-        Target::Host { .. } => vec![Kind::Service, Kind::ServiceEntry],
+        Target::Host { .. } | Target::Port { .. } => vec![Kind::Service, Kind::ServiceEntry],
         Target::Subset { .. } => vec![Kind::DestinationRule],
         Target::Object { kind, .. } => vec![*kind],
     }

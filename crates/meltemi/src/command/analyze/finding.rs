@@ -14,6 +14,8 @@ pub(super) enum Code {
     ReferencedResourceNotFound,
     /// Two virtual services for one host, of which one counts (IST0109).
     ConflictingMeshGatewayVirtualServiceHosts,
+    /// What a merge of destination rules for one host leaves out.
+    DestinationRuleIsHidden,
     /// A policy that is for no workload (IST0127).
     NoMatchingWorkloadsFound,
     /// A rule that asks connections of bytes for what only requests have.

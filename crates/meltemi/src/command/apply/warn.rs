@@ -38,7 +38,7 @@ fn wanted(objects: &[Parsed]) -> BTreeSet<Kind> {
 
 fn kinds_of(target: &Target) -> Vec<Kind> {
     match target {
-        Target::Host { .. } => vec![Kind::Service, Kind::ServiceEntry],
+        Target::Host { .. } | Target::Port { .. } => vec![Kind::Service, Kind::ServiceEntry],
         Target::Subset { .. } => vec![Kind::DestinationRule],
         Target::Object { kind, .. } => vec![*kind],
     }

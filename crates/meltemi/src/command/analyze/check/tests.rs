@@ -68,6 +68,50 @@ fn hosts_subsets_and_gateways_that_are_nowhere_are_errors() {
 }
 
 #[test]
+fn a_port_that_a_host_has_not_is_an_error() {
+    for (destination, expected) in [
+        ("{host: shop, port: {number: 80}}", None),
+        ("{host: shop, port: {number: 81}}", Some("there is no port 81 of `shop`")),
+        // Of a host that is nowhere no more is said.
+        (
+            "{host: gone, port: {number: 81}}",
+            Some("there is no service `gone` in namespace `default`"),
+        ),
+    ] {
+        let to = format!("{{hosts: [shop], http: [{{route: [{{destination: {destination}}}]}}]}}");
+        let found = check(&mesh(&routes("a", 1, &to)));
+        let messages: Vec<_> = found.iter().map(|it| &*it.message).collect();
+        assert_eq!(messages, expected.into_iter().collect::<Vec<_>>(), "{destination}");
+    }
+}
+
+#[test]
+fn what_a_merge_of_rules_leaves_out_is_told() {
+    let named = |name: &str, created: u32, spec: &str| {
+        let metadata =
+            format!("{{name: {name}, creationTimestamp: '2026-01-0{created}T00:00:00Z'}}");
+        rule(spec).replace("{name: r}", &metadata)
+    };
+    let subsets = "subsets: [{name: v1, labels: {version: v1}}]";
+    let old = named("old", 1, &format!("{{host: shop, trafficPolicy: {{}}, {subsets}}}"));
+    for (spec, expected) in [
+        (
+            format!("{{host: shop.default.svc.cluster.local, trafficPolicy: {{}}, {subsets}}}"),
+            &["spec.subsets[0]", "spec.trafficPolicy"][..],
+        ),
+        ("{host: shop, subsets: [{name: v2, labels: {version: v1}}]}".into(), &[]),
+        ("{host: shop, trafficPolicy: {}, workloadSelector: {matchLabels: {app: a}}}".into(), &[]),
+        ("{host: shop, trafficPolicy: {}, exportTo: [a]}".into(), &[]),
+    ] {
+        let found = check(&mesh(&(old.clone() + &named("young", 2, &spec))));
+        let hidden = found.iter().filter(|it| it.code == Code::DestinationRuleIsHidden);
+        let paths: Vec<_> = hidden.map(|it| (&*it.name, &*it.path)).collect();
+        let expected: Vec<_> = expected.iter().map(|path| ("young", *path)).collect();
+        assert_eq!(paths, expected, "{spec}");
+    }
+}
+
+#[test]
 fn subsets_need_endpoints() {
     for (spec, expected) in [
         ("{host: shop, subsets: [{name: a, labels: {version: v1}}]}", None),
