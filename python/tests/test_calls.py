@@ -87,7 +87,9 @@ class Calls(MeshTest):
 
     def test_ctrl_c_ends_a_call_that_waits(self):
         program = """if True:
-            import threading, meltemi
+            import signal, threading, meltemi
+            # What runs in the background of a shell inherits that it is ignored.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             mesh = meltemi.Mesh.embedded()
             def handler(_):
                 print("entered", flush=True)

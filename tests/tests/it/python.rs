@@ -65,7 +65,9 @@ async fn another_program_asks_the_registry_how_the_seeds_services_did() {
 
 /// A service whose answer is what a service beside a sidecar has said.
 const BETWEEN: &str = r#"
-import threading, meltemi
+import signal, threading, meltemi
+# What runs in the background of a shell inherits that it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 mesh = meltemi.Mesh.local()
 def handler(request):
     return {"from": request.caller, "said": between.get("http://hello/echo").status}
