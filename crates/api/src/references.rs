@@ -105,6 +105,15 @@ impl Target {
         }
     }
 
+    /// The kinds among which it is to be looked for.
+    pub fn kinds(&self) -> Vec<Kind> {
+        match self {
+            Target::Host { .. } | Target::Port { .. } => vec![Kind::Service, Kind::ServiceEntry],
+            Target::Subset { .. } => vec![Kind::DestinationRule],
+            Target::Object { kind, .. } => vec![*kind],
+        }
+    }
+
     /// The host that a port is of: without it there is nothing to say of the port.
     pub fn host(&self) -> Option<Target> {
         match self {

@@ -157,11 +157,7 @@ impl Registry {
         self.check_labels(&workload, group.as_deref()).await?;
         self.ensure_namespace(&workload.namespace).await?;
         self.ensure_service(&workload).await?;
-        let mut health = Health { ready: workload.ready, reason: String::new() };
-        if workload.ready && !self.is_called(&key, &workload, group.as_deref()).await? {
-            health = Health { ready: false, reason: UNTOLD.to_owned() };
-        }
-        let version = self.write_entry(&key, &workload, group.as_deref(), &health).await?;
+        let (health, version) = self.enter(&key, &workload, group.as_deref()).await?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, replaced) = oneshot::channel();
         let service_account = workload.service_account.clone();
@@ -341,18 +337,30 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether the workload stands in the store as it is, ready to be called.
-    async fn is_called(
+    /// Writes the entry of a workload that registers: as ready only where it stands there like that already. Answers with what
+    /// stands there of its health then, and since which version of the store, if it was written.
+    async fn enter(
         &self,
         key: &Key,
         workload: &RegisteredWorkload,
         group: Option<&Group>,
-    ) -> Result<bool, StoreError> {
-        let found = self.store.get(key).await?.map(|entry| read(&entry.value));
+    ) -> Result<(Health, Option<u64>), StoreError> {
         let ready = Health { ready: true, reason: String::new() };
-        Ok(found.is_some_and(|found| {
-            objects::workload_entry(workload, group, &ready, Some(&found), &now()) == found
-        }))
+        let health = Health { ready: false, reason: String::new() };
+        if !workload.ready {
+            let version = self.write_entry(key, workload, group, &health).await?;
+            return Ok((health, version));
+        }
+        let untold = Health { reason: UNTOLD.to_owned(), ..health };
+        let version = self
+            .update(key, |before| {
+                let entry =
+                    |health| objects::workload_entry(workload, group, health, before, &now());
+                (before != Some(&entry(&ready))).then(|| entry(&untold))
+            })
+            .await?;
+        let health = if version.is_some() { untold } else { ready };
+        Ok((health, version))
     }
 
     async fn write_entry(

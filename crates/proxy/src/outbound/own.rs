@@ -9,10 +9,9 @@ use meltemi_policy::route::rule::Destination;
 use meltemi_telemetry::ResponseFlags;
 use tokio::time::timeout;
 
-use super::attempts::{self, Way};
+use super::attempts::Way;
 use super::goal::{self, Goal};
-use super::http::Served;
-use super::outside;
+use super::http::{self, Served};
 use crate::exchange::{Call, Reply};
 use crate::finish::outcome::Outcome;
 use crate::http::body::Source;
@@ -59,20 +58,9 @@ pub(crate) async fn call(
     let (nothing, mut kept) = (Fields::default(), Kept::new(limit));
     let reply = Reply::Kept(&mut kept);
     let mut call = Call { head, body: Source::Bytes(&mut body, &nothing), reply, cors: None };
-    let outcome = match goal {
-        Goal::Cluster(named) => {
-            let way = Way::by(&worker.retry, Some(left));
-            let mut served = Served::default();
-            let running = attempts::run(worker, &named, &way, &mut call, &mut served, started);
-            Box::pin(running).await
-        }
-        Goal::Outside(outside) => {
-            let way = Way::by(&worker.retry, Some(left));
-            let mut served = Served::default();
-            let passing = outside::serve(worker, outside, &way, &mut call, &mut served, started);
-            Box::pin(passing).await
-        }
-    };
+    let way = Way::by(&worker.retry, Some(left));
+    let mut served = Served::default();
+    let outcome = Box::pin(http::to(worker, goal, &way, &mut call, &mut served, started)).await;
     whole(to, &outcome, kept)
 }
 

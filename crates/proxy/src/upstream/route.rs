@@ -99,19 +99,14 @@ impl Route {
 
     /// How much there may be of it.
     pub(crate) fn bounds(&self) -> Option<Bounds<'_>> {
-        match &self.place {
-            Place::Endpoint(it, _) => {
-                Some(Bounds { name: &it.name, circuit: &it.circuit, freed: &it.freed })
-            }
+        let cluster = match &self.place {
+            Place::Endpoint(cluster, _) => cluster,
+            Place::Outside(outside) => outside.cluster.as_ref()?,
             Place::App(it) => {
-                Some(Bounds { name: &it.name, circuit: &it.circuit, freed: &it.freed })
+                return Some(Bounds { name: &it.name, circuit: &it.circuit, freed: &it.freed });
             }
-            Place::Outside(outside) => outside.cluster.as_ref().map(|it| Bounds {
-                name: &it.name,
-                circuit: &it.circuit,
-                freed: &it.freed,
-            }),
-        }
+        };
+        Some(Bounds { name: &cluster.name, circuit: &cluster.circuit, freed: &cluster.freed })
     }
 
     /// How its connections are opened, where a rule says it.

@@ -61,7 +61,7 @@ fn dangling(mesh: &Mesh, findings: &mut Vec<Finding>) {
         };
         for reference in references(&object.resource) {
             let is_there = |target: &Target| {
-                let mut candidates = kinds_of(target).into_iter().flat_map(|it| mesh.of(it));
+                let mut candidates = target.kinds().into_iter().flat_map(|it| mesh.of(it));
                 candidates.any(|it| target.is_met_by(&it.resource))
             };
             let has_host = reference.target.host().is_none_or(|host| is_there(&host));
@@ -74,15 +74,6 @@ fn dangling(mesh: &Mesh, findings: &mut Vec<Finding>) {
                 ));
             }
         }
-    }
-}
-
-/// The kinds among which a reference's target is.
-fn kinds_of(target: &Target) -> Vec<Kind> {
-    match target {
-        Target::Host { .. } | Target::Port { .. } => vec![Kind::Service, Kind::ServiceEntry],
-        Target::Subset { .. } => vec![Kind::DestinationRule],
-        Target::Object { kind, .. } => vec![*kind],
     }
 }
 

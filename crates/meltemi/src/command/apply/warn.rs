@@ -33,15 +33,7 @@ pub(super) async fn tell(
 /// The kinds among which those are that the input refers to.
 fn wanted(objects: &[Parsed]) -> BTreeSet<Kind> {
     let references = objects.iter().flat_map(|object| references(&object.resource));
-    references.flat_map(|reference| kinds_of(&reference.target)).collect()
-}
-
-fn kinds_of(target: &Target) -> Vec<Kind> {
-    match target {
-        Target::Host { .. } | Target::Port { .. } => vec![Kind::Service, Kind::ServiceEntry],
-        Target::Subset { .. } => vec![Kind::DestinationRule],
-        Target::Object { kind, .. } => vec![*kind],
-    }
+    references.flat_map(|reference| reference.target.kinds()).collect()
 }
 
 /// The objects of a list; what this binary cannot read is passed over.

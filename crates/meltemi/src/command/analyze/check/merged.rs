@@ -9,6 +9,7 @@ use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, expand_host};
 
 use super::super::finding::{Code, Finding};
 use super::super::mesh::Mesh;
+use super::overlap::age;
 
 /// Tells of policies and subsets that an older rule goes before.
 pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
@@ -24,7 +25,7 @@ pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
         hosts.entry((namespace, host)).or_default().push((&object.resource, rule));
     }
     for rules in hosts.values_mut() {
-        rules.sort_by_key(|(_, rule)| (&rule.metadata.creation_timestamp, &rule.metadata.name));
+        rules.sort_by_key(|(_, rule)| age(&rule.metadata));
         for (at, (resource, rule)) in rules.iter().enumerate() {
             let older = rules[..at].iter().map(|(_, older)| *older);
             // Those that are seen by others are no concern of one another.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use meltemi_api::istio::virtual_service::VirtualService;
+use meltemi_api::metadata::ObjectMeta;
 use meltemi_api::{Kind, Resource, Severity};
 use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, expand_host};
 
@@ -26,7 +27,7 @@ pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
         }
     }
     for (host, mut services) in hosts {
-        services.sort_by_key(|(_, service, _)| age(service));
+        services.sort_by_key(|(_, service, _)| age(&service.metadata));
         for (at, (resource, service, index)) in services.iter().enumerate() {
             let older = services[..at].iter().map(|(_, older, _)| older);
             let Some(older) = older.into_iter().find(|older| meet(older, service)) else {
@@ -61,8 +62,7 @@ fn is_for_sidecars(service: &VirtualService) -> bool {
 }
 
 /// By what one goes before another.
-fn age(service: &VirtualService) -> (&str, &str, &str) {
-    let metadata = &service.metadata;
+pub(super) fn age(metadata: &ObjectMeta) -> (&str, &str, &str) {
     (&metadata.creation_timestamp, &metadata.namespace, &metadata.name)
 }
 
