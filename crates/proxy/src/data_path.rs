@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 
 use crate::http::h1::Reader;
@@ -176,6 +176,21 @@ impl DataPath {
         }
     }
 
+    /// Ends once each call is counted whose answer has come to its end by now. Who reads that end may be ahead of the worker
+    /// that counts it; but a worker does both in one step, and comes to what is asked of it between two steps.
+    pub async fn settle(&self) {
+        let ask = |door: &Door| {
+            let (told, tells) = oneshot::channel();
+            let asks = Accepted { incoming: Incoming::Asks(told), purpose: Purpose::Call };
+            // A worker that has ended tells nothing, and has counted all.
+            door.accepted.send(asks).ok().map(|()| tells)
+        };
+        let asked: Vec<_> = self.doors.iter().filter_map(ask).collect();
+        for tells in asked {
+            drop(tells.await);
+        }
+    }
+
     /// Closes listeners and connections, and waits for the threads.
     pub fn stop(self) {
         let DataPath { phase, open, threads, .. } = self;
@@ -211,6 +226,7 @@ async fn work(
     loop {
         tokio::select! {
             accepted = connections.recv() => match accepted {
+                Some(Accepted { incoming: Incoming::Asks(told), .. }) => drop(told),
                 Some(accepted) => {
                     let (worker, load) = (worker.clone(), load.clone());
                     spawn_local(async move {
@@ -264,6 +280,7 @@ async fn serve(worker: &Rc<Worker>, accepted: Accepted) {
         },
         Incoming::Unix(stream) => tokio::net::UnixStream::from_std(stream).map(Stream::Unix),
         Incoming::Call(asked) => return in_process::serve(worker, *asked).await,
+        Incoming::Asks(told) => return drop(told),
     };
     let io = match stream {
         Ok(stream) => Io::new(stream),

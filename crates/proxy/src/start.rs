@@ -356,13 +356,15 @@ impl Running {
 
     /// Tells the control plane what became of the last calls; of later ones it is told nothing. It has a second for it.
     pub async fn tell_last_outcomes(&self) {
+        // A worker that stands still must not hold up the end of the program.
+        drop(tokio::time::timeout(LAST_REPORT, self.data_path.settle()).await);
         self.reporting.finish(LAST_REPORT).await;
     }
 
     /// Ends everything that still runs.
     pub async fn stop(self) {
+        self.tell_last_outcomes().await;
         let Running { data_path, registration, reporting, shared, mut tasks, home, .. } = self;
-        reporting.finish(LAST_REPORT).await;
         drop((reporting, registration));
         shared.mesh.flush().await;
         tasks.shutdown().await;

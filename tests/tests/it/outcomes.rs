@@ -4,7 +4,7 @@ use meltemi_tests::{Http1, Mesh, Signal, TcpApp, eventually};
 use serde_json::Value;
 
 mod ejection;
-mod told;
+pub(crate) mod told;
 
 use told::{Figures, outcomes};
 

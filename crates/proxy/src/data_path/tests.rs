@@ -1,11 +1,14 @@
 use std::sync::Arc;
 
+use http_body_util::BodyExt as _;
+use meltemi_wire::load_stats::Loads as _;
 use meltemi_wire::proto::meltemi::v1::Protocol;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::Drain;
+use crate::in_process::RequestBody;
 use crate::outbound::captured::tests::world::{Proxy, World, app, full, soon};
 
 /// An application that says `busy`, answers once it may, and ends; its port.
@@ -79,4 +82,33 @@ async fn connections_that_carry_nothing_hold_up_no_drain() {
     let mut idle = call(&proxy, Protocol::Http).await;
     upto(&mut idle, b" done").await;
     soon("a drain of everything", proxy.path.drain(Drain::Everything)).await;
+}
+
+/// Nothing waits for the worker between the end of an answer and the report: often enough the program is the faster one.
+#[tokio::test]
+async fn whose_answer_a_program_has_read_is_counted_when_the_data_path_has_settled() {
+    let answers = |mut stream: TcpStream| async move {
+        let mut request = [0; 1024];
+        while stream.read(&mut request).await? > 0 {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?;
+        }
+        Ok(())
+    };
+    let world = World::default().service("quick", 80, Protocol::Http, app(answers).await);
+    let proxy = world.start(&[]).await;
+    let uri = format!("http://{}/", full("quick"));
+    for at in 0..2000 {
+        let request = http::Request::get(&uri).body(RequestBody::Whole(bytes::Bytes::new()));
+        let call = async {
+            let response = proxy.path.caller().call(request.unwrap()).await.unwrap();
+            assert_eq!(response.status(), 200);
+            response.into_body().collect().await.unwrap();
+        };
+        soon("an answer", call).await;
+        soon("the data path settles", proxy.path.settle()).await;
+        let report = proxy.outcomes.take(false);
+        let told = &report[0].upstream_locality_stats[0];
+        let told = (told.total_successful_requests, told.total_requests_in_progress);
+        assert_eq!(told, (1, 0), "call {at}");
+    }
 }

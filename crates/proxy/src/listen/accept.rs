@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use crate::config::Bind;
 use crate::in_process::Asked;
@@ -60,6 +61,8 @@ pub(crate) enum Incoming {
     Unix(UnixStream),
     /// None: a call of this very process.
     Call(Box<Asked>),
+    /// None either: who asks is told once the worker has come to it.
+    Asks(oneshot::Sender<()>),
 }
 
 /// Where a worker takes its connections from.

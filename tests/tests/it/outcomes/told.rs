@@ -7,11 +7,11 @@ use tokio::net::TcpStream;
 
 /// What is expected of one endpoint and caller.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Figures {
-    pub(super) calls: u64,
-    pub(super) server_errors: u64,
+pub(crate) struct Figures {
+    pub(crate) calls: u64,
+    pub(crate) server_errors: u64,
     /// Bytes of the requests' bodies.
-    pub(super) sent: u64,
+    pub(crate) sent: u64,
 }
 
 impl Figures {
@@ -26,7 +26,7 @@ impl Figures {
 }
 
 /// Waits until just these are told, by beginnings of the caller's and the endpoint's names.
-pub(super) async fn outcomes(mesh: &Mesh, query: &str, expected: &[(&str, &str, Figures)]) {
+pub(crate) async fn outcomes(mesh: &Mesh, query: &str, expected: &[(&str, &str, Figures)]) {
     let api = mesh.api();
     let path = format!("/meltemi/v1/outcomes?{query}");
     eventually("the outcomes are told", async || {
@@ -50,7 +50,7 @@ pub(super) async fn outcomes(mesh: &Mesh, query: &str, expected: &[(&str, &str, 
 }
 
 /// An instance of `hello` whose workload has this name.
-pub(super) async fn named(mesh: &Mesh, name: &str) -> (HttpApp, Sidecar) {
+pub(crate) async fn named(mesh: &Mesh, name: &str) -> (HttpApp, Sidecar) {
     let app = HttpApp::start(name).await;
     let workload = mesh.workload("hello").port(app.port(), "http").flag("--name", name);
     let sidecar = workload.proxy().await;
@@ -58,7 +58,7 @@ pub(super) async fn named(mesh: &Mesh, name: &str) -> (HttpApp, Sidecar) {
 }
 
 /// Sends something over a local address of a sidecar, has it back, and closes.
-pub(super) async fn echo(port: u16, bytes: &[u8]) {
+pub(crate) async fn echo(port: u16, bytes: &[u8]) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     stream.shutdown().await.unwrap();

@@ -8,6 +8,7 @@ use tokio::process::Command;
 
 use super::{get, join, saying, says};
 use crate::dns::Dig;
+use crate::outcomes::told::{Figures, named, outcomes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sidecar_calls_a_service_of_a_program_until_it_is_dropped() {
@@ -99,6 +100,27 @@ async fn a_program_that_stands_still_loses_its_lease_and_comes_back() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_the_last_calls_is_told_before_a_program_leaves() {
+    // Nobody reports by the clock here.
+    let mesh = Mesh::start_with(&["--report-interval", "1h"]).await;
+    let _hello = named(&mesh, "hello-1").await;
+    let program = join(&mesh).await;
+    let one = saying("one", 8001, "").register(&program, [127, 0, 0, 1].into()).await;
+    let one = one.expect("registered");
+    for _ in 0..3 {
+        let response = one.call_whole(get("http://hello/"), 1024).await.expect("an answer");
+        assert_eq!(response.status(), 200);
+    }
+    assert_eq!(says(&program, "http://hello/").await.0, 200);
+    // One way to leave each.
+    drop(one);
+    program.close().await;
+    let of = |calls| Figures { calls, ..Figures::default() };
+    let expected = [("one-", "hello-1", of(3)), ("program-", "hello-1", of(1))];
+    outcomes(&mesh, "service=hello&window=1h", &expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -198,6 +198,7 @@ impl AggregatedDiscoveryService for Plane {
 /// A data path of one worker.
 pub(crate) struct Proxy {
     metrics: Arc<Metrics>,
+    pub(crate) outcomes: Arc<crate::Outcomes>,
     /// Where the application's calls go in.
     pub(crate) outbound: SocketAddr,
     upstreams: HashMap<(String, u16), SocketAddr>,
@@ -216,8 +217,9 @@ impl Proxy {
         }
         let outbound = listeners.outbound.as_ref().unwrap().local_addr().unwrap();
         let metrics = Arc::new(Metrics::new(1));
+        let outcomes = Arc::new(crate::Outcomes::new(1));
         let shared = Shared {
-            outcomes: Arc::new(crate::Outcomes::new(1)),
+            outcomes: outcomes.clone(),
             mesh: Mesh::start(MeshOptions {
                 labels: std::collections::BTreeMap::default(),
                 channel: plaintext_channel(&control.to_string().parse::<Target>().unwrap()),
@@ -241,7 +243,7 @@ impl Proxy {
             access_log: None,
         };
         let path = DataPath::start(Arc::new(shared), 1, listeners).unwrap();
-        Proxy { metrics, outbound, upstreams: addresses, path }
+        Proxy { metrics, outcomes, outbound, upstreams: addresses, path }
     }
 
     /// Connects to the local address of a service's port.
