@@ -47,7 +47,7 @@ type Read = fn(&Sources) -> u64;
 /// Name, help and source.
 type Described = (&'static str, &'static str, Read);
 
-const COUNTERS: [Described; 7] = [
+const COUNTERS: [Described; 8] = [
     ("meltemi_discovery_pushes_total", "Responses sent because something changed.", |it| {
         load(&it.metrics.pushes)
     }),
@@ -57,6 +57,11 @@ const COUNTERS: [Described; 7] = [
     ("meltemi_discovery_refusals_total", "Responses that a client could not use in full.", |it| {
         load(&it.metrics.refusals)
     }),
+    (
+        "meltemi_outcome_reports_refused_total",
+        "Reports on an endpoint that were left out, since they cannot be.",
+        |it| it.outcomes.refused(),
+    ),
     ("meltemi_certificates_signed_total", "Certificates signed.", |it| {
         load(&it.metrics.certificates_signed)
     }),

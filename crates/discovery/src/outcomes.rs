@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use meltemi_model::ejections::{EjectionChange, Ejections, WITNESSES};
-use meltemi_model::outcomes::{EndpointId, Outcomes, Row};
+use meltemi_model::outcomes::{Allowances, EndpointId, Judged, Outcomes, Row};
 use meltemi_names::SpiffeId;
 use meltemi_policy::outcome::Tally;
 use parking_lot::Mutex;
@@ -30,6 +31,8 @@ pub struct Keeper {
     ejections: Mutex<Ejections>,
     /// Whom each caller's certificate names.
     identities: Mutex<HashMap<Arc<str>, Arc<str>>>,
+    allowances: Mutex<Allowances>,
+    refused: AtomicU64,
 }
 
 impl Keeper {
@@ -51,6 +54,9 @@ impl Keeper {
         self.identities.lock().insert(caller.clone(), identity.clone());
         let mut changes = Vec::new();
         for report in reports {
+            if !self.is_plausible(caller, &report, now) {
+                continue;
+            }
             if !report.tally.is_empty() {
                 outcomes.record(&report.endpoint, &report.namespace, caller, &report.tally, now);
             }
@@ -67,6 +73,29 @@ impl Keeper {
         }
         drop(outcomes);
         publish(publisher, changes);
+    }
+
+    /// Whether it can be what a report says; if not, none of it is kept.
+    fn is_plausible(&self, caller: &Arc<str>, report: &Report, now: u32) -> bool {
+        let Report { endpoint, tally, .. } = report;
+        let Judged::Refused { is_first } = self.allowances.lock().judge(caller, tally, now) else {
+            return true;
+        };
+        self.refused.fetch_add(1, Relaxed);
+        if is_first {
+            tracing::warn!(
+                %caller, host = %endpoint.host, workload = %endpoint.workload,
+                issued = tally.issued, calls = tally.calls, failed = tally.failed(),
+                in_flight = tally.in_flight, timed = tally.latency.count(),
+                "a caller reports outcomes that cannot be; they are left out"
+            );
+        }
+        false
+    }
+
+    /// Reports on an endpoint that were left out, since they cannot be.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
     }
 
     /// What callers of other identities met at an endpoint lately.
@@ -102,6 +131,7 @@ impl Keeper {
         outcomes.age(now);
         let callers = outcomes.callers();
         drop(outcomes);
+        self.allowances.lock().age(now);
         self.identities.lock().retain(|caller, _| callers.contains(caller));
         let over = self.ejections.lock().sweep(now);
         publish(publisher, over);

@@ -4,6 +4,7 @@
 //! happened in it, and there are at most [`MAX_SERIES`] pairs of endpoint and caller.
 
 mod file;
+mod plausible;
 mod series;
 
 use std::collections::{BTreeMap, HashSet};
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use meltemi_policy::outcome::Tally;
 
+pub use self::plausible::{Allowances, Judged};
 use self::series::Series;
 pub use self::series::{CODE, WINDOW};
 

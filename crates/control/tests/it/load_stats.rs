@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use http::{Method, StatusCode};
+use meltemi_policy::outcome::Tally;
+use meltemi_telemetry::scrape;
 use meltemi_wire::ext_authz::{Address, AddressKind, PortSpecifier, SocketAddress};
 use meltemi_wire::load_stats::{
     ClusterStats, Extension, LoadReportingServiceClient, LoadStatsRequest, LoadStatsResponse,
     SENDS_ALL, UpstreamEndpointStats, UpstreamLocalityStats,
 };
 use meltemi_wire::xds::{Node, node};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
 
+use crate::http::get;
 use crate::mesh::{HELLO, Member, Mesh, Subscriber, soon};
 
 /// A stream of reports.
@@ -54,7 +57,7 @@ fn of_endpoint(at: &str, port: u32, well: u64, badly: u64) -> UpstreamEndpointSt
     };
     UpstreamEndpointStats {
         address: Some(Address { address: Some(AddressKind::SocketAddress(socket)) }),
-        total_issued_requests: well + badly,
+        total_issued_requests: well.saturating_add(badly),
         total_successful_requests: well,
         total_error_requests: badly,
         ..UpstreamEndpointStats::default()
@@ -133,10 +136,37 @@ async fn reports_of_the_standard_alone_are_kept_under_the_name_that_the_certific
         .collect();
     let caller = || "default/sa/grpc".to_owned();
     let expected = [
-        ("*".to_owned(), caller(), 7.into(), serde_json::json!({})),
-        ("default/hello-1".to_owned(), caller(), 6.into(), serde_json::json!({"5xx": 1})),
+        ("*".to_owned(), caller(), 7.into(), json!({})),
+        ("default/hello-1".to_owned(), caller(), 6.into(), json!({"5xx": 1})),
     ];
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_left_out_and_does_not_drown_what_can() {
+    let mesh = Mesh::start().await;
+    let (hello, grpc) = (mesh.member("hello").await, mesh.member("grpc").await);
+    let mut subscriber = Subscriber::start(hello.channel(), "hello");
+    let _registered = hello.register("hello-1", "10.0.0.1");
+    subscriber.sees("hello-1").await;
+    let (reporter, _) = Reporter::start(&grpc, Node::default()).await;
+    let told = |well, badly| of_endpoints(vec![of_endpoint("10.0.0.1", 8001, well, badly)]);
+    let mut torn = of_endpoint("10.0.0.1", 8001, 9, 0);
+    // A success whose latency was measured a million times.
+    let mut tally = Tally { calls: 1, issued: 1, ..Tally::default() };
+    tally.latency.add(7, 1_000_000);
+    let extension = Extension { tally: Some(tally), ..Extension::default() };
+    torn.metadata = Some(extension.to_metadata());
+    reporter.report(HELLO, told(3, 1)).await;
+    for wrong in [told(0, 1 << 63), told(1 << 32, 0), told(0, u64::MAX), of_endpoints(vec![torn])] {
+        reporter.report(HELLO, wrong).await;
+    }
+    reporter.report(HELLO, told(2, 0)).await;
+    let told = mesh.outcomes(6).await;
+    assert_eq!((&told[0]["calls"], &told[0]["failures"]), (&6.into(), &json!({"5xx": 1})));
+    let monitoring = mesh.plane.addresses().monitoring.unwrap();
+    let scrape = scrape::parse(&get(monitoring, "/metrics").await.1).unwrap();
+    assert_eq!(scrape.sum("meltemi_outcome_reports_refused_total", &[]), 4.0);
 }
 
 #[tokio::test]

@@ -45,7 +45,7 @@ fn of_locality(locality: &str, endpoints: &[&Taken], by_endpoint: bool) -> Upstr
     let mut in_flight = 0;
     for (_, (tally, _)) in endpoints {
         sum.merge(tally);
-        in_flight += tally.in_flight;
+        in_flight = u64::saturating_add(in_flight, tally.in_flight);
     }
     let mut parts = locality.splitn(3, '/').map(str::to_owned);
     let mut part = || parts.next().unwrap_or_default();
