@@ -13,14 +13,17 @@ use world::{Outcome, Trial, run};
 
 fn trial(algorithm: SimpleLoadBalancer, servers: usize, callers: usize, load: f64) -> Trial {
     let length = Duration::from_secs(60);
-    Trial { algorithm, servers, callers, load, is_uneven: true, length, seed: 1 }
+    Trial { algorithm, servers, callers, load, is_uneven: true, length, seed: 1, is_known: false }
 }
 
 fn line(trial: &Trial, outcome: &Outcome) -> String {
     let ms = |quantile| f64::from(outcome.quantile(quantile)) * 1000.0;
     format!(
         "{:>14} {:>4}x{:<4} {:>5.2} {:>5} {:>8.0} {:>8.0} {:>8.0} {:>8.3}%",
-        format!("{:?}", trial.algorithm),
+        match trial.is_known {
+            true => "Known".to_owned(),
+            false => format!("{:?}", trial.algorithm),
+        },
         trial.servers,
         trial.callers,
         trial.load,
@@ -36,6 +39,14 @@ fn line(trial: &Trial, outcome: &Outcome) -> String {
 fn against(other: SimpleLoadBalancer, trial: Trial) -> f32 {
     let tail = |algorithm| run(Trial { algorithm, ..trial }).quantile(0.99);
     tail(Learned) / tail(other)
+}
+
+/// The p99 of `LEARNED` in parts of least request's, and in parts of one who knows all.
+fn beside_known(trial: Trial) -> (f32, f32) {
+    let tail = |trial| run(trial).quantile(0.99);
+    let learned = tail(trial);
+    let least = tail(Trial { algorithm: LeastRequest, ..trial });
+    (learned / least, learned / tail(Trial { is_known: true, ..trial }))
 }
 
 /// Short enough for a build that is not optimised.
@@ -57,16 +68,19 @@ fn learned_is_better_where_there_are_few_callers() {
 
 #[test]
 fn learned_is_better_where_there_are_few_callers_and_little_to_do() {
-    // 0.72 to 0.76 by seed.
-    let share = against(LeastRequest, trial(Learned, 20, 20, 0.75));
-    assert!(share <= 0.78, "{share}");
+    // 0.71 to 0.78 by seed, of which one who knows all needs 0.67 to 0.76.
+    let (share, added) = beside_known(trial(Learned, 20, 20, 0.75));
+    assert!(share <= 0.8, "{share}");
+    assert!(added <= 1.1, "{added}");
 }
 
-/// No policy can do better than the work itself: of its distribution, cut off at 0, the p99 is 271 ms.
+/// Least request's tail is not far above that of the work itself, which no policy can change: one who knows all does not come
+/// below 0.45 of it, which was the aim, and `LEARNED` is near to that one.
 #[test]
-fn learned_adds_little_to_the_work_where_servers_have_room() {
-    let tail = run(short(100, 100, 0.75)).quantile(0.99);
-    assert!(tail <= 0.271 * 1.1, "{tail}");
+fn learned_is_near_to_what_can_be_done_where_servers_have_room() {
+    let (share, added) = beside_known(short(100, 100, 0.75));
+    assert!(share / added > 0.45, "{share} {added}");
+    assert!(added <= 1.1, "{added}");
 }
 
 #[test]
@@ -123,6 +137,31 @@ fn table() {
         for algorithm in [RoundRobin, LeastRequest, PeakEwma, Learned] {
             let share = slow::run(algorithm, callers, 1).share_within() * 100.0;
             println!("{algorithm:?}, a slow endpoint, callers: {callers}: {share:.2}%");
+        }
+    }
+}
+
+/// What is left to gain: the p99 of one who knows all in parts of least request's, beside that of `LEARNED`, by seed. Run it as
+/// [`table`].
+#[test]
+#[ignore = "takes minutes; prints the table"]
+fn attainable() {
+    for (servers, callers) in [(100, 100), (20, 20)] {
+        for load in [0.75, 0.93, 1.03, 1.27, 1.57] {
+            for seed in 1..6 {
+                let trial = Trial { seed, ..trial(Learned, servers, callers, load) };
+                let tail = |trial| run(trial).quantile(0.99);
+                let least = tail(Trial { algorithm: LeastRequest, ..trial });
+                let (known, learned) = (tail(Trial { is_known: true, ..trial }), tail(trial));
+                println!(
+                    "{servers}x{callers} {load} seed {seed}: least request {:.0} ms, known {:.0} ({:.3}), learned {:.0} ({:.3})",
+                    least * 1000.0,
+                    known * 1000.0,
+                    known / least,
+                    learned * 1000.0,
+                    learned / least
+                );
+            }
         }
     }
 }

@@ -39,6 +39,11 @@ impl Server {
         (self.cores / self.jobs.len().max(1) as f64).min(1.0)
     }
 
+    /// How long one of those that are here, and so many more, would take for a core's second of work.
+    pub fn slowness(&self, more: usize) -> f64 {
+        (self.jobs.len() + more) as f64 / self.cores
+    }
+
     fn advance(&mut self, now: Duration) {
         let passed = (now - self.now).as_nanos() as f64;
         self.progress += (passed * self.rate()) as u64;

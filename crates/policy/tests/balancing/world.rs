@@ -42,6 +42,9 @@ pub struct Trial {
     /// How long, after the time that is not counted.
     pub length: Duration,
     pub seed: u64,
+    /// Whether callers, whatever their algorithm, know at once and exactly what every server has to do and to give, and go by
+    /// that: what no policy can do, and the best that one could hope for.
+    pub is_known: bool,
 }
 
 /// What came of it.
@@ -105,13 +108,48 @@ struct Caller {
     in_flight: Vec<Cell<u32>>,
 }
 
+/// A row of numbers that look random.
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64, row: u64) -> Dice {
+        Dice(hash(&(seed | row << 56).to_le_bytes()))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(1);
+        hash(&self.0.to_le_bytes())
+    }
+
+    fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn work(&mut self) -> Duration {
+        loop {
+            let (a, b) = (self.unit().max(1e-12), self.unit());
+            let normal = (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos();
+            let work = WORK * (1.0 + normal);
+            if work > 0.0 {
+                return Duration::from_secs_f64(work);
+            }
+        }
+    }
+}
+
 pub struct World {
     trial: Trial,
     now: Duration,
     events: BinaryHeap<Reverse<(Duration, u64, Event)>>,
     sequence: u64,
-    random: u64,
+    /// Numbers for what callers want and when, for antagonists, and for what balancers do: each of a row of its own, so that the
+    /// world is the same whatever is chosen.
+    calls: Dice,
+    antagonists: Dice,
+    choices: Dice,
     servers: Vec<Server>,
+    /// Requests on their way to each.
+    sent: Vec<usize>,
     callers: Vec<Caller>,
     called: BTreeMap<u64, Duration>,
     outcome: Outcome,
@@ -139,8 +177,11 @@ impl World {
             now: Duration::ZERO,
             events: BinaryHeap::new(),
             sequence: 0,
-            random: trial.seed,
+            calls: Dice::new(trial.seed, 0),
+            antagonists: Dice::new(trial.seed, 1),
+            choices: Dice::new(trial.seed, 2),
             servers: (0..trial.servers).map(|_| Server::new(ALLOCATION)).collect(),
+            sent: vec![0; trial.servers],
             callers: Vec::new(),
             called: BTreeMap::new(),
             outcome: Outcome { took: Vec::new(), errors: 0 },
@@ -150,33 +191,13 @@ impl World {
         if trial.is_uneven {
             for server in 0..trial.servers {
                 // In the middle of a stay, so that not all change at once.
-                let is_there = world.unit() < ANTAGONISTS;
+                let is_there = world.antagonists.unit() < ANTAGONISTS;
                 world.set(server, is_there);
-                let after = STAY.mul_f64(world.unit());
+                let after = STAY.mul_f64(world.antagonists.unit());
                 world.later(after, Event::Change { server });
             }
         }
         world
-    }
-
-    fn next(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(1);
-        hash(&self.random.to_le_bytes())
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    fn work(&mut self) -> Duration {
-        loop {
-            let (a, b) = (self.unit().max(1e-12), self.unit());
-            let normal = (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos();
-            let work = WORK * (1.0 + normal);
-            if work > 0.0 {
-                return Duration::from_secs_f64(work);
-            }
-        }
     }
 
     fn later(&mut self, after: Duration, event: Event) {
@@ -201,6 +222,7 @@ impl World {
         match event {
             Event::Call => self.call(),
             Event::Arrive { server, caller, id, work, called } => {
+                self.sent[server] -= 1;
                 self.servers[server].take(id, caller, work, self.now);
                 self.called.insert(id, called);
                 self.later(PATIENCE, Event::Late { server, caller, id, called });
@@ -228,7 +250,7 @@ impl World {
                 }
             }
             Event::Change { server } => {
-                let is_there = self.unit() < ANTAGONISTS;
+                let is_there = self.antagonists.unit() < ANTAGONISTS;
                 self.set(server, is_there);
                 self.later(STAY, Event::Change { server });
             }
@@ -240,17 +262,29 @@ impl World {
         // The mean of a normal distribution that is cut off at 0 lies above its middle.
         let mean = WORK * 1.2876;
         let rate = trial.load * ALLOCATION * trial.servers as f64 / mean;
-        let pause = -self.unit().max(1e-12).ln() / rate;
+        let pause = -self.calls.unit().max(1e-12).ln() / rate;
         self.later(Duration::from_secs_f64(pause), Event::Call);
-        let number = (self.next() % trial.callers as u64) as usize;
-        let (random, work) = (self.next(), self.work());
+        let number = (self.calls.next() % trial.callers as u64) as usize;
+        let (random, work) = (self.choices.next(), self.calls.work());
+        let known = trial.is_known.then(|| self.emptiest(random));
         let caller = &self.callers[number];
         let ask = Ask { random, now: self.now, ..Ask::default() };
         let load = |index: usize| caller.in_flight[index].get();
-        let Some(server) = caller.balancer.pick(&ask, load, |_| false) else { return };
+        let picked = known.or_else(|| caller.balancer.pick(&ask, load, |_| false));
+        let Some(server) = picked else { return };
         caller.in_flight[server].set(load(server) + 1);
+        self.sent[server] += 1;
         let (id, called) = (self.sequence, self.now);
         self.later(WAY, Event::Arrive { server, caller: number, id, work, called });
+    }
+
+    /// The server where one more would have the most of a core; of several that are alike any.
+    fn emptiest(&self, random: u64) -> usize {
+        let count = self.servers.len();
+        let from = random as usize % count;
+        let slowness = |at: &usize| self.servers[*at].slowness(self.sent[*at] + 1);
+        let each = (from..from + count).map(|at| at % count);
+        each.min_by(|a, b| slowness(a).total_cmp(&slowness(b))).unwrap_or(from)
     }
 
     fn end(
@@ -260,7 +294,7 @@ impl World {
         called: Duration,
         report: Option<meltemi_policy::balance::Report>,
     ) {
-        let (took, random) = (self.now - called, self.next());
+        let (took, random) = (self.now - called, self.choices.next());
         let caller = &self.callers[caller];
         let own = caller.in_flight[server].get();
         let told = Told { took, is_failure: report.is_none(), report };
