@@ -180,10 +180,7 @@ pub fn references(resource: &Resource) -> Vec<Reference> {
         Collected { namespace: resource.metadata().namespace.clone(), references: Vec::new() };
     match resource {
         Resource::VirtualService(it) => collected.virtual_service(&it.spec),
-        Resource::DestinationRule(it) => {
-            collected.host(&it.spec.host, "", Path::of("spec").field("host"));
-            collected.credentials(&it.spec);
-        }
+        Resource::DestinationRule(it) => collected.destination_rule(&it.spec),
         Resource::Gateway(it) => collected.istio_gateway(&it.spec),
         Resource::Sidecar(it) => collected.sidecar(&it.spec),
         Resource::AuthorizationPolicy(it) => {
@@ -260,8 +257,14 @@ impl Collected {
         if host.starts_with('*') || host.parse::<std::net::IpAddr>().is_ok() {
             return;
         }
-        let (host, namespace) = (host.to_owned(), self.namespace.clone());
-        self.references.push(Reference { path, target: Target::Port { host, namespace, port } });
+        let namespace = self.namespace.clone();
+        self.port_in(namespace, host, port, path);
+    }
+
+    /// A port of a host, whose short name belongs to a namespace.
+    fn port_in(&mut self, namespace: String, host: &str, port: u16, path: Path) {
+        let target = Target::Port { host: host.to_owned(), namespace, port };
+        self.references.push(Reference { path, target });
     }
 
     fn object(&mut self, kind: Kind, namespace: Option<&str>, name: &str, path: Path) {

@@ -97,6 +97,9 @@ impl Collected {
         if backend.is_service() {
             let namespace = self.namespace_or_own(backend.namespace.as_deref());
             self.object(Kind::Service, Some(&namespace), &backend.name, at.field("name"));
+            if let Some(port) = backend.port {
+                self.port_in(namespace, &backend.name, port.number(), at.field("port"));
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use crate::istio::PolicyTargetReference;
 use crate::istio::destination_rule::DestinationRuleSpec;
 use crate::istio::gateway::GatewaySpec;
 use crate::istio::sidecar::SidecarSpec;
+use crate::istio::tls::ClientTls;
 use crate::istio::virtual_service::{Destination, HttpRoute, RouteDestination, VirtualServiceSpec};
 use crate::refuse::Path;
 
@@ -102,13 +103,10 @@ impl Collected {
         }
     }
 
-    /// The Secrets of a rule's workloads, which are of its own namespace. Those of a rule without a selector are for
-    /// gateways and lie where these run.
-    pub(super) fn credentials(&mut self, spec: &DestinationRuleSpec) {
-        if spec.workload_selector.is_none() {
-            return;
-        }
+    /// The host of a rule, the ports of it that have settings of their own, and the Secrets of the rule's workloads.
+    pub(super) fn destination_rule(&mut self, spec: &DestinationRuleSpec) {
         let at = Path::of("spec");
+        self.host(&spec.host, "", at.field("host"));
         let whole = spec.traffic_policy.iter().map(|it| (at.clone(), it));
         let parts = spec.subsets.iter().enumerate().filter_map(|(index, subset)| {
             Some((at.field("subsets").item(index), subset.traffic_policy.as_ref()?))
@@ -117,14 +115,24 @@ impl Collected {
         let mut named = Vec::new();
         for (at, policy) in policies {
             named.extend(policy.tls.iter().map(|tls| (at.clone(), tls)));
-            named.extend(policy.port_level_settings.iter().enumerate().filter_map(
-                |(index, port)| {
-                    Some((at.field("portLevelSettings").item(index), port.tls.as_ref()?))
-                },
-            ));
+            for (index, settings) in policy.port_level_settings.iter().enumerate() {
+                let at = at.field("portLevelSettings").item(index);
+                if let Some(port) = settings.port.and_then(|port| port.number) {
+                    self.port(&spec.host, port.number(), at.field("port").field("number"));
+                }
+                named.extend(settings.tls.iter().map(|tls| (at.clone(), tls)));
+            }
         }
+        // Those of a rule without a selector are for gateways, and lie where these run.
+        if spec.workload_selector.is_some() {
+            self.credentials(named.into_iter());
+        }
+    }
+
+    /// Secrets that are of the object's own namespace.
+    fn credentials<'t>(&mut self, named: impl Iterator<Item = (Path, &'t ClientTls)>) {
         let namespace = self.namespace.clone();
-        for (at, tls) in named.into_iter().filter(|(_, tls)| !tls.credential_name.is_empty()) {
+        for (at, tls) in named.filter(|(_, tls)| !tls.credential_name.is_empty()) {
             let at = at.field("tls").field("credentialName");
             self.object(Kind::Secret, Some(&namespace), &tls.credential_name, at);
         }

@@ -61,7 +61,9 @@ fn what_is_pointed_to_is_found_with_its_place() {
             "spec.parentRefs[0].name: Gateway `edge` in namespace `infra`",
             "spec.parentRefs[1].name: Service `catalog` in namespace `web`",
             "spec.rules[0].filters[0].requestMirror.backendRef.name: Service `copy` in namespace `web`",
+            "spec.rules[0].filters[0].requestMirror.backendRef.port: port 80 of `copy`",
             "spec.rules[0].backendRefs[0].name: Service `catalog` in namespace `web`",
+            "spec.rules[0].backendRefs[0].port: port 80 of `catalog`",
             "spec.servers[0].tls.credentialName: Secret `cert`",
         ]
     );

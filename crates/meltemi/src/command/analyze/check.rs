@@ -5,6 +5,7 @@ mod merged;
 mod mutual_tls;
 mod overlap;
 mod peer_authentication;
+mod selectors;
 mod sidecar;
 mod subset;
 
@@ -16,12 +17,13 @@ use super::mesh::Mesh;
 /// One check.
 type Check = fn(&Mesh, &mut Vec<Finding>);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     set_aside,
     dangling,
     overlap::check,
     merged::check,
     subset::check,
+    selectors::check,
     authorization::check,
     peer_authentication::check,
     sidecar::check,

@@ -16,8 +16,12 @@ pub(super) enum Code {
     ConflictingMeshGatewayVirtualServiceHosts,
     /// What a merge of destination rules for one host leaves out.
     DestinationRuleIsHidden,
-    /// A policy that is for no workload (IST0127).
+    /// A selector that no workload has the labels of (IST0127).
     NoMatchingWorkloadsFound,
+    /// Two Sidecars that choose one workload, of which one counts (IST0110).
+    ConflictingSidecarWorkloadSelectors,
+    /// Two Sidecars for all of a namespace, of which one counts (IST0111).
+    MultipleSidecarsWithoutWorkloadSelectors,
     /// A rule that asks connections of bytes for what only requests have.
     HttpFieldsOnTcpPort,
     /// A destination rule by which calls are made that their workloads refuse (IST0113).

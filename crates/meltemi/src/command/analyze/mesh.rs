@@ -10,6 +10,9 @@ use crate::exit::Failure;
 use crate::rejected::Rejected;
 use crate::resource::Resources;
 
+/// The labels that somebody has, or wants.
+pub(super) type Labels = BTreeMap<String, String>;
+
 /// An object.
 #[derive(Debug)]
 pub(super) struct Object {
@@ -83,8 +86,29 @@ impl Mesh {
         self.objects.values().flatten()
     }
 
+    /// The workloads: the namespace of each, and its labels, of which the spec's go before the metadata's.
+    pub(super) fn workloads(&self) -> impl Iterator<Item = (&str, Labels)> {
+        self.of(Kind::WorkloadEntry).iter().filter_map(|object| {
+            let Resource::WorkloadEntry(entry) = &object.resource else { return None };
+            let mut labels = entry.metadata.labels.clone();
+            labels.extend(entry.spec.labels.clone());
+            Some((entry.metadata.namespace.as_str(), labels))
+        })
+    }
+
     /// How many objects were looked at.
     pub(super) fn len(&self) -> usize {
         self.objects().count()
     }
+}
+
+/// Whether somebody with these labels has those that are wanted.
+pub(super) fn has(labels: &Labels, wanted: &Labels) -> bool {
+    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// `KEY=VALUE,...`
+pub(super) fn list(labels: &Labels) -> String {
+    let all: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    all.join(",")
 }

@@ -1,11 +1,10 @@
-//! Authorization policies that are for nobody, and rules that ask connections of bytes for what they have not.
+//! Authorization policies that ask connections of bytes for what they have not, or several authorizers.
 
 use std::collections::BTreeSet;
 
-use meltemi_api::istio::AuthorizationPolicy;
-use meltemi_api::{Kind, Resource, Severity};
+use meltemi_api::{Kind, Severity};
 use meltemi_model::{Settings, Workload};
-use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, Protocol, ROOT_NAMESPACE};
+use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, Protocol};
 use meltemi_policy::authz::rule::{Action, AuthorizationPolicy as AuthorizationRule, Rule};
 use meltemi_policy::authz::{fields_of_requests, is_for_port};
 
@@ -28,38 +27,10 @@ pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
         .map(|it| it.resource.metadata())
         .filter_map(|it| snapshot.workload(&it.namespace, &it.name).cloned())
         .collect();
-    for object in mesh.of(Kind::AuthorizationPolicy) {
-        let Resource::AuthorizationPolicy(policy) = &object.resource else { continue };
-        selects_nobody(&object.resource, policy, &workloads, findings);
-    }
     for workload in &workloads {
         asks_bytes(mesh, workload, findings);
         asks_several(mesh, workload, findings);
     }
-}
-
-/// Istio's IST0127.
-fn selects_nobody(
-    resource: &Resource,
-    policy: &AuthorizationPolicy,
-    workloads: &[std::sync::Arc<Workload>],
-    findings: &mut Vec<Finding>,
-) {
-    let Some(selector) = policy.spec.selector.as_ref().map(|it| &it.match_labels) else { return };
-    let namespace = &policy.metadata.namespace;
-    let is_selected = |workload: &Workload| {
-        (namespace == ROOT_NAMESPACE || *workload.namespace == **namespace)
-            && selector.iter().all(|(key, value)| workload.labels.get(key) == Some(value))
-    };
-    if workloads.iter().any(|it| is_selected(it)) {
-        return;
-    }
-    let wanted: Vec<String> =
-        selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let message =
-        format!("no workload has the labels {}: the policy is for nobody", wanted.join(","));
-    let what = (Severity::Warning, Code::NoMatchingWorkloadsFound);
-    findings.push(Finding::of(resource, "spec.selector", what, message));
 }
 
 /// Rules of a workload that ask connections of bytes for what only requests have.

@@ -1,14 +1,10 @@
 //! Subsets whose labels no endpoint has: requests that are sent there fail with 503.
 
-use std::collections::BTreeMap;
-
 use meltemi_api::istio::destination_rule::DestinationRule;
 use meltemi_api::{Kind, Resource, Severity, Target};
 
 use super::super::finding::{Code, Finding};
-use super::super::mesh::Mesh;
-
-type Labels = BTreeMap<String, String>;
+use super::super::mesh::{Labels, Mesh, has, list};
 
 /// Tells of subsets that have no endpoints, of hosts that are there.
 pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
@@ -19,12 +15,10 @@ pub(super) fn check(mesh: &Mesh, findings: &mut Vec<Finding>) {
             if endpoints.iter().any(|labels| has(labels, &subset.labels)) {
                 continue;
             }
-            let wanted: Vec<String> =
-                subset.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
             let message = format!(
                 "no endpoint of {} has the labels {}: calls to subset {} are answered with 503",
                 rule.spec.host,
-                wanted.join(","),
+                list(&subset.labels),
                 subset.name
             );
             let what = (Severity::Warning, Code::SubsetWithoutEndpoints);
@@ -65,15 +59,6 @@ fn of_service(mesh: &Mesh, service: &Resource) -> Vec<Labels> {
 
 /// The labels of the workloads that a selector finds; an empty one finds none.
 fn selected(mesh: &Mesh, namespace: &str, selector: &Labels) -> Vec<Labels> {
-    let workloads = mesh.of(Kind::WorkloadEntry).iter().filter_map(|object| {
-        let Resource::WorkloadEntry(entry) = &object.resource else { return None };
-        let mut labels = entry.metadata.labels.clone();
-        labels.extend(entry.spec.labels.clone());
-        (entry.metadata.namespace == namespace).then_some(labels)
-    });
+    let workloads = mesh.workloads().filter(|(of, _)| *of == namespace).map(|(_, labels)| labels);
     workloads.filter(|labels| !selector.is_empty() && has(labels, selector)).collect()
-}
-
-fn has(labels: &Labels, wanted: &Labels) -> bool {
-    wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }

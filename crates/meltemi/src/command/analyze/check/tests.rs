@@ -316,3 +316,128 @@ fn listeners_of_sidecars_that_no_service_has_the_port_of_are_told() {
         ]
     );
 }
+
+#[test]
+fn selectors_that_no_workload_has_the_labels_of_are_told() {
+    let networking = "networking.istio.io/v1";
+    let security = "security.istio.io/v1";
+    let root = meltemi_names::ROOT_NAMESPACE;
+    for (group, kind, namespace, spec, expected) in [
+        (
+            security,
+            "AuthorizationPolicy",
+            "default",
+            "{selector: {matchLabels: {LABEL}}}",
+            "spec.selector",
+        ),
+        (
+            security,
+            "AuthorizationPolicy",
+            root,
+            "{selector: {matchLabels: {LABEL}}}",
+            "spec.selector",
+        ),
+        (
+            security,
+            "RequestAuthentication",
+            "default",
+            "{selector: {matchLabels: {LABEL}}}",
+            "spec.selector",
+        ),
+        (
+            security,
+            "PeerAuthentication",
+            "default",
+            "{selector: {matchLabels: {LABEL}}}",
+            "spec.selector",
+        ),
+        (
+            networking,
+            "Sidecar",
+            "default",
+            "{workloadSelector: {labels: {LABEL}}}",
+            "spec.workloadSelector",
+        ),
+        (
+            networking,
+            "DestinationRule",
+            "default",
+            "{host: shop, workloadSelector: {matchLabels: {LABEL}}}",
+            "spec.workloadSelector",
+        ),
+        (
+            networking,
+            "ServiceEntry",
+            "default",
+            "{hosts: [a.example.com], resolution: STATIC, ports: [{number: 80, name: http, protocol: HTTP}], \
+             workloadSelector: {labels: {LABEL}}}",
+            "spec.workloadSelector",
+        ),
+    ] {
+        let found = |label: &str| {
+            let spec = spec.replace("LABEL", label);
+            let text = format!(
+                "\n---\napiVersion: {group}\nkind: {kind}\nmetadata: {{name: x, namespace: {namespace}}}\nspec: {spec}\n"
+            );
+            let found = check(&mesh(&text)).into_iter();
+            found.map(|it| (it.code, it.path, it.message)).collect::<Vec<_>>()
+        };
+        assert_eq!(found("app: shop"), [], "{kind}");
+        let told = found("app: shoop");
+        assert_eq!(told.len(), 1, "{kind}: {told:?}");
+        let (code, path, message) = &told[0];
+        assert_eq!((*code, &**path), (Code::NoMatchingWorkloadsFound, expected), "{kind}");
+        assert!(message.starts_with("no workload has the labels app=shoop: it "), "{message}");
+    }
+}
+
+#[test]
+fn a_sidecar_that_an_older_one_goes_before_is_told() {
+    let sidecar = |name: &str, namespace: &str, day: u32, labels: Option<&str>| {
+        let selector = labels.map(|it| format!("workloadSelector: {{labels: {{{it}}}}}, "));
+        format!(
+            "\n---\napiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: {name}, namespace: {namespace}, \
+             creationTimestamp: '2026-01-0{day}T00:00:00Z'}}\nspec: {{{}egress: [{{hosts: ['*/*']}}]}}\n",
+            selector.unwrap_or_default()
+        )
+    };
+    let (whole, part) =
+        (Code::MultipleSidecarsWithoutWorkloadSelectors, Code::ConflictingSidecarWorkloadSelectors);
+    for (young, old, expected) in [
+        ((None, "default"), (None, "default"), Some(whole)),
+        ((None, "default"), (None, "other"), None),
+        ((Some("app: shop"), "default"), (None, "default"), None),
+        ((None, "default"), (Some("app: shop"), "default"), None),
+        ((Some("app: shop"), "default"), (Some("version: v1"), "default"), Some(part)),
+        ((Some("app: shop"), "default"), (Some("app: cart"), "default"), None),
+    ] {
+        let text = sidecar("young", young.1, 2, young.0) + &sidecar("old", old.1, 1, old.0);
+        let found = check(&mesh(&text)).into_iter().filter(|it| [whole, part].contains(&it.code));
+        let told: Vec<_> = found.map(|it| (it.name, it.code)).collect();
+        let expected: Vec<_> = expected.map(|it| ("young".to_owned(), it)).into_iter().collect();
+        assert_eq!(told, expected, "{text}");
+    }
+}
+
+#[test]
+fn ports_of_rules_and_routes_that_a_service_has_not_are_told() {
+    for (port, expected) in [(80, 0), (81, 1)] {
+        let settings = format!("portLevelSettings: [{{port: {{number: {port}}}}}]");
+        let route = format!(
+            "\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: h}}\nspec:\n  \
+             parentRefs: [{{group: '', kind: Service, name: shop}}]\n  rules: [{{backendRefs: [{{name: shop, port: {port}}}]}}]\n"
+        );
+        for text in [
+            rule(&format!("{{host: shop, trafficPolicy: {{{settings}}}}}")),
+            rule(&format!("{{host: shop, subsets: [{{name: a, trafficPolicy: {{{settings}}}}}]}}")),
+            route,
+        ] {
+            let found = told(&mesh(&text));
+            assert_eq!(found.len(), expected, "{text}: {found:?}");
+            assert!(
+                found.iter().all(|it| it.contains("there is no port 81 of `shop`")),
+                "{found:?}"
+            );
+        }
+    }
+}
