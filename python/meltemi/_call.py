@@ -4,31 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import json as _json
+import re
 import time
 from typing import Any, Iterable, Mapping, Optional, Tuple, Union
 
 from . import _meltemi
+from ._check import expect, length
+from ._errors import RequestError
 from ._loop import completions
 from ._response import Response
 
 Headers = Union[Mapping[str, str], Iterable[Tuple[str, str]], None]
-Body = Union[bytes, str, None]
+Body = Union[bytes, bytearray, memoryview, str, None]
+#: What the data path takes: method, URL, fields, body, and the longest answer.
+_Asked = Tuple[str, str, list[Tuple[bytes, bytes]], bytes, int]
 
 #: The longest result that is taken, bytes, if nothing else is said.
 MAX_RESULT = 64 * 1024 * 1024
 
 
-def _fields(headers: Headers, body: Body, json: Any) -> Tuple[list[Tuple[bytes, bytes]], bytes]:
-    pairs: list[Tuple[bytes, bytes]] = []
-    if headers:
+def _fields(headers: Headers) -> list[Tuple[bytes, bytes]]:
+    if not headers:
+        return []
+    try:
         items = headers.items() if isinstance(headers, Mapping) else headers
-        pairs = [(name.encode(), value.encode()) for name, value in items]
+        return [(name.encode(), value.encode()) for name, value in items]
+    except UnicodeEncodeError as error:
+        raise RequestError(f"headers: {error}") from None
+    except (AttributeError, TypeError, ValueError):
+        raise TypeError("headers: a mapping of text to text, or pairs of text, are expected") from None
+
+
+def _content(body: Body, json: Any, fields: list[Tuple[bytes, bytes]]) -> bytes:
     if json is not None:
-        body = _json.dumps(json)
-        pairs.append((b"content-type", b"application/json"))
+        if body is not None:
+            raise RequestError("a request has one of body and json")
+        if not any(name.lower() == b"content-type" for name, _ in fields):
+            fields.append((b"content-type", b"application/json"))
+        return _json.dumps(json).encode()
+    if isinstance(body, bytes):
+        return body
+    if body is None:
+        return b""
     if isinstance(body, str):
-        body = body.encode()
-    return pairs, body or b""
+        return body.encode()
+    expect(body, "body", (bytearray, memoryview), "bytes or text")
+    return bytes(body)
 
 
 class Caller:
@@ -53,9 +74,9 @@ class Caller:
         max_result: Optional[int] = None,
     ) -> Response:
         """Calls a service, `http://NAME[.NAMESPACE][:PORT]/PATH`, and waits for its answer."""
-        fields, content = _fields(headers, body, json)
+        asked = self._asked(method, url, headers, body, json, max_result)
         began = time.perf_counter()
-        answer = self._calls().call((method, url, fields, content, self._limit(max_result)))
+        answer = self._calls().call(asked)
         return Response(answer, self._called_by(), _service(url), time.perf_counter() - began)
 
     async def acall(
@@ -69,11 +90,10 @@ class Caller:
         max_result: Optional[int] = None,
     ) -> Response:
         """The same for asyncio. Cancelled, it ends the request at the called service."""
-        fields, content = _fields(headers, body, json)
+        asked = self._asked(method, url, headers, body, json, max_result)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_meltemi.Response] = loop.create_future()
         began = time.perf_counter()
-        asked = (method, url, fields, content, self._limit(max_result))
         started = self._calls().start(asked, future, completions(loop))
         try:
             answer = await future
@@ -100,10 +120,20 @@ class Caller:
         """`acall("POST", url, ...)`."""
         return await self.acall("POST", url, body=body, json=json, headers=headers)
 
-    def _limit(self, given: Optional[int]) -> int:
-        return self._max_result if given is None else given
+    def _asked(
+        self, method: str, url: str, headers: Headers, body: Body, json: Any, max_result: Optional[int]
+    ) -> _Asked:
+        expect(method, "method", str, "text")
+        expect(url, "url", str, "text")
+        fields = _fields(headers)
+        limit = self._max_result if max_result is None else length(max_result, "max_result", RequestError)
+        return method, url, fields, _content(body, json, fields), limit
+
+
+_ORIGIN = re.compile(r"[^:]*://([^/?#]*)")
 
 
 def _service(url: str) -> str:
     """`HOST[:PORT]` of a URL."""
-    return url.partition("://")[2].partition("/")[0]
+    found = _ORIGIN.match(url)
+    return found[1] if found else ""

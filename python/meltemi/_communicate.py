@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Optional, Union
 
 from ._call import Body, Headers
+from ._check import expect
 from ._errors import RequestError
 from ._mesh import Mesh, default_mesh
 from ._response import Response
@@ -42,9 +43,11 @@ class Request:
     @property
     def url(self) -> str:
         """Where it goes."""
+        expect(self.path, "path", str, "text")
         if not self.path.startswith("/"):
             raise RequestError(f"the path `{self.path}` does not begin with `/`")
         target = self.target_service
+        expect(target, "target_service", (Service, str), "a service or its name")
         origin = target.url if isinstance(target, Service) else f"http://{target}"
         return origin + self.path
 

@@ -152,6 +152,7 @@ class Mesh:
         dispatch: Optional[_Dispatch],
         protocol: str,
         service_account: Optional[str],
+        token: Optional[str],
         labels: List[Tuple[str, str]],
     ) -> Registered: ...
     def call(self, asked: _Asked) -> Response: ...

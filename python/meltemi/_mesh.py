@@ -12,6 +12,7 @@ from typing import Any, Optional, Union
 
 from . import _meltemi, _outcomes
 from ._call import MAX_RESULT, Caller
+from ._check import expect, length
 from ._errors import SettingsError
 
 _PathLike = Union[str, "os.PathLike[str]"]
@@ -30,6 +31,7 @@ class Mesh(Caller):
     @classmethod
     def embedded(cls, *, max_result: int = MAX_RESULT) -> Mesh:
         """Starts a control plane in this process, which goes with it, and joins its mesh."""
+        max_result = length(max_result, "max_result", SettingsError)
         return cls(_meltemi.Mesh.embedded(), max_result=max_result)
 
     @classmethod
@@ -43,6 +45,7 @@ class Mesh(Caller):
         max_result: int = MAX_RESULT,
     ) -> Mesh:
         """Joins the mesh of the control plane that this user runs on this machine (`meltemi control`)."""
+        max_result = length(max_result, "max_result", SettingsError)
         inner = _meltemi.Mesh.local(
             Path(state_dir) if state_dir else _state_dir(),
             namespace=namespace,
@@ -67,6 +70,8 @@ class Mesh(Caller):
     ) -> Mesh:
         """Joins the mesh of a control plane elsewhere: its address (`https://HOST:15012`), a join token, and the mesh's
         root certificates in PEM, as `meltemi token create --trust-bundle-out FILE` writes them."""
+        max_result = length(max_result, "max_result", SettingsError)
+        expect(token, "token", str, "text")
         inner = _meltemi.Mesh.connect(
             control,
             trust_bundle,
@@ -100,21 +105,34 @@ class Mesh(Caller):
         return self._inner.state_dir
 
     def outcomes(
-        self, service: Optional[str] = None, *, window: str = "5m", at_least: int = 0
+        self,
+        service: Optional[str] = None,
+        *,
+        window: str = "5m",
+        at_least: int = 0,
+        namespace: Optional[str] = None,
     ) -> _outcomes.Outcomes:
         """What became of calls, as the registry of a control plane of this machine keeps it: of all services or of one, in
-        the last `window` (`1s` to `1h`). What was done just now is told within a second or two; with `at_least` it is
+        the last `window` (`1s` to `1h`); with `namespace` of its services, and short names are read there. What was done
+        just now is told within a second or two; with `at_least` it is
         waited for, 10 seconds at most, until the registry knows of so many calls."""
         state_dir = self.state_dir
         if state_dir is None:
             raise SettingsError("the control plane is elsewhere: ask its API, meltemi.outcomes(api=..., token=...)")
-        return _outcomes.Api.local(state_dir).outcomes(service, window, at_least)
+        return _outcomes.Api.local(state_dir).outcomes(service, window, at_least, namespace)
 
     async def aoutcomes(
-        self, service: Optional[str] = None, *, window: str = "5m", at_least: int = 0
+        self,
+        service: Optional[str] = None,
+        *,
+        window: str = "5m",
+        at_least: int = 0,
+        namespace: Optional[str] = None,
     ) -> _outcomes.Outcomes:
         """The same for asyncio."""
-        return await asyncio.to_thread(self.outcomes, service, window=window, at_least=at_least)
+        return await asyncio.to_thread(
+            self.outcomes, service, window=window, at_least=at_least, namespace=namespace
+        )
 
     def close(self) -> None:
         """Takes the program's services out of the registry at once, and leaves the mesh."""
@@ -162,7 +180,10 @@ def _by_environment() -> Mesh:
             path = os.environ.get(variable)
             if not path:
                 raise SettingsError(f"MELTEMI_CONTROL needs {variable} beside it, the path of a file")
-            files[variable] = Path(path).read_text(encoding="utf-8")
+            try:
+                files[variable] = Path(path).read_text(encoding="utf-8")
+            except (OSError, ValueError) as error:
+                raise SettingsError(f"{variable}: {error}") from error
         return Mesh.connect(
             control,
             files["MELTEMI_TOKEN_FILE"],
@@ -179,6 +200,7 @@ def outcomes(
     *,
     window: str = "5m",
     at_least: int = 0,
+    namespace: Optional[str] = None,
     state_dir: Optional[_PathLike] = None,
     api: Optional[str] = None,
     token: Optional[str] = None,
@@ -188,16 +210,19 @@ def outcomes(
     """What became of calls, whoever made them, as :meth:`Mesh.outcomes`; for a program that need be no member of the mesh. The
     control plane is the one of a state directory of this machine, or, with `api` (`https://HOST:15080`), one elsewhere: then
     `token` is an access token (`meltemi token access`) and `trust_bundle` the mesh's roots in PEM. If neither is named it is
-    the program's own mesh, where it has one that named none (:func:`default_mesh`), else what `meltemi` itself would take."""
+    the program's own mesh, where it has one that named none (:func:`default_mesh`), else what `meltemi` itself would take. A
+    token that may see one namespace alone needs that one's name in `namespace`."""
     if api is not None:
         if not token or not trust_bundle:
             raise SettingsError("an API elsewhere needs an access token and the mesh's root certificates")
-        return _outcomes.Api.remote(api, token, trust_bundle, trust_domain).outcomes(service, window, at_least)
+        return _outcomes.Api.remote(api, token, trust_bundle, trust_domain).outcomes(
+            service, window, at_least, namespace
+        )
     joined = _default
     if state_dir is None and joined is not None and joined.state_dir is not None:
-        return joined.outcomes(service, window=window, at_least=at_least)
+        return joined.outcomes(service, window=window, at_least=at_least, namespace=namespace)
     where = Path(state_dir) if state_dir else _state_dir()
-    return _outcomes.Api.local(where).outcomes(service, window, at_least)
+    return _outcomes.Api.local(where).outcomes(service, window, at_least, namespace)
 
 
 def _state_dir() -> Path:

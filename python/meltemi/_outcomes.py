@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 from urllib.parse import urlencode, urlsplit
 
-from ._errors import ControlPlaneError, Error, RefusedError, SettingsError
+from ._errors import ControlPlaneError, Error, RefusedError, SettingsError, UnknownServiceError
 
 #: How long calls that were made may take until the registry knows of them, seconds: proxies tell each second.
 TOLD_WITHIN = 10.0
 #: How often it is asked meanwhile, seconds.
 _ASKED_EVERY = 0.1
 _OK = 200
+_WRONG = 400
 _UNKNOWN = 401
 _FORBIDDEN = 403
+_MISSING = 404
 #: The API's port, where an address names none.
 _PORT = 15080
 #: The name that the control plane's certificate has in every mesh.
@@ -127,17 +129,27 @@ class Api:
         expected = ("URI", f"spiffe://{trust_domain}/ns/istio-system/sa/istiod")
         return cls(lambda: _Secure(host, port, context, expected), token.strip())
 
-    def outcomes(self, service: Optional[str], window: str, at_least: int) -> Outcomes:
-        """Asks, until it knows of so many calls."""
+    def outcomes(
+        self, service: Optional[str], window: str, at_least: int, namespace: Optional[str]
+    ) -> Outcomes:
+        """Asks, until it knows of so many calls. A service that nobody has called and nobody has registered may be one that
+        will be: that is waited for as well."""
         until = time.monotonic() + TOLD_WITHIN
         while True:
-            told = self._ask(service, window)
-            if sum(it.calls for it in told) >= at_least or time.monotonic() >= until:
-                return told
+            is_last = at_least <= 0 or time.monotonic() >= until
+            try:
+                told = self._ask(service, window, namespace)
+            except UnknownServiceError:
+                if is_last:
+                    raise
+            else:
+                if is_last or sum(it.calls for it in told) >= at_least:
+                    return told
             time.sleep(_ASKED_EVERY)
 
-    def _ask(self, service: Optional[str], window: str) -> Outcomes:
-        query = urlencode({"window": window, **({"service": service} if service else {})})
+    def _ask(self, service: Optional[str], window: str, namespace: Optional[str]) -> Outcomes:
+        asked = {"window": window, "service": service, "namespace": namespace}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
         try:
             connection = self._connect()
             try:
@@ -151,6 +163,10 @@ class Api:
             raise ControlPlaneError(f"no control plane: {error}") from error
         if answer.status in (_UNKNOWN, _FORBIDDEN):
             raise RefusedError(f"outcomes: {_message(body)}")
+        if answer.status == _WRONG:
+            raise SettingsError(f"outcomes: {_message(body)}")
+        if answer.status == _MISSING:
+            raise UnknownServiceError(f"outcomes: {_message(body)}")
         if answer.status != _OK:
             raise Error(f"outcomes: status {answer.status}: {_message(body)}")
         return Outcomes(_read(json.loads(body)["items"]))

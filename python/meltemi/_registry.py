@@ -91,10 +91,17 @@ class Registry:
                 return self._pictures.get(service)
             return sorted(self._pictures.values(), key=lambda it: it.service)
 
-    def outcomes(self, service: Optional[str] = None, *, window: str = "5m", at_least: int = 0) -> Outcomes:
+    def outcomes(
+        self,
+        service: Optional[str] = None,
+        *,
+        window: str = "5m",
+        at_least: int = 0,
+        namespace: Optional[str] = None,
+    ) -> Outcomes:
         """What the mesh's registry knows of calls, those of other programs and of earlier runs among them: no call has to be
         added for that. See :func:`meltemi.outcomes`."""
-        return outcomes(service, window=window, at_least=at_least)
+        return outcomes(service, window=window, at_least=at_least, namespace=namespace)
 
     def table(self) -> str:
         """What is known of all services, for people."""

@@ -117,10 +117,15 @@ class Result:
 
     @property
     def value(self) -> Any:
-        """What the service has said: JSON as what it stands for, text as text, all else as bytes."""
-        kind = (self.response.header("content-type") or "").partition(";")[0].strip()
+        """What the service has said: JSON as what it stands for, text as text, all else as bytes. What is called JSON and is
+        none is told as text (:meth:`Response.json` raises there), and `None` where an answer has no body, as one to HEAD."""
+        kind = (self.response.header("content-type") or "").partition(";")[0].strip().lower()
         if kind == "application/json" or kind.endswith("+json"):
-            return self.response.json()
+            try:
+                return self.response.json() if self.response.body else None
+            # Too deep for the parser, which counts by the interpreter's stack.
+            except (ValueError, RecursionError):
+                return self.response.text
         return self.response.text if kind.startswith("text/") else self.response.body
 
     @property

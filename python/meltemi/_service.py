@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 
 from . import _asgi, _meltemi, _wsgi
 from ._call import MAX_RESULT, Caller
+from ._check import expect, length, served, texts
 from ._errors import SettingsError, UnregisteredError
 from ._mesh import Mesh, default_mesh
 from ._response import Message
@@ -122,8 +123,17 @@ class Service(Caller):
         max_request: Optional[int] = None,
         max_result: int = MAX_RESULT,
     ) -> None:
-        if sum(bool(it) for it in (handler, asgi, wsgi, forward)) > 1:
+        expect(name, "name", str, "text")
+        expect(port, "port", int, "a number")
+        served(handler, "handler")
+        served(asgi, "asgi")
+        served(wsgi, "wsgi")
+        if sum((handler is not None, asgi is not None, wsgi is not None, bool(forward))) > 1:
             raise SettingsError("a service has one of handler, asgi, wsgi and forward")
+        if labels is not None:
+            texts(labels, "labels")
+        if max_request is not None:
+            max_request = length(max_request, "max_request", SettingsError)
         #: The name, as it was given.
         self.name = name
         #: The name in the mesh: one of DNS, which has no `_`.
@@ -137,18 +147,30 @@ class Service(Caller):
         self._service_account = service_account
         self._labels = dict(labels or {})
         self._max_request = max_request
-        self._max_result = max_result
+        self._max_result = length(max_result, "max_result", SettingsError)
         self._inner: Optional[_meltemi.Registered] = None
         self._running: Optional[_asgi.Application] = None
         self._mesh: Optional[Mesh] = None
 
-    def register(self, ip: str = "127.0.0.1", port: Optional[int] = None, *, mesh: Optional[Mesh] = None) -> Service:
+    def register(
+        self,
+        ip: str = "127.0.0.1",
+        port: Optional[int] = None,
+        *,
+        mesh: Optional[Mesh] = None,
+        token: Optional[str] = None,
+    ) -> Service:
         """Registers the instance at an address at which peers reach this machine; when it returns, callers find it.
         Without a mesh it is the one of :func:`default_mesh`. It stays registered until it is drained or closed, or the
-        program ends."""
+        program ends. `token` lets it in where the mesh's own has run out since, or is for another service account."""
         if self._inner is not None:
             raise SettingsError(f"{self.name} is registered already")
+        expect(ip, "ip", str, "text")
+        if token is not None:
+            expect(token, "token", str, "text")
+            token = token.strip()
         if port is not None:
+            expect(port, "port", int, "a number")
             self.port = port
         if not 0 < self.port < 1 << 16:
             raise SettingsError(f"{self.port} is no port: from 1 to 65535")
@@ -162,6 +184,7 @@ class Service(Caller):
                 dispatch=dispatch,
                 protocol=self._protocol,
                 service_account=self._service_account,
+                token=token,
                 labels=list(self._labels.items()),
             )
         except BaseException:
@@ -173,10 +196,15 @@ class Service(Caller):
         return self
 
     async def aregister(
-        self, ip: str = "127.0.0.1", port: Optional[int] = None, *, mesh: Optional[Mesh] = None
+        self,
+        ip: str = "127.0.0.1",
+        port: Optional[int] = None,
+        *,
+        mesh: Optional[Mesh] = None,
+        token: Optional[str] = None,
     ) -> Service:
         """The same for asyncio."""
-        return await asyncio.to_thread(self.register, ip, port, mesh=mesh)
+        return await asyncio.to_thread(self.register, ip, port, mesh=mesh, token=token)
 
     @property
     def is_registered(self) -> bool:
@@ -261,7 +289,7 @@ class Service(Caller):
         return _Dispatch(self._by_handler(), is_quick=False, streams=False, max_request=longest)
 
     def _by_handler(self) -> Callable[[_meltemi.ServerRequest, _meltemi.Responder], None]:
-        handler = self._handler or self._say
+        handler = self._say if self._handler is None else self._handler
 
         def dispatch(request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
             try:

@@ -112,7 +112,7 @@ impl Mesh {
     }
 
     /// Registers an instance of a service. Without `dispatch` its requests go to 127.0.0.1:PORT.
-    #[pyo3(signature = (name, port, ip, *, dispatch, protocol, service_account, labels))]
+    #[pyo3(signature = (name, port, ip, *, dispatch, protocol, service_account, token, labels))]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments of one function in Python")]
     fn register(
         &self,
@@ -123,6 +123,7 @@ impl Mesh {
         dispatch: Option<Dispatch>,
         protocol: &str,
         service_account: Option<&str>,
+        token: Option<String>,
         labels: Vec<(String, String)>,
     ) -> PyResult<Registered> {
         let mesh = self.mesh.get()?;
@@ -134,6 +135,9 @@ impl Mesh {
         }
         if let Some(account) = service_account {
             service = service.service_account(account);
+        }
+        if let Some(token) = token {
+            service = service.token(Token::Text(token));
         }
         if let Some(dispatch) = dispatch {
             service = handler::serve(service, dispatch);

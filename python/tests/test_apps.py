@@ -123,6 +123,15 @@ class Wsgi(MeshTest):
         self.assertEqual((response.status, response.header("x-path")), (201, "/a b"))
         self.assertEqual((response.body, closed), (b"first POST sent 1", [True]))
 
+    def test_what_was_asked_is_bytes_one_a_character(self):
+        def app(environ, start_response):
+            start_response("200 OK", [])
+            return [environ["PATH_INFO"].encode("latin-1"), b"?", environ["QUERY_STRING"].encode("latin-1")]
+
+        service = self.serve(wsgi=app)
+        self.assertEqual(self.mesh.get(f"{service.url}/ä?q=ä☃").text, "/ä?q=ä☃")
+        self.assertEqual(self.mesh.get(f"{service.url}/%C3%A4?q=%C3%A4").text, "/ä?q=%C3%A4")
+
     def test_one_that_ends_the_program_or_answers_with_text_is_an_answer(self):
         def app(environ, start_response):
             if environ["PATH_INFO"] == "/exit":

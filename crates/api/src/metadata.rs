@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use meltemi_names::{is_dns_label, is_dns_subdomain};
+use meltemi_names::{is_dns_label, is_dns_subdomain, is_label_key, is_label_value};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -125,7 +125,7 @@ pub(crate) fn check_labels(labels: &BTreeMap<String, String>, at: &Path, report:
         if let Some(message) = qualified_name_problem(name) {
             report.error(at.field(name), message).on_key();
         }
-        if !value.is_empty() && !is_label_word(value) {
+        if !is_label_value(value) {
             let message = format!(
                 "`{value}` is not a label's value: at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends"
             );
@@ -152,26 +152,12 @@ pub(crate) fn check_data_keys<'a>(
 }
 
 /// Why the text is not the name of a label or annotation, `[PREFIX/]NAME`.
-pub(crate) fn qualified_name_problem(text: &str) -> Option<String> {
-    let (prefix, name) = match text.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, text),
-    };
-    if prefix.is_some_and(|prefix| !is_dns_subdomain(prefix)) || !is_label_word(name) {
-        return Some(format!(
+fn qualified_name_problem(text: &str) -> Option<String> {
+    (!is_label_key(text)).then(|| {
+        format!(
             "`{text}` is not a name for a label or annotation: `[DOMAIN/]NAME`, the name at most 63 letters, digits, `-`, `_` and `.`"
-        ));
-    }
-    None
-}
-
-fn is_label_word(text: &str) -> bool {
-    let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && ends(bytes.first())
-        && ends(bytes.last())
-        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        )
+    })
 }
 
 fn not_label(text: &str, what: &str) -> String {

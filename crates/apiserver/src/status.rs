@@ -56,6 +56,11 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
+    /// 404 for what is asked about and is not known.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "NotFound", message)
+    }
+
     /// 404 for an object.
     pub fn not_found(key: &Key) -> Self {
         let message = format!("{} {:?} not found", resource(key), key.name);

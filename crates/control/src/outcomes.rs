@@ -43,7 +43,7 @@ struct Api {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
-    /// A service, by any of its names; all without.
+    /// A service, by any of its names, with `:PORT` behind it where one port is meant; all without.
     service: Option<String>,
     /// Services of this namespace; short names are read in it.
     namespace: Option<String>,
@@ -64,15 +64,42 @@ async fn list(
         })?,
         None => WINDOW,
     };
-    let host = asked.service.as_deref().map(|name| {
-        let snapshot = api.publisher.snapshot();
-        let found = snapshot.find_registered(name, namespace.unwrap_or(DEFAULT_NAMESPACE));
-        found.map_or_else(|| name.to_owned(), |service| service.host.to_string())
-    });
+    let named = asked.service.as_deref();
+    let (name, port) =
+        named.map(split_port).map_or((None, None), |(name, port)| (Some(name), port));
+    let in_namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
+    let host = name.map(|name| host_of(&api, name, in_namespace)).transpose()?;
     let mut rows = api.keeper.rows(host.as_deref(), seconds);
-    rows.retain(|row| namespace.is_none_or(|namespace| *row.namespace == *namespace));
+    rows.retain(|row| {
+        namespace.is_none_or(|namespace| *row.namespace == *namespace)
+            && port.is_none_or(|port| row.endpoint.port == port)
+    });
     let items: Vec<Value> = rows.iter().map(|row| item(row, seconds)).collect();
     Ok(Json(json!({"windowSeconds": seconds, "items": items})))
+}
+
+/// `NAME` or `NAME:PORT`, as rows are told.
+fn split_port(asked: &str) -> (&str, Option<u16>) {
+    let parts = asked.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    parts.map_or((asked, None), |(name, port)| (name, Some(port)))
+}
+
+/// The host that a name stands for: of a service that there is, or of one that was called within the hour and has gone.
+fn host_of(api: &Api, asked: &str, namespace: &str) -> Result<String, Failure> {
+    let snapshot = api.publisher.snapshot();
+    if let Some(service) = snapshot.find_registered(asked, namespace) {
+        return Ok(service.host.to_string());
+    }
+    let name = asked.strip_suffix('.').unwrap_or(asked).to_ascii_lowercase();
+    let full_name = snapshot.full_name(&name, namespace);
+    let is_known = |host: &String| {
+        snapshot.service(host).is_some() || !api.keeper.rows(Some(host), HOUR).is_empty()
+    };
+    [Some(name), full_name].into_iter().flatten().find(is_known).ok_or_else(|| {
+        Failure::unknown(format!(
+            "there is no service {asked:?} in namespace {namespace:?}, and nobody has called one within the hour"
+        ))
+    })
 }
 
 /// `30s`, `5m`, `1h` or seconds, an hour at most.
@@ -215,6 +242,19 @@ mod tests {
             ("1\u{e4}", None),
         ] {
             assert_eq!(parse_window(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_behind_a_name_is_read() {
+        for (asked, expected) in [
+            ("echo", ("echo", None)),
+            ("echo:8001", ("echo", Some(8001))),
+            ("echo.shop:1", ("echo.shop", Some(1))),
+            ("echo:x", ("echo:x", None)),
+            ("echo:70000", ("echo:70000", None)),
+        ] {
+            assert_eq!(split_port(asked), expected);
         }
     }
 

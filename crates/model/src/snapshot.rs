@@ -136,7 +136,9 @@ impl Snapshot {
     }
 
     /// The full host of a short name.
-    fn full_name(&self, name: &str, namespace: &str) -> Option<String> {
+    /// The host that a short name stands for in a namespace, whether or not there is such a service: `NAME`, `NAME.NAMESPACE` and
+    /// `NAME.NAMESPACE.svc`; `None` where it is none of these.
+    pub fn full_name(&self, name: &str, namespace: &str) -> Option<String> {
         let mut labels = name.split('.');
         let svc = self.suffix.split('.').next();
         match (labels.next()?, labels.next(), labels.next(), labels.next()) {

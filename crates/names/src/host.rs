@@ -1,6 +1,7 @@
 //! Host names of the mesh: what is a name, and which service a short one means.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -88,6 +89,14 @@ pub fn is_dns_label(text: &str) -> bool {
 /// by dots, at most 253 bytes.
 pub fn is_dns_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_dns_label)
+}
+
+/// Whether a peer can connect to an address: one machine has it, unlike the unspecified one, multicast and broadcast (RFC 6890, RFC
+/// 5771, RFC 919).
+pub fn is_peer_address(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    !ip.is_unspecified() && !ip.is_multicast() && !is_broadcast
 }
 
 /// The full host name of a service: `NAME.NAMESPACE.SUFFIX`.

@@ -4,13 +4,17 @@
 
 mod header;
 mod host;
+mod label;
 pub mod ports;
 mod protocol;
 mod spiffe;
 pub mod variables;
 
 pub use header::{is_cookie_text, is_framing_header, is_header_name};
-pub use host::{Host, HostError, expand_host, is_dns_label, is_dns_subdomain, service_host};
+pub use host::{
+    Host, HostError, expand_host, is_dns_label, is_dns_subdomain, is_peer_address, service_host,
+};
+pub use label::{is_label_key, is_label_value};
 pub use protocol::Protocol;
 pub use spiffe::{SpiffeId, SpiffeIdError, TrustDomain};
 

@@ -259,7 +259,7 @@ fn share(
         workload: Some(format!("{namespace}/{name}")),
         namespace: namespace.clone(),
         labels: labels.clone(),
-        cache_dir: Some(home.configuration()),
+        cache_dir: home.configuration(),
         trust: Some(trust),
     });
     let party = party::of(&options.workload, &identity.id());

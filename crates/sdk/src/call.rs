@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
-use http::{Request, Response, Uri};
+use http::{Request, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use meltemi_proxy::in_process::{Body, Ours, RequestBody};
 use meltemi_telemetry::ResponseFlags;
@@ -12,6 +12,7 @@ use meltemi_telemetry::ResponseFlags;
 use crate::BoxError;
 use crate::error::Error;
 use crate::member::Member;
+use crate::request;
 
 /// How much of what the data path says of a failed call is passed on, bytes.
 const TOLD: usize = 1024;
@@ -23,7 +24,7 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    check(request.uri())?;
+    let request = request::checked(request)?;
     let caller = member.caller()?;
     let response = caller.call(request.map(body)).await?;
     let Some(Ours(flags)) = response.extensions().get().copied() else { return Ok(response) };
@@ -63,15 +64,6 @@ async fn text(response: Response<Body>) -> String {
     match whole(response, TOLD).await {
         Ok(response) => String::from_utf8_lossy(response.body()).into_owned(),
         Err(_) => "no reason given".into(),
-    }
-}
-
-fn check(uri: &Uri) -> Result<(), Error> {
-    let wrong = |why: &str| Err(Error::Request(format!("{uri}: {why}")));
-    match uri.scheme_str() {
-        Some("http") | None => Ok(()),
-        Some("https") => wrong("write http://: the mesh itself encrypts what it carries"),
-        Some(_) => wrong("only http:// is carried"),
     }
 }
 

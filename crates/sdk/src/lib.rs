@@ -38,6 +38,7 @@ mod error;
 mod handler;
 mod member;
 mod mesh;
+mod request;
 mod service;
 
 pub use channel::Channel;

@@ -259,7 +259,7 @@ pub(crate) fn check(what: &str, name: &str, is_name: impl Fn(&str) -> bool) -> R
     match is_name(name) {
         true => Ok(()),
         false => Err(Error::Settings(format!(
-            "the {what} `{name}` is no name: lower-case letters, digits and `-`, with a letter or digit at both ends"
+            "the {what} `{name}` is no name: at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends"
         ))),
     }
 }

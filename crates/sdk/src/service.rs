@@ -8,16 +8,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use meltemi_names::{Protocol, is_dns_label, is_dns_subdomain};
+use meltemi_names::{
+    Protocol, is_dns_label, is_dns_subdomain, is_label_key, is_label_value, is_peer_address,
+};
 use meltemi_proxy::in_process::{Body, Handlers};
 use meltemi_proxy::start::AppPort;
 
 use crate::BoxError;
 use crate::call;
 use crate::channel::{Channel, Whose};
+use crate::control::Token;
 use crate::error::Error;
 use crate::handler::{Handler, HandlerFn};
-use crate::member::{Member, Who};
+use crate::member::{Home, Member, Who};
 use crate::mesh::{Mesh, check};
 
 /// A service that is about to be registered.
@@ -27,6 +30,7 @@ pub struct Service {
     port: u16,
     protocol: Protocol,
     service_account: Option<String>,
+    token: Option<Token>,
     labels: BTreeMap<String, String>,
     handler: Option<Handler>,
 }
@@ -40,6 +44,7 @@ impl Service {
             port,
             protocol: Protocol::Http,
             service_account: None,
+            token: None,
             labels: BTreeMap::new(),
             handler: None,
         }
@@ -88,6 +93,12 @@ impl Service {
         self
     }
 
+    /// What lets this instance in, where the mesh's own token has run out since, or is for another service account.
+    pub fn token(mut self, token: impl Into<Token>) -> Service {
+        self.token = Some(token.into());
+        self
+    }
+
     /// A label of this instance, `version` say.
     pub fn label(mut self, key: &str, value: &str) -> Service {
         self.labels.insert(key.into(), value.into());
@@ -97,17 +108,21 @@ impl Service {
     /// Registers the instance at an address at which peers reach this machine. When it returns, callers find it.
     ///
     /// # Errors
-    /// [`Error::ControlPlane`] when there is none, [`Error::Refused`] when it does not take the instance.
+    /// [`Error::Settings`] at once where a name, a label, the port or the address is none, [`Error::ControlPlane`] when there is
+    /// no control plane, [`Error::Refused`] when it does not take the instance.
     pub async fn register(self, mesh: &Mesh, ip: IpAddr) -> Result<Registered, Error> {
-        let account = self
-            .service_account
-            .or_else(|| mesh.inner.service_account.clone())
-            .unwrap_or_else(|| self.name.clone());
+        let claimed = match &self.token {
+            Some(token) => token.claims().map(|it| it.service_account),
+            None => mesh.inner.service_account.clone(),
+        };
+        let account = self.service_account.or(claimed).unwrap_or_else(|| self.name.clone());
         check("service", &self.name, is_dns_label)?;
         check("service account", &account, is_dns_subdomain)?;
         if self.port == 0 {
             return Err(Error::Settings("the port of a service is from 1 to 65535".into()));
         }
+        check_labels(&self.labels)?;
+        check_address(ip)?;
         let mut handlers = Handlers::default();
         if let Some(handler) = self.handler {
             tokio::spawn(handler.run(handlers.serve(self.port)));
@@ -120,9 +135,32 @@ impl Service {
             ports: vec![AppPort { number: self.port, protocol: self.protocol }],
             labels: self.labels,
         };
-        let member = Member::start(&mesh.inner.home, who, handlers).await?;
+        let mut home: Home = mesh.inner.home.clone();
+        if let Some(token) = self.token {
+            home.token = token;
+        }
+        let member = Member::start(&home, who, handlers).await?;
         let name = self.name;
         Ok(Registered(Arc::new(Inner { member, name, port: self.port, mesh: mesh.clone() })))
+    }
+}
+
+/// Labels that no selector could choose by are refused.
+fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Error> {
+    let wrong = labels.iter().find(|(key, value)| !is_label_key(key) || !is_label_value(value));
+    match wrong {
+        None => Ok(()),
+        Some((key, value)) => Err(Error::Settings(format!(
+            "`{key}: {value}` is no label: `[DOMAIN/]NAME` and a value, both at most 63 letters, digits, `-`, `_` and `.` with a letter or digit at both ends"
+        ))),
+    }
+}
+
+/// As the registry has it: an address that peers can connect to.
+fn check_address(ip: IpAddr) -> Result<(), Error> {
+    match is_peer_address(ip) {
+        true => Ok(()),
+        false => Err(Error::Settings(format!("`{ip}` is no address that peers can connect to"))),
     }
 }
 

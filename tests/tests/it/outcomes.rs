@@ -141,9 +141,22 @@ async fn who_may_read_the_services_of_a_namespace_may_read_their_outcomes_and_no
         let (status, told) = api.get(&format!("/meltemi/v1/outcomes?{wrong}")).await;
         assert_eq!(status, 400, "{wrong}: {told}");
     }
-    let (status, told) = api.get("/meltemi/v1/outcomes?service=nobody").await;
-    assert_eq!((status, told["items"].as_array().map(Vec::len)), (200, Some(0)));
+    for (service, status, rows) in [
+        ("far.far", 200, Some(1)),
+        ("far.far:80", 200, Some(1)),
+        ("far.far.svc.cluster.local:1", 200, Some(0)),
+        ("nobody", 404, None),
+        ("far", 404, None),
+    ] {
+        let path = format!("/meltemi/v1/outcomes?window=1h&service={service}");
+        let (answered, told) = api.get(&path).await;
+        let items = told["items"].as_array().map(Vec::len);
+        assert_eq!((answered, items), (status, rows), "{service}: {told}");
+    }
+    let (_, told) = api.get("/meltemi/v1/outcomes").await;
     assert_eq!(told["windowSeconds"], 60);
+    let (_, told) = api.get("/meltemi/v1/outcomes?service=nobody").await;
+    assert!(told["message"].as_str().is_some_and(|it| it.contains("nobody")), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

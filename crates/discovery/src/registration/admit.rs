@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use meltemi_names::{Protocol, SpiffeId, is_dns_label, is_dns_subdomain};
+use meltemi_names::{
+    Protocol, SpiffeId, is_dns_label, is_dns_subdomain, is_label_key, is_label_value,
+    is_peer_address,
+};
 use meltemi_wire::proto::meltemi::v1::RegisteredWorkload;
 use tonic::Status;
 
 /// How many ports and labels a workload may have.
 const MAX_PARTS: usize = 64;
-/// The longest label, key or value, and the longest locality, bytes.
+/// The longest locality, bytes.
 const MAX_TEXT: usize = 253;
 
 /// Checks that the workload is the caller's own and well-formed.
@@ -46,7 +49,7 @@ fn fault(workload: &RegisteredWorkload) -> Option<String> {
         ));
     }
     match address.parse::<IpAddr>() {
-        Ok(ip) if !ip.is_unspecified() && !ip.is_multicast() => {}
+        Ok(ip) if is_peer_address(ip) => {}
         _ => return Some(format!("`{address}` is not an IP address that peers can connect to")),
     }
     let is_port = |port: u32| (1..=65_535).contains(&port);
@@ -68,12 +71,16 @@ fn fault(workload: &RegisteredWorkload) -> Option<String> {
             ));
         }
     }
-    let is_label = |(key, value): (&String, &String)| {
-        !key.is_empty() && key.len() <= MAX_TEXT && value.len() <= MAX_TEXT
-    };
-    if ports.len() > MAX_PARTS || labels.len() > MAX_PARTS || !labels.iter().all(is_label) {
+    let mut labels = labels.iter();
+    if ports.len() > MAX_PARTS || labels.len() > MAX_PARTS {
+        return Some(format!("more than {MAX_PARTS} ports or labels"));
+    }
+    // As Kubernetes has them: no selector could choose by another one.
+    if let Some((key, value)) =
+        labels.find(|(key, value)| !is_label_key(key) || !is_label_value(value))
+    {
         return Some(format!(
-            "more than {MAX_PARTS} ports or labels, or a label longer than {MAX_TEXT}"
+            "`{key}: {value}` is not a label: `[DOMAIN/]NAME` and a value, both at most 63 letters, digits, `-`, `_` and `.`"
         ));
     }
     (workload.locality.len() > MAX_TEXT || workload.network.len() > MAX_TEXT)
@@ -104,7 +111,7 @@ mod tests {
     fn a_workload_registers_as_itself_and_well_formed_or_not_at_all() {
         type Change = fn(&mut RegisteredWorkload);
         let caller = "spiffe://cluster.local/ns/shop/sa/hello".parse().unwrap();
-        let cases: [(Change, Code, &str); 11] = [
+        let cases: [(Change, Code, &str); 14] = [
             (|_| {}, Code::Ok, ""),
             (|w| w.service.clear(), Code::Ok, ""),
             (|w| w.namespace = "other".into(), Code::PermissionDenied, "`other`"),
@@ -113,6 +120,9 @@ mod tests {
             (|w| w.service = "a.b".into(), Code::InvalidArgument, "`a.b`"),
             (|w| w.group = "A/b".into(), Code::InvalidArgument, "`A/b`"),
             (|w| w.address = "0.0.0.0".into(), Code::InvalidArgument, "0.0.0.0"),
+            (|w| w.address = "255.255.255.255".into(), Code::InvalidArgument, "255"),
+            (|w| w.labels = [("a b".into(), "x".into())].into(), Code::InvalidArgument, "`a b: x`"),
+            (|w| w.labels = [("a".into(), "x".repeat(64))].into(), Code::InvalidArgument, "label"),
             (|w| w.inbound_port = 70_000, Code::InvalidArgument, "70000"),
             (|w| w.ports[0].protocol = "htpp".into(), Code::InvalidArgument, "htpp"),
             (|w| w.ports.push(w.ports[0].clone()), Code::InvalidArgument, "8001"),

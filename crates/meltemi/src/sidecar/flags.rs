@@ -1,7 +1,7 @@
 //! Readers of single flags, and the workload that they describe.
 
 use meltemi_control::parse_address;
-use meltemi_names::{Host, Protocol, is_dns_label, is_dns_subdomain};
+use meltemi_names::{Host, Protocol, is_dns_label, is_dns_subdomain, is_peer_address};
 use meltemi_proxy::start::{AppPort, Upstream, WorkloadOptions};
 
 use crate::exit::Failure;
@@ -98,7 +98,7 @@ pub(super) fn workload(
             )));
         }
     }
-    if workload.address.is_unspecified() || workload.address.is_multicast() {
+    if !is_peer_address(workload.address) {
         return Err(Failure::Usage(format!(
             "--address {} is not an address that others can connect to: name the one of this machine",
             workload.address

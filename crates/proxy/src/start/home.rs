@@ -80,9 +80,10 @@ impl Home {
         self.path.join("proxy-config")
     }
 
-    /// Where the last good configuration is kept.
-    pub(super) fn configuration(&self) -> PathBuf {
-        self.path.join("configuration")
+    /// Where the last good configuration is kept; nowhere if the directory goes with the proxy: no start would read it, and
+    /// who writes it might do so after the directory has gone.
+    pub(super) fn configuration(&self) -> Option<PathBuf> {
+        (!self.ephemeral).then(|| self.path.join("configuration"))
     }
 }
 
@@ -164,6 +165,7 @@ mod tests {
         let second = Home::open(state.path(), "default", "hello-b", true).unwrap();
         assert!(!killed.exists());
         assert!(running.path.exists() && named.path.exists());
+        assert!(running.configuration().is_none() && named.configuration().is_some());
         drop((running, second, named));
         let left: Vec<_> = fs::read_dir(&namespace).unwrap().flatten().collect();
         assert_eq!(left.len(), 1, "{left:?}");

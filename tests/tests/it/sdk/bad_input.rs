@@ -25,6 +25,7 @@ async fn token(mesh: &Mesh, account: &str) -> (String, String) {
 async fn a_program_elsewhere_joins_by_address_roots_and_token() {
     let mesh = Mesh::start().await;
     let hello = mesh.http_service("hello", 1).await;
+    let (another, _) = token(&mesh, "other").await;
     let (token, roots) = token(&mesh, "web").await;
     let address = format!("https://{}", mesh.addresses().secure_xds);
     let control = Control::at(&address, &roots).expect("a control plane");
@@ -40,6 +41,10 @@ async fn a_program_elsewhere_joins_by_address_roots_and_token() {
     let other = saying("other", 8002, "").service_account("other");
     let refused = other.register(&program, [127, 0, 0, 1].into()).await;
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+    // A service that brings a token of its own is whom that one is for.
+    let other = saying("other", 8002, "").token(another);
+    let other = other.register(&program, [127, 0, 0, 1].into()).await.expect("registered");
+    assert_eq!(other.id(), "spiffe://cluster.local/ns/default/sa/other");
 
     let forged = Program::builder(control).token(format!("{token}x")).state_dir(home);
     let refused = forged.connect().await;
