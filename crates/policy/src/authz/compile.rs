@@ -159,6 +159,24 @@ impl Compiling<'_> {
     }
 }
 
+/// The test of one value alone. `None` where the value is wrong, which [`compile`] has refused.
+pub(super) fn test_of(
+    attribute: &Attribute,
+    text: &str,
+    namespace: &str,
+    is_generous: bool,
+) -> Option<Test> {
+    let values = Compiling { namespace, refuses: false }.values(attribute, "", &[text.to_owned()]);
+    Some(Test {
+        place: Place::When(0),
+        field: "",
+        attribute: attribute.clone(),
+        values: values.ok()?,
+        is_negated: false,
+        is_generous,
+    })
+}
+
 /// `NAMESPACE/NAME`; a name alone is one of the policy's namespace.
 pub(super) fn account(text: &str, namespace: &str) -> String {
     match text.contains('/') {

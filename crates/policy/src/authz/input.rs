@@ -58,6 +58,11 @@ pub trait Request {
     fn authority(&self) -> &[u8];
     /// The values of a header, by its name in any case.
     fn headers<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s [u8]>;
+    /// Shows the names of all headers, those that are looked for by [`Request::headers`] apart from pseudo-headers and `host`; one
+    /// that has several values may be shown as often. `false` where they cannot be told: then each is asked for.
+    fn each_header_name(&self, _show: &mut dyn FnMut(&[u8])) -> bool {
+        false
+    }
     /// The token that was verified (RFC 7519); `None` where there is none.
     fn token(&self) -> Option<&dyn Token>;
 }
@@ -74,6 +79,11 @@ pub trait Token {
     fn presenter(&self) -> Option<&str>;
     /// Shows each text of a claim; the path leads into objects.
     fn each_claim(&self, path: &[Box<str>], show: &mut dyn FnMut(&str));
+    /// Shows the names of all claims that have a text; of one within objects all names on the way, with `][` between them as in
+    /// the key of a condition. `false` where they cannot be told: then each is asked for.
+    fn each_claim_name(&self, _show: &mut dyn FnMut(&str)) -> bool {
+        false
+    }
 }
 
 /// The request of a connection of bytes: there is none.

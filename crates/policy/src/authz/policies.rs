@@ -124,7 +124,7 @@ impl Policies {
     ) -> Result<Policies, CompileError> {
         let mut names = Vec::new();
         let mut sets: [Set; KINDS] = Default::default();
-        let mut building: [Building; KINDS] = Default::default();
+        let mut building: [Building<'p>; KINDS] = Default::default();
         let mut asked = Asked::Nobody;
         for policy in policies {
             let number = names.len() as u32;
@@ -144,7 +144,7 @@ impl Policies {
             }
         }
         for (set, building) in sets.iter_mut().zip(building) {
-            set.index = building.build();
+            set.index = building.build(set.refuses);
             set.rules.shrink_to_fit();
         }
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
@@ -233,9 +233,9 @@ impl Set {
         if self.rules.is_empty() {
             return OfSet { state: State::Never, buckets: Buckets::default() };
         }
-        let buckets = self.index.buckets(connection);
         let view = View::<NoRequest>::new(connection, None);
-        let plain = self.index.find_plain(&buckets, |rule| self.is_match(rule, &view));
+        let buckets = self.index.buckets(&view);
+        let plain = self.index.find_plain(&buckets, &view, |rule| self.is_match(rule, &view));
         let state = match plain {
             Some(rule) => State::Always(rule),
             None if self.index.asks_requests(&buckets) => State::Open,

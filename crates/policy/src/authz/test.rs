@@ -115,7 +115,8 @@ impl Test {
         self.finds(view) != self.is_negated
     }
 
-    fn finds<R: Request>(&self, view: &View<'_, R>) -> bool {
+    /// Whether one of its values matches.
+    pub(super) fn finds<R: Request>(&self, view: &View<'_, R>) -> bool {
         let Connection { peer, source_ip, remote_ip, destination_ip, destination_port, sni } =
             view.connection;
         let text = |text: Option<&str>| text.is_some_and(|it| self.is_text(it.as_bytes()));

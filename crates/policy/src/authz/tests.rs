@@ -10,6 +10,7 @@ use rule::AuthorizationPolicy;
 mod custom;
 mod forwarded;
 mod index;
+mod many;
 mod naive;
 mod orders;
 mod polarity;
@@ -95,8 +96,14 @@ impl Request for Call {
     }
 
     fn headers<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s [u8]> {
+        let pseudo = (name == ":method").then(|| self.method());
         let own = self.headers.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(name));
-        own.map(|(_, value)| value.as_bytes())
+        pseudo.into_iter().chain(own.map(|(_, value)| value.as_bytes()))
+    }
+
+    fn each_header_name(&self, show: &mut dyn FnMut(&[u8])) -> bool {
+        self.headers.iter().for_each(|(name, _)| show(name.as_bytes()));
+        true
     }
 
     fn token(&self) -> Option<&dyn Token> {

@@ -23,4 +23,9 @@ impl Token for Authenticated<'_> {
     fn each_claim(&self, path: &[Box<str>], show: &mut dyn FnMut(&str)) {
         self.values(path.iter().map(|name| &**name)).for_each(show);
     }
+
+    fn each_claim_name(&self, show: &mut dyn FnMut(&str)) -> bool {
+        self.claims().each_name(show);
+        true
+    }
 }

@@ -75,6 +75,11 @@ impl Claims {
         names.try_fold(first, |value, name| value.as_object()?.get(name))
     }
 
+    /// Shows the names of all claims that are no objects; of those within objects all names on the way, with `][` between them.
+    pub fn each_name(&self, mut show: impl FnMut(&str)) {
+        each_name(&self.all, &mut String::new(), &mut show);
+    }
+
     /// The text of a claim for a header: of text, numbers and truth values. The name may lead into objects by dots; a claim
     /// of exactly this name goes before.
     pub fn text(&self, name: &str) -> Option<Cow<'_, str>> {
@@ -90,6 +95,25 @@ impl Claims {
     /// All claims as they stand in the token: JSON in base64url without padding.
     pub fn encoded(&self) -> &str {
         &self.encoded
+    }
+}
+
+fn each_name(claims: &Map<String, Value>, way: &mut String, show: &mut impl FnMut(&str)) {
+    let length = way.len();
+    for (name, value) in claims {
+        match value {
+            Value::Object(inner) => {
+                way.push_str(name);
+                way.push_str("][");
+                each_name(inner, way, show);
+            }
+            _ if length == 0 => show(name),
+            _ => {
+                way.push_str(name);
+                show(way);
+            }
+        }
+        way.truncate(length);
     }
 }
 

@@ -346,6 +346,11 @@ impl Request for Asked<'_> {
         pseudo.into_iter().chain(named.map(|(_, _, value)| value))
     }
 
+    fn each_header_name(&self, show: &mut dyn FnMut(&[u8])) -> bool {
+        self.head.fields.iter().for_each(|(_, name, _)| show(name));
+        true
+    }
+
     fn token(&self) -> Option<&dyn Token> {
         self.bearer.as_ref().map(|it| it as &dyn Token)
     }
@@ -373,6 +378,11 @@ impl Token for Bearer<'_> {
 
     fn each_claim(&self, path: &[Box<str>], show: &mut dyn FnMut(&str)) {
         self.0.values(path.iter().map(|it| &**it)).for_each(show);
+    }
+
+    fn each_claim_name(&self, show: &mut dyn FnMut(&str)) -> bool {
+        self.0.claims().each_name(show);
+        true
     }
 }
 

@@ -62,14 +62,15 @@ fn parts(rule: &Rule, namespace: &str, counts: fn(&Attribute) -> bool) -> Vec<Pa
 }
 
 /// The values of which a field demands one; `None` where it demands nothing that a rule could be found by.
-fn list(field: &Field<'_>, namespace: &str) -> Option<List> {
+pub(super) fn list(field: &Field<'_>, namespace: &str) -> Option<List> {
     let texts = field.demanded.1;
     let values = texts.iter().map(|text| value(&field.attribute, text, namespace));
     let values: List = values.collect::<Option<_>>()?;
     (!values.is_empty()).then_some(values)
 }
 
-fn value(attribute: &Attribute, text: &str, namespace: &str) -> Option<Value> {
+/// The things that are there where a value matches; `None` where it is not known by any, or matches always.
+pub(super) fn value(attribute: &Attribute, text: &str, namespace: &str) -> Option<Value> {
     let (how, text): (How, Vec<u8>) = match attribute {
         Attribute::Unknown => return None,
         Attribute::SourceIp | Attribute::RemoteIp | Attribute::DestinationIp => {
@@ -88,11 +89,17 @@ fn value(attribute: &Attribute, text: &str, namespace: &str) -> Option<Value> {
         },
         _ => pattern(text),
     };
-    let thing = Thing { attribute: attribute.clone(), how, text: text.into() };
+    let attribute = match attribute {
+        // Names of headers have no case (RFC 9110, section 5.1).
+        Attribute::Header(name) => Attribute::Header(name.to_ascii_lowercase().into()),
+        other => other.clone(),
+    };
+    let thing = Thing { attribute, how, text: text.into() };
     // Every path, host and method begins with nothing: that tells no two apart.
-    let is_always = matches!(attribute, Attribute::Path | Attribute::Host | Attribute::Method)
-        && how != How::Exact
-        && thing.text.is_empty();
+    let is_always =
+        matches!(thing.attribute, Attribute::Path | Attribute::Host | Attribute::Method)
+            && how != How::Exact
+            && thing.text.is_empty();
     (!is_always).then(|| vec![thing])
 }
 

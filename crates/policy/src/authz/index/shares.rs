@@ -11,8 +11,13 @@ pub(super) struct Shares<'d>(HashMap<&'d Thing, u32>);
 impl<'d> Shares<'d> {
     /// Counts all demands of all rules.
     pub(super) fn of(rules: impl IntoIterator<Item = &'d Vec<Part>>) -> Self {
+        Self::of_things(rules.into_iter().flatten().flatten().flatten().flatten().flatten())
+    }
+
+    /// Counts these.
+    pub(super) fn of_things(things: impl IntoIterator<Item = &'d Thing>) -> Self {
         let mut shares = HashMap::new();
-        for thing in rules.into_iter().flatten().flatten().flatten().flatten().flatten() {
+        for thing in things {
             *shares.entry(thing).or_insert(0) += 1;
         }
         Shares(shares)
@@ -26,13 +31,18 @@ impl<'d> Shares<'d> {
         for branch in part {
             let list = branch.iter().min_by_key(|list| self.of_list(list))?;
             for value in list {
-                things.push(value.iter().min_by_key(|thing| self.of_thing(thing))?);
+                things.push(self.rarest(value)?);
             }
         }
         // A rule that names a thing twice is a candidate once.
         things.sort_unstable();
         things.dedup();
         Some(things)
+    }
+
+    /// The one of a value's things that the fewest have.
+    pub(super) fn rarest(&self, value: &'d Value) -> Option<&'d Thing> {
+        value.iter().min_by_key(|thing| self.of_thing(thing))
     }
 
     fn of_part(&self, part: &Part) -> u32 {
@@ -51,7 +61,8 @@ impl<'d> Shares<'d> {
         value.iter().map(|thing| self.of_thing(thing)).min().unwrap_or(u32::MAX)
     }
 
-    fn of_thing(&self, thing: &Thing) -> u32 {
+    /// How many have a thing.
+    pub(super) fn of_thing(&self, thing: &Thing) -> u32 {
         self.0.get(thing).copied().unwrap_or(0)
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::super::compile::compile;
-use super::super::input::Peer;
+use super::super::input::{Connection, Peer};
 use super::super::tests::{Call, policy};
 use super::*;
 
@@ -18,7 +18,7 @@ fn looked_at(rule: impl Fn(usize) -> Value) -> usize {
     for (number, (rule, compiled)) in policy.rules.iter().zip(&compiled).enumerate() {
         building.push(number as u32, rule, &policy.namespace, compiled);
     }
-    let index = building.build();
+    let index = building.build(true);
     let peer = Peer::of(&"spiffe://cluster.local/ns/ns7/sa/sa7".parse().unwrap());
     let connection = Connection {
         peer: Some(&peer),
@@ -34,13 +34,14 @@ fn looked_at(rule: impl Fn(usize) -> Value) -> usize {
         headers: vec![("x".into(), "start-7-end".into())],
         ..Call::default()
     };
-    let (buckets, view) = (index.buckets(&connection), View::new(&connection, Some(&call)));
+    let alone = View::<NoRequest>::new(&connection, None);
+    let (buckets, view) = (index.buckets(&alone), View::new(&connection, Some(&call)));
     let mut count = 0;
     let mut refuse = |_| {
         count += 1;
         false
     };
-    index.find_plain(&buckets, &mut refuse);
+    index.find_plain(&buckets, &alone, &mut refuse);
     index.find_of_request(&buckets, &view, true, &mut refuse);
     count
 }
@@ -82,13 +83,48 @@ fn what_rules_share_does_not_keep_them_from_being_found() {
     // Sources that are told apart by different things.
     let either = |at: usize| json!({"from": [{"principals": [format!("*/sa{at}")]}, {"namespaces": [format!("n{at}")]}]});
     assert_eq!(looked_at(either), 1);
-    // A rule that names several things that are there is looked at once for each.
+    // Both are shared by many: the one that has both is found.
+    let shared = |at: usize| {
+        json!({
+            "to": [{"paths": [format!("/api/a{}/*", at % 20)]}],
+            "when": [{"key": "request.headers[x]", "values": [format!("start-{}-*", at / 20)]}],
+        })
+    };
+    assert_eq!(looked_at(|at| shared(at + 7 * 20)), 1);
+    // A rule that names several things that are there is looked at once.
     let twice = |at: usize| json!({"to": [{"paths": [format!("/api/a{at}/*"), "*.html"]}]});
-    assert_eq!(looked_at(twice), RULES + 1);
+    assert_eq!(looked_at(twice), RULES);
+}
+
+/// What is there rules them all out, whatever it is, and in each of their sources and operations.
+#[test]
+fn no_rule_is_looked_at_that_forbids_what_is_there() {
+    let to = |field: &str, text: &str, own: String| json!({"to": [{field: [text, own]}]});
+    let from = |field: &str, text: &str, own: String| json!({"from": [{field: [text, own]}]});
+    let none = |at: usize| format!("none-{at}");
+    let block = |at: usize| format!("10.{}.{}.0/24", 1 + at / 256, at % 256);
+    assert_eq!(looked_at(|at| to("notPaths", "/api/*", none(at))), 0);
+    assert_eq!(looked_at(|at| to("notPaths", "/api/{*}/{*}", none(at))), 0);
+    assert_eq!(looked_at(|at| to("notHosts", "*.example.com", none(at))), 0);
+    assert_eq!(looked_at(|at| to("notMethods", "*", none(at))), 0);
+    assert_eq!(looked_at(|at| from("notPrincipals", "*/sa/sa7", none(at))), 0);
+    assert_eq!(looked_at(|at| from("notIpBlocks", "10.0.0.0/16", block(at))), 0);
+    let with_method =
+        |at: usize| json!({"to": [{"methods": ["GET"], "notPaths": ["/api/*", none(at)]}]});
+    assert_eq!(looked_at(with_method), 0);
+    let twice = |at: usize| {
+        json!({
+            "from": [{"notNamespaces": ["ns7", none(at)]}, {"notIpBlocks": ["10.0.0.0/16"]}],
+            "to": [{"notPaths": ["/api/*"]}, {"methods": ["PUT", "POST"]}],
+        })
+    };
+    assert_eq!(looked_at(twice), 0);
+    let but_one = |at: usize| to("notPaths", if at == 700 { "/x" } else { "/api/*" }, none(at));
+    assert_eq!(looked_at(but_one), 1);
 }
 
 #[test]
-fn where_nothing_is_demanded_each_is_looked_at() {
+fn where_nothing_tells_them_apart_each_is_looked_at() {
     assert_eq!(looked_at(|at| json!({"to": [{"notPaths": [format!("/x{at}")]}]})), RULES);
     assert_eq!(
         looked_at(|at| json!({"from": [{"notIpBlocks": [format!("10.1.1.{}", at % 200)]}]})),

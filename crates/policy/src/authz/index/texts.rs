@@ -5,12 +5,37 @@ use super::super::input::{Connection, Request};
 use super::super::test::View;
 use super::demand::Bits;
 
+/// What is known of a connection, and of a request if there is one.
+pub(super) struct Facts<'v, R> {
+    pub(super) view: &'v View<'v, R>,
+    /// Whether what says the same in another way counts too, such as the path without its parameters.
+    pub(super) generous: bool,
+}
+
+impl<R: Request> Facts<'_, R> {
+    /// Shows the texts of an attribute; none where it has none.
+    pub(super) fn each(&self, attribute: &Attribute, show: &mut dyn FnMut(&[u8])) {
+        match self.view.request {
+            _ if !attribute.is_of_request() => of_connection(attribute, self.view.connection, show),
+            Some(request) => of_request(attribute, self.view, request, self.generous, show),
+            None => {}
+        }
+    }
+
+    /// Shows the names of all headers; `false` where they are not known.
+    pub(super) fn each_header_name(&self, show: &mut dyn FnMut(&[u8])) -> bool {
+        self.view.request.is_none_or(|request| request.each_header_name(show))
+    }
+
+    /// Shows the names of all claims; `false` where they are not known.
+    pub(super) fn each_claim_name(&self, show: &mut dyn FnMut(&str)) -> bool {
+        let token = self.view.request.and_then(|request| request.token());
+        token.is_none_or(|token| token.each_claim_name(show))
+    }
+}
+
 /// Shows the text of a connection's attribute, if it has one.
-pub(super) fn of_connection(
-    attribute: &Attribute,
-    connection: &Connection<'_>,
-    show: &mut dyn FnMut(&[u8]),
-) {
+fn of_connection(attribute: &Attribute, connection: &Connection<'_>, show: &mut dyn FnMut(&[u8])) {
     let address = match attribute {
         Attribute::SourceIp => connection.source_ip,
         Attribute::RemoteIp => connection.remote_ip,
@@ -35,7 +60,7 @@ pub(super) fn of_connection(
 }
 
 /// Shows the texts of a request's attribute. `generous`: also those that say the same in another way.
-pub(super) fn of_request<R: Request>(
+fn of_request<R: Request>(
     attribute: &Attribute,
     view: &View<'_, R>,
     request: &R,

@@ -1,5 +1,7 @@
 //! The compiled policies decide as an evaluator does that goes through the words of each.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::str::FromStr;
 
 use proptest::prelude::*;
@@ -18,10 +20,32 @@ fn passes(policies: &[AuthorizationPolicy], call: &Call, is_http: bool) -> bool 
     !any(Action::Custom) && !any(Action::Deny) && (!has_allow || any(Action::Allow))
 }
 
+/// Whether a rule asks what a connection of bytes has not.
+pub(super) fn asks_request(rule: &Rule) -> bool {
+    let of_source =
+        |it: &Source| !it.request_principals.is_empty() || !it.not_request_principals.is_empty();
+    let of_operation = |it: &Operation| {
+        let lists =
+            [&it.methods, &it.not_methods, &it.hosts, &it.not_hosts, &it.paths, &it.not_paths];
+        lists.iter().any(|list| !list.is_empty())
+    };
+    let of_condition = |it: &Condition| {
+        it.key.starts_with("request.") && !(it.values.is_empty() && it.not_values.is_empty())
+    };
+    rule.from.iter().any(of_source)
+        || rule.to.iter().any(of_operation)
+        || rule.when.iter().any(of_condition)
+}
+
 /// What a field says of the call: it holds, it does not, or it asks for a request where there is none.
 type Said = Option<bool>;
 
-fn is_match(policy: &AuthorizationPolicy, rule: &Rule, call: &Call, is_http: bool) -> bool {
+pub(super) fn is_match(
+    policy: &AuthorizationPolicy,
+    rule: &Rule,
+    call: &Call,
+    is_http: bool,
+) -> bool {
     let refuses = policy.action != Action::Allow;
     let mut is_unanswerable = false;
     let mut all = |said: Vec<Said>| {
@@ -190,9 +214,19 @@ fn glob(pattern: &str, text: &str) -> bool {
     }
 }
 
+thread_local! {
+    /// Templates as expressions: to compile one takes longer than all else here.
+    static TEMPLATES: RefCell<HashMap<String, regex::Regex>> = RefCell::default();
+}
+
 fn template(pattern: &str, path: &str) -> bool {
-    let regex = pattern.replace("{**}", "[^<]*").replace("{*}", "[^/<]+");
-    regex::Regex::new(&format!("^{regex}$")).unwrap().is_match(path)
+    TEMPLATES.with_borrow_mut(|known| {
+        let expression = known.entry(pattern.to_owned()).or_insert_with(|| {
+            let regex = pattern.replace("{**}", "[^<]*").replace("{*}", "[^/<]+");
+            regex::Regex::new(&format!("^{regex}$")).unwrap()
+        });
+        expression.is_match(path)
+    })
 }
 
 fn is_in(block: &str, ip: IpAddr) -> bool {
@@ -216,7 +250,7 @@ const PATHS: &[&str] = &[
     "/a/b*", "*b", "*a", "*a/b", "*;x", "/{*}", "/c/{*}", "/{**}", "/{*}/b/{**}", "/{*}/b/{*}", "/a/{*}/c/b/{**}",
 ];
 
-fn sources() -> impl Strategy<Value = Source> {
+pub(super) fn sources() -> impl Strategy<Value = Source> {
     let principals = (texts(PRINCIPALS), texts(PRINCIPALS));
     let namespaces = (texts(NAMESPACES), texts(NAMESPACES));
     let accounts = (texts(&["x", "a/x", "b/y", "*/x", "b/*", "*y"]), texts(&["x", "b/y"]));
@@ -237,7 +271,7 @@ fn sources() -> impl Strategy<Value = Source> {
     })
 }
 
-fn operations() -> impl Strategy<Value = Operation> {
+pub(super) fn operations() -> impl Strategy<Value = Operation> {
     const HOSTS: &[&str] = &["h.x", "*.x", "h.*", "h.x:80", "*:80", "*X", "*"];
     let methods = (texts(&["GET", "P*", "*T", "*"]), texts(&["GET", "PUT"]));
     (
@@ -259,7 +293,7 @@ fn operations() -> impl Strategy<Value = Operation> {
         })
 }
 
-fn conditions() -> impl Strategy<Value = Condition> {
+pub(super) fn conditions() -> impl Strategy<Value = Condition> {
     let key = |key: &'static str, values: &'static [&'static str]| {
         (Just(key.to_owned()), texts(values), texts(values))
     };
@@ -300,7 +334,7 @@ fn policies() -> impl Strategy<Value = Vec<AuthorizationPolicy>> {
     prop::collection::vec(policy, 0..4)
 }
 
-fn calls() -> impl Strategy<Value = Call> {
+pub(super) fn calls() -> impl Strategy<Value = Call> {
     let peer = prop::option::weighted(
         0.9,
         (prop::sample::select(&["a", "b", "ab"][..]), prop::sample::select(&["x", "y"][..])),
