@@ -10,6 +10,7 @@ mod ads;
 mod catalog;
 mod certificate;
 mod encode;
+pub mod fuzzing;
 mod hub;
 mod load_stats;
 mod metrics;

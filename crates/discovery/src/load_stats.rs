@@ -103,13 +103,7 @@ impl LoadStatsService {
         let snapshot = self.publisher.snapshot();
         let (caller, viewer) = reporter.in_mesh(&snapshot);
         let caller: Arc<str> = caller.into();
-        let mut reports = Vec::new();
-        for stats in stats {
-            let Some((service, port)) = find(&snapshot, &viewer, stats) else { continue };
-            for locality in &stats.upstream_locality_stats {
-                reports.extend(of_locality(service, port, locality));
-            }
-        }
+        let reports = reports(&snapshot, &viewer, stats);
         self.keeper.take_in(&caller, &reporter.identity, reports, &self.publisher);
     }
 }
@@ -168,6 +162,22 @@ fn cluster_names(snapshot: &Snapshot, reporter: &Reporter) -> Vec<String> {
         ports.map(move |port| format!("outbound|{}||{host}", port.number)).chain([host.to_owned()])
     });
     names.take(MAX_NAMED).collect()
+}
+
+/// What a reporter tells of what it sees.
+pub(crate) fn reports(
+    snapshot: &Snapshot,
+    viewer: &Viewer<'_>,
+    stats: &[ClusterStats],
+) -> Vec<Report> {
+    let mut reports = Vec::new();
+    for stats in stats {
+        let Some((service, port)) = find(snapshot, viewer, stats) else { continue };
+        for locality in &stats.upstream_locality_stats {
+            reports.extend(of_locality(service, port, locality));
+        }
+    }
+    reports
 }
 
 /// The service and port that a cluster is of: `outbound|PORT|SUBSET|HOST`, or a host, whose first port is meant then.

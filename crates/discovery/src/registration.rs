@@ -3,6 +3,7 @@
 mod admit;
 mod board;
 mod claims;
+pub(crate) mod fuzzing;
 mod group;
 mod objects;
 mod proxy_config;

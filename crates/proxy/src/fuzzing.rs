@@ -1,13 +1,18 @@
 //! What bytes of peers go through, for the fuzz targets in `fuzz/`: each function takes any bytes, and panics where what
 //! the data path relies on does not hold.
 
+mod http2;
+mod words;
+
 use std::task::Poll;
 
+pub use http2::{http2_frames, http2_request, http2_response};
 use meltemi_policy::path::Normalization;
 use meltemi_wire::delta::client::{Added, Update};
 use meltemi_wire::proto::meltemi::v1::PeerMetadata;
 use meltemi_wire::type_url;
 use prost::Message;
+pub use words::{hash_key, overrides};
 
 use crate::config::fuzzing::Taker;
 use crate::http::forward;
@@ -45,15 +50,20 @@ pub fn http1_request(bytes: &[u8]) {
         // CONNECT goes no further as a request.
         return;
     }
-    forward::outbound_request(&mut head, || [7; 16]);
-    if normalize(&mut head, Normalization::MergeSlashes).is_err() {
-        return;
-    }
     if let Some(value) = head.fields.find_name(b"grpc-timeout") {
         let _ = deadline::read(value);
     }
+    is_passed_on(&mut head);
+}
+
+/// What the next hop reads of a request is what was understood of it.
+fn is_passed_on(head: &mut RequestHead) {
+    forward::outbound_request(head, || [7; 16]);
+    if normalize(head, Normalization::MergeSlashes).is_err() {
+        return;
+    }
     let mut written = Vec::new();
-    let framing = encode::request(&mut written, &head);
+    let framing = encode::request(&mut written, head);
     let mut next = RequestHead::default();
     let again = parse::request(&written, Limits::PASSED_ON, &mut next);
     if matches!(again, Err(parse::Malformed::TooLarge)) {
@@ -65,13 +75,18 @@ pub fn http1_request(bytes: &[u8]) {
     assert_eq!(next.target(), head.target());
     assert_eq!(next.authority(), head.authority());
     assert_eq!(next.upgrade, head.upgrade);
-    let is_alike = match (framing, next.body) {
+    is_alike(framing, next.body);
+}
+
+/// A body ends for the next hop where it ends for us.
+fn is_alike(framing: Framing, read: BodyLength) {
+    let is_alike = match (framing, read) {
         (Framing::Exact(length), BodyLength::Exact(read)) => length == read,
         (Framing::Exact(0) | Framing::Ended, BodyLength::Empty) => true,
-        (Framing::Chunked, BodyLength::Unknown) => true,
+        (Framing::Chunked | Framing::UntilClose, BodyLength::Unknown) => true,
         _ => false,
     };
-    assert!(is_alike, "written as {framing:?}, read as {:?}", next.body);
+    assert!(is_alike, "written as {framing:?}, read as {read:?}");
 }
 
 /// The head of a response, with the same promises.
@@ -82,18 +97,46 @@ pub fn http1_response(bytes: &[u8]) {
     let Ok(Some(parsed)) = parse::response(bytes, to_head, &mut head) else { return };
     let part = parse::response(&bytes[..parsed.size - 1], to_head, &mut ResponseHead::default());
     assert!(matches!(part, Ok(None)), "a part is no whole: {part:?}");
-    forward::response(&mut head);
-    let mut written = Vec::new();
     let version = if choice & 2 == 2 { Version::Http10 } else { Version::Http11 };
-    let to = encode::Answering { version, to_head, keep_alive: choice & 4 == 4 };
-    encode::response(&mut written, &head, to);
-    let mut next = ResponseHead::default();
+    is_passed_back(&mut head, encode::Answering { version, to_head, keep_alive: choice & 4 == 4 });
+}
+
+/// What the caller reads of an answer is what was understood of it.
+fn is_passed_back(head: &mut ResponseHead, to: encode::Answering) {
+    forward::response(head);
+    let mut written = Vec::new();
+    let framing = encode::response(&mut written, head, to);
+    let (to_head, mut next) = (to.to_head, ResponseHead::default());
     let again = parse::response(&written, to_head, &mut next);
     if matches!(again, Err(parse::Malformed::TooLarge)) {
         return;
     }
     let again = again.expect("what is written can be read").expect("a whole head");
     assert_eq!((again.size, next.status), (written.len(), head.status));
+    // What follows a change of the protocol is no body.
+    if !head.upgrade {
+        is_alike(framing, next.body);
+    }
+}
+
+/// What an authorizer outside answers by HTTP.
+pub fn authorizer_response(bytes: &[u8]) {
+    crate::inbound::external::fuzzing::response(bytes);
+}
+
+/// What a SPIFFE agent answers over the Workload API.
+pub fn workload_api(bytes: &[u8]) {
+    crate::start::fuzzing::workload_api(bytes);
+}
+
+/// An answer on its way to a program that holds its data path itself.
+pub fn program_answer(bytes: &[u8]) {
+    crate::in_process::fuzzing::answer(bytes);
+}
+
+/// What an application answers to a probe by gRPC's health checking.
+pub fn health_answer(bytes: &[u8]) {
+    crate::probe::fuzzing::health_answer(bytes);
 }
 
 /// What an authorizer outside answers by gRPC.

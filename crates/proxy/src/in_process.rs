@@ -5,6 +5,7 @@
 mod answer;
 mod body;
 mod caller;
+pub(crate) mod fuzzing;
 mod given;
 mod handlers;
 
@@ -14,6 +15,8 @@ pub use body::Body;
 pub use caller::{CallError, Caller, Ours};
 pub use given::{Broken, RequestBody};
 pub use handlers::{Handlers, Incoming};
+
+use http::request;
 
 use crate::exchange::{Call, Reply};
 use crate::http::body::Source;
@@ -32,17 +35,10 @@ pub(crate) async fn serve(worker: &Rc<Worker>, asked: Asked) {
     let Asked { parts, body, answer, cancel } = asked;
     let mut given = Given::new(body);
     let mut head = RequestHead::default();
-    let is_read = convert::read_request(&parts, given.is_over(), &mut head);
     let mut answering = Answering::new(answer, cancel);
-    if !is_read || parts.method == http::Method::CONNECT {
+    if !read(&parts, &given, &mut head) {
         return answering.refuse("it names no host and path of a service");
     }
-    // What is spoken from here on is what the program has asked for.
-    head.version = match parts.version {
-        http::Version::HTTP_2 | http::Version::HTTP_3 => Version::Http2,
-        _ => Version::Http11,
-    };
-    measure(&mut head, &mut given, &parts.method);
     let mut call = Call {
         head: &mut head,
         body: Source::InProcess(&mut given),
@@ -52,9 +48,21 @@ pub(crate) async fn serve(worker: &Rc<Worker>, asked: Asked) {
     outbound::http::serve(worker, Entry::Program, &mut call).await;
 }
 
+/// Reads what a program asks for; false if it cannot be carried.
+fn read(parts: &request::Parts, given: &Given, head: &mut RequestHead) -> bool {
+    let is_read = convert::read_request(parts, given.is_over(), head);
+    // What is spoken from here on is what the program has asked for.
+    head.version = match parts.version {
+        http::Version::HTTP_2 | http::Version::HTTP_3 => Version::Http2,
+        _ => Version::Http11,
+    };
+    measure(head, given, &parts.method);
+    is_read && parts.method != http::Method::CONNECT
+}
+
 /// Says how long the body is by what it says of itself: a field of the program's could say something else, and then two
 /// parsers could disagree about where the request ends (RFC 9112, section 11.2).
-fn measure(head: &mut RequestHead, given: &mut Given, method: &http::Method) {
+fn measure(head: &mut RequestHead, given: &Given, method: &http::Method) {
     head.fields.remove(Known::ContentLength);
     head.fields.remove(Known::TransferEncoding);
     head.body = match given.length() {

@@ -2,6 +2,7 @@
 //! refusal; a member of a group whose probe says how is asked in that way instead.
 
 mod attempt;
+pub(crate) mod fuzzing;
 mod member;
 mod plan;
 mod tally;

@@ -2,6 +2,7 @@
 //! and the end of all that in order.
 
 mod bind;
+pub(crate) mod fuzzing;
 mod home;
 mod join;
 mod member;

@@ -4,6 +4,12 @@ use serde_json::Value;
 
 /// Operations in one patch at most, as in Kubernetes.
 const OPERATIONS: usize = 10_000;
+/// What the operations of one patch may copy and move together, bytes as JSON: each copy of a whole doubles it. Kubernetes'
+/// `JSONPatchMaxCopyBytes`.
+const CARRIED: usize = 3 << 20;
+/// How many objects and lists may lie within one another, as many as are read in a body: what is deeper ends a process by its
+/// stack when it is written or dropped.
+const DEPTH: usize = 127;
 
 /// Applies the operations in order. On an error the target may have changed: patch a copy.
 pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), String> {
@@ -11,13 +17,15 @@ pub(super) fn apply(target: &mut Value, patch: &Value) -> Result<(), String> {
     if operations.len() > OPERATIONS {
         return Err(format!("a JSON patch holds at most {OPERATIONS} operations"));
     }
+    let mut room = CARRIED;
     operations.iter().enumerate().try_for_each(|(index, operation)| {
-        operate(target, operation)
+        operate(target, operation, &mut room)
             .map_err(|reason| format!("operation {index} of the patch: {reason}"))
     })
 }
 
-fn operate(target: &mut Value, operation: &Value) -> Result<(), String> {
+/// Does one operation; `room` is what may still be copied and moved.
+fn operate(target: &mut Value, operation: &Value, room: &mut usize) -> Result<(), String> {
     let text = |name: &str| {
         operation
             .get(name)
@@ -30,7 +38,9 @@ fn operate(target: &mut Value, operation: &Value) -> Result<(), String> {
         "add" => add(target, path, value()?),
         "remove" => remove(target, path).map(drop),
         "replace" => {
-            *find(target, path)? = value()?;
+            let value = value()?;
+            check_depth(path, &value)?;
+            *find(target, path)? = value;
             Ok(())
         }
         "move" => {
@@ -38,11 +48,14 @@ fn operate(target: &mut Value, operation: &Value) -> Result<(), String> {
             if path.strip_prefix(from).is_some_and(|rest| rest.starts_with('/')) {
                 return Err(format!("{from:?} cannot be moved into itself"));
             }
+            carry(find(target, from)?, room)?;
             let moved = remove(target, from)?;
             add(target, path, moved)
         }
         "copy" => {
-            let copied = find(target, text("from")?)?.clone();
+            let from = find(target, text("from")?)?;
+            carry(from, room)?;
+            let copied = from.clone();
             add(target, path, copied)
         }
         "test" if *find(target, path)? == value()? => Ok(()),
@@ -50,6 +63,45 @@ fn operate(target: &mut Value, operation: &Value) -> Result<(), String> {
         other => {
             Err(format!("{other:?} is no operation: use add, remove, replace, move, copy or test"))
         }
+    }
+}
+
+/// Takes the size of a value from what may still be carried.
+fn carry(value: &Value, room: &mut usize) -> Result<(), String> {
+    fn take(value: &Value, room: &mut usize) -> Option<()> {
+        // Quotes, commas and brackets included, as far as they count.
+        let own = match value {
+            Value::String(text) => text.len() + 3,
+            Value::Null | Value::Bool(_) | Value::Number(_) => 5,
+            Value::Array(_) | Value::Object(_) => 3,
+        };
+        *room = room.checked_sub(own)?;
+        match value {
+            Value::Array(list) => list.iter().try_for_each(|it| take(it, room)),
+            Value::Object(object) => object.iter().try_for_each(|(name, it)| {
+                *room = room.checked_sub(name.len() + 4)?;
+                take(it, room)
+            }),
+            _ => Some(()),
+        }
+    }
+    take(value, room).ok_or_else(|| {
+        format!("the operations of a patch copy and move at most {CARRIED} bytes together")
+    })
+}
+
+/// Refuses a value that would lie too deep at this path.
+fn check_depth(path: &str, value: &Value) -> Result<(), String> {
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(list) => 1 + list.iter().map(depth).max().unwrap_or_default(),
+            Value::Object(object) => 1 + object.values().map(depth).max().unwrap_or_default(),
+            _ => 0,
+        }
+    }
+    match path.matches('/').count() + depth(value) <= DEPTH {
+        true => Ok(()),
+        false => Err(format!("at most {DEPTH} objects and lists lie within one another")),
     }
 }
 
@@ -68,6 +120,7 @@ fn parent<'a>(target: &'a mut Value, path: &str) -> Result<(&'a mut Value, Strin
 }
 
 fn add(target: &mut Value, path: &str, value: Value) -> Result<(), String> {
+    check_depth(path, &value)?;
     if path.is_empty() {
         *target = value;
         return Ok(());
@@ -185,6 +238,29 @@ mod tests {
             let mut target = json!({"a":1,"l":[1,2,3],"o":{}});
             assert!(apply(&mut target, &patch).is_err(), "{patch}");
         }
+    }
+
+    #[test]
+    fn an_object_can_neither_be_doubled_nor_nested_without_end() {
+        let double = |from: &str| {
+            let copy = |at| json!({"op": "copy", "from": from, "path": format!("/{at}")});
+            json!((0..40).map(copy).collect::<Vec<_>>())
+        };
+        let text = "x".repeat(1000);
+        let few = apply(&mut json!({"a": text}), &double("/a"));
+        assert_eq!(few, Ok(()), "40 copies of a kilobyte");
+        let refused = apply(&mut json!({"a": text}), &double("")).unwrap_err();
+        assert!(refused.contains("bytes together"), "{refused}");
+        let moved = json!({"op": "move", "from": "/a", "path": "/a"});
+        let refused = apply(&mut json!({"a": text}), &json!(vec![moved; 4000])).unwrap_err();
+        assert!(refused.contains("bytes together"), "{refused}");
+        // Each puts a copy of all into the innermost: 2^20 objects within one another.
+        let nest = |power: u32| json!({"op": "copy", "from": "/a", "path": "/a".repeat((1_usize << power) + 1)});
+        let mut deep = json!({"a": {}});
+        let nest = json!((0..20).map(nest).collect::<Vec<_>>());
+        let refused = apply(&mut deep, &nest).unwrap_err();
+        assert!(refused.starts_with("operation 6") && refused.contains("within"), "{refused}");
+        assert!(serde_json::from_str::<Value>(&deep.to_string()).is_ok(), "it can be read again");
     }
 
     proptest! {

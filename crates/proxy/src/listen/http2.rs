@@ -16,7 +16,7 @@ use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout};
 
-use self::frames::Frames;
+pub(crate) use self::frames::Frames;
 use crate::exchange::{Call, Reply};
 use crate::http::body::Source;
 use crate::http::h1::Reader;

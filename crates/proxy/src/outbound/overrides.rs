@@ -10,7 +10,7 @@ use crate::http::head::{Fields, RequestHead};
 use crate::http::known::Known;
 
 /// More retries than this are never made for the asking.
-const MOST_RETRIES: u32 = 100;
+pub(crate) const MOST_RETRIES: u32 = 100;
 
 /// What a request asks for itself.
 #[derive(Debug, PartialEq)]

@@ -31,20 +31,28 @@ pub(crate) fn find(
     let Some(rule) = balancer.and_then(|it| it.consistent_hash.as_ref()) else {
         return Sticky::default();
     };
-    let of = |value: Option<&[u8]>| Sticky { hash: value.map(hash), set_cookie: None };
     match &rule.key {
         None => Sticky::default(),
-        Some(HashKey::HttpHeaderName(name)) => {
-            let view = View { head, port: cluster.port };
-            of(view.header(name).as_deref())
-        }
-        Some(HashKey::HttpQueryParameterName(name)) => {
-            of(find_parameter(head.target(), name.as_bytes()))
-        }
+        Some(key) => by(key, head, cluster.port, own, random),
+    }
+}
+
+/// What a request to a port is hashed by.
+pub(crate) fn by(
+    key: &HashKey,
+    head: &RequestHead,
+    port: u16,
+    own: &str,
+    random: impl FnOnce() -> u64,
+) -> Sticky {
+    let of = |value: Option<&[u8]>| Sticky { hash: value.map(hash), set_cookie: None };
+    match key {
+        HashKey::HttpHeaderName(name) => of(View { head, port }.header(name).as_deref()),
+        HashKey::HttpQueryParameterName(name) => of(find_parameter(head.target(), name.as_bytes())),
         // The application beside this proxy is the one caller, and is called from a loopback address like all others: its
         // workload's name stands for it.
-        Some(HashKey::UseSourceIp) => of(Some(own.as_bytes())),
-        Some(HashKey::HttpCookie(cookie)) => match crumb(head, cookie.name.as_bytes()) {
+        HashKey::UseSourceIp => of(Some(own.as_bytes())),
+        HashKey::HttpCookie(cookie) => match crumb(head, cookie.name.as_bytes()) {
             Some(value) => of(Some(value)),
             None => bake(cookie, random),
         },

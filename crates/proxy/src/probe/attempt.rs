@@ -1,7 +1,7 @@
 //! One attempt of a probe: a request, a connection, a command, or a question to gRPC's health service.
 
 mod exec;
-mod grpc;
+pub(super) mod grpc;
 mod http;
 
 use std::io;

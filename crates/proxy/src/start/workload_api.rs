@@ -52,7 +52,7 @@ pub(super) struct Given {
 
 impl Given {
     /// Takes the SVID of this id; the answer may hold others, and roots of other trust domains, which are left alone.
-    fn read(
+    pub(super) fn read(
         response: &X509svidResponse,
         expected: &SpiffeId,
         now: SystemTime,

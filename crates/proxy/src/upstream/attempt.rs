@@ -339,7 +339,12 @@ async fn over_http2(
     match answer_http2(answer, &mut sender, call, replay).await {
         Ok(answered) => {
             let has_end = answered.body().is_end_stream();
-            convert::read_response(&answered, has_end, response);
+            if !convert::read_response(&answered, has_end, response) {
+                let detail = "the answer says several lengths".into();
+                let (failed, flags) = (Failed::Broken, ResponseFlags::UPE);
+                let failure = Failure { failed, flags, detail, was_reused, is_tls: false };
+                return Err(Missed::Endpoint(failure));
+            }
             let receiver = Receiver::new(answered.into_body());
             Ok(Answer::H2 { sender, receiver, _stream: stream })
         }

@@ -80,7 +80,6 @@ pub(crate) fn read_request(parts: &request::Parts, has_end: bool, head: &mut Req
 
 /// Several lengths that say the same become one; false if they differ, or one is no length.
 fn say_length_once(fields: &mut Fields) -> bool {
-    let number = |text| std::str::from_utf8(text).ok().and_then(|text| text.parse::<u64>().ok());
     let mut lengths = fields.find_all(Known::ContentLength).map(number);
     let Some(first) = lengths.next() else { return true };
     let (is_one, is_repeated) =
@@ -117,14 +116,17 @@ pub(crate) fn request(head: &RequestHead) -> Option<Request<()>> {
     Some(request)
 }
 
-/// Reads a response's head.
-pub(crate) fn read_response<T>(from: &Response<T>, has_end: bool, head: &mut ResponseHead) {
+/// Reads a response's head. False if it says several lengths that differ, of which the next hop could take another one (RFC 9110,
+/// section 8.6).
+pub(crate) fn read_response<T>(from: &Response<T>, has_end: bool, head: &mut ResponseHead) -> bool {
     head.clear();
     fields(from.headers(), &mut head.fields);
     head.status = from.status().as_u16();
     head.version = Version::Http2;
+    let is_clear = say_length_once(&mut head.fields);
     head.body = length(&head.fields, has_end);
     head.keep_alive = true;
+    is_clear
 }
 
 /// Makes the response that is sent.
@@ -136,13 +138,42 @@ pub(crate) fn response(head: &ResponseHead) -> Response<()> {
     response
 }
 
+/// A length: digits alone, as it goes on as it stands (RFC 9110, section 8.6).
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().all(u8::is_ascii_digit).then(|| std::str::from_utf8(text).ok());
+    digits.flatten()?.parse().ok()
+}
+
 fn length(fields: &Fields, has_end: bool) -> BodyLength {
     if has_end {
         return BodyLength::Empty;
     }
-    let text = fields.find(Known::ContentLength).and_then(|text| std::str::from_utf8(text).ok());
-    match text.and_then(|text| text.parse().ok()) {
+    match fields.find(Known::ContentLength).and_then(number) {
         Some(length) => BodyLength::Exact(length),
         None => BodyLength::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_an_answer_that_differ_are_refused() {
+        for (lengths, is_read, left) in [
+            (&["5"][..], true, 1),
+            (&["5", "5"], true, 1),
+            (&["5", "7"], false, 2),
+            (&["5", "+5"], false, 2),
+            (&["5", "x"], false, 2),
+        ] {
+            let mut answer = Response::new(());
+            for length in lengths {
+                answer.headers_mut().append("content-length", length.parse().unwrap());
+            }
+            let mut head = ResponseHead::default();
+            assert_eq!(read_response(&answer, false, &mut head), is_read, "{lengths:?}");
+            assert_eq!(head.fields.len(), left, "{lengths:?}");
+        }
     }
 }

@@ -16,7 +16,7 @@ const END_HEADERS: u8 = 0x4;
 
 /// Follows the frames that a client sends.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub(crate) struct Frames {
     head: [u8; HEAD],
     /// So much of a frame's head is there.
     have: usize,
@@ -31,7 +31,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new() -> Frames {
+    pub(crate) fn new() -> Frames {
         Frames {
             head: [0; HEAD],
             have: 0,
@@ -44,13 +44,13 @@ impl Frames {
     }
 
     /// Whether something has begun that has to be whole soon: all but what a body consists of.
-    pub(super) fn is_owing(&self) -> bool {
+    pub(crate) fn is_owing(&self) -> bool {
         let is_within = self.rest > 0 && !self.is_data;
         !self.is_begun || self.is_list_open || self.have > 0 || is_within
     }
 
     /// Takes what has come; whether nothing was owed at some point of it.
-    pub(super) fn take(&mut self, mut bytes: &[u8]) -> bool {
+    pub(crate) fn take(&mut self, mut bytes: &[u8]) -> bool {
         let mut was_whole = false;
         while !bytes.is_empty() {
             if self.rest > 0 {

@@ -89,7 +89,7 @@ fn question(service: &str) -> Bytes {
 }
 
 /// The status that a framed answer tells.
-fn status(framed: &[u8]) -> Result<i32, String> {
+pub(crate) fn status(framed: &[u8]) -> Result<i32, String> {
     let wrong = || "the answer is not one of the health service".to_owned();
     let (prefix, message) = framed.split_at_checked(PREFIX).ok_or_else(wrong)?;
     if prefix[0] != 0 {
