@@ -6,12 +6,13 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::StatusCode;
+use meltemi_api::Kind;
 use meltemi_api::meltemi::{AccessTokenSpec, GROUP};
 use meltemi_audit::timestamp;
 use meltemi_names::is_dns_subdomain;
 use meltemi_store::{Expect, Key, Store, StoreError};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::auth::{AUTHENTICATED, Principal, same};
 use crate::status::Failure;
@@ -30,15 +31,25 @@ pub struct Issued {
     pub expires: u64,
 }
 
-/// Makes a token for this user and these groups, good for `ttl` seconds. Without a name it gets one.
+/// As whom the holder of a token acts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Holder<'a> {
+    /// The user's name.
+    pub user: &'a str,
+    /// The groups that it belongs to, besides `system:authenticated`.
+    pub groups: &'a [String],
+    /// The UID of the service account that it is; without that very account the token is worth nothing.
+    pub service_account_uid: Option<&'a str>,
+}
+
+/// Makes a token that is good for `ttl` seconds. Without a name it gets one.
 ///
 /// # Errors
 /// 409 where the name is taken, 422 where it is none, and what the store met.
 pub async fn issue(
     store: &dyn Store,
     name: Option<&str>,
-    user: &str,
-    groups: &[String],
+    holder: Holder<'_>,
     ttl: u64,
 ) -> Result<Issued, Failure> {
     let name =
@@ -51,7 +62,7 @@ pub async fn issue(
     let secret = hex(&rand::random::<[u8; 32]>());
     let now = timestamp::now();
     let expires = now.saturating_add(ttl);
-    let object = json!({
+    let mut object = json!({
         "apiVersion": format!("{GROUP}/v1alpha1"),
         "kind": "AccessToken",
         "metadata": {
@@ -61,12 +72,15 @@ pub async fn issue(
             "generation": 1,
         },
         "spec": {
-            "user": user,
-            "groups": groups,
+            "user": holder.user,
+            "groups": holder.groups,
             "hash": hash(secret.as_bytes()),
             "expirationTimestamp": timestamp::format(expires),
         },
     });
+    if let Some(uid) = holder.service_account_uid {
+        object["spec"]["serviceAccountUid"] = uid.into();
+    }
     let key = Key::new(GROUP, PLURAL, None, &name);
     match store.put(key.clone(), Bytes::from(object.to_string()), Expect::Absent).await {
         Ok(_) => Ok(Issued { token: format!("{PREFIX}{name}_{secret}"), name, expires }),
@@ -99,6 +113,7 @@ pub(crate) async fn verify(store: &dyn Store, token: &[u8]) -> Result<Principal,
     }
     let lease = Lease { name: name.to_owned(), spec: kept.spec };
     lease.check_time()?;
+    lease.check_account(store).await?;
     let mut groups = lease.spec.groups.clone();
     groups.push(AUTHENTICATED.to_owned());
     let name = lease.spec.user.clone();
@@ -127,7 +142,32 @@ impl Lease {
         if kept.is_err() || kept.is_ok_and(|kept| kept.spec != self.spec) {
             return Err(Failure::unauthorized(format!("the token {} was changed", self.name)));
         }
-        self.check_time()
+        self.check_time()?;
+        self.check_account(store).await
+    }
+
+    /// The service account that it is of, in which its goodness lies.
+    pub(crate) fn account(&self) -> Option<Key> {
+        self.spec.service_account_uid.as_ref()?;
+        let (namespace, name) =
+            self.spec.user.strip_prefix("system:serviceaccount:")?.split_once(':')?;
+        let kind = Kind::ServiceAccount;
+        Some(Key::new(kind.group(), kind.plural(), Some(namespace), name))
+    }
+
+    /// Refuses where its service account is gone, even if another of this name is there by now (Kubernetes, "Service account
+    /// tokens": the UID counts).
+    async fn check_account(&self, store: &dyn Store) -> Result<(), Failure> {
+        let Some(uid) = &self.spec.service_account_uid else { return Ok(()) };
+        let entry = match self.account() {
+            Some(key) => store.get(&key).await?,
+            None => None,
+        };
+        if entry.is_some_and(|entry| uid_of(&entry.value) == *uid) {
+            return Ok(());
+        }
+        let (name, user) = (&self.name, &self.spec.user);
+        Err(Failure::unauthorized(format!("the token {name} is of {user}, which was deleted")))
     }
 
     fn check_time(&self) -> Result<(), Failure> {
@@ -148,6 +188,12 @@ impl Lease {
 #[derive(Deserialize)]
 struct Kept {
     spec: AccessTokenSpec,
+}
+
+/// An object's UID; empty if it has none.
+pub(crate) fn uid_of(object: &[u8]) -> String {
+    let object: Value = serde_json::from_slice(object).unwrap_or_default();
+    object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
 }
 
 fn hash(secret: &[u8]) -> String {
@@ -180,7 +226,8 @@ impl Wanted {
         if self.user.is_empty() {
             return Err(Failure::bad_request("a token is somebody's: give `user`"));
         }
-        issue(store, self.name.as_deref(), &self.user, &self.groups, self.expiration_seconds).await
+        let holder = Holder { user: &self.user, groups: &self.groups, service_account_uid: None };
+        issue(store, self.name.as_deref(), holder, self.expiration_seconds).await
     }
 }
 
@@ -207,7 +254,8 @@ mod tests {
     async fn a_token_is_kept_as_a_hash_and_ends_by_revocation_or_time() {
         let store = MemoryStore::new();
         let groups = ["ops".to_owned()];
-        let issued = issue(&store, Some("laptop"), "alice", &groups, 60).await.unwrap();
+        let alice = Holder { user: "alice", groups: &groups, service_account_uid: None };
+        let issued = issue(&store, Some("laptop"), alice, 60).await.unwrap();
         let token = issued.token.as_bytes();
         assert!(is_one(token));
         let found = verify(&store, token).await.unwrap();
@@ -221,10 +269,11 @@ mod tests {
         for wrong in ["mlt_laptop_", "mlt_laptop", "mlt_other_00", "mlt__", "mlt_../x_00"] {
             assert!(verify(&store, wrong.as_bytes()).await.is_err(), "{wrong}");
         }
-        let again = issue(&store, Some("laptop"), "bob", &[], 60).await.unwrap_err();
+        let again =
+            issue(&store, Some("laptop"), Holder { user: "bob", ..alice }, 60).await.unwrap_err();
         assert_eq!(again.reason, "AlreadyExists");
 
-        let over = issue(&store, None, "alice", &[], 0).await.unwrap();
+        let over = issue(&store, None, alice, 0).await.unwrap();
         let told = verify(&store, over.token.as_bytes()).await.unwrap_err();
         assert!(told.message.contains("expired"), "{told}");
         store.delete(key, Expect::Any).await.unwrap();

@@ -4,7 +4,7 @@
 //! ClusterRoleBindings everywhere, RoleBindings in their namespace. `rules` judges one question by one rule, `built_in`
 //! holds the roles that are always there, `escalation` keeps people from giving more than they have.
 
-mod built_in;
+pub(crate) mod built_in;
 mod escalation;
 mod rules;
 

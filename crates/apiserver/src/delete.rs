@@ -8,6 +8,7 @@ use meltemi_store::{Entry, Expect, Key, Selector, Store, StoreError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::authorize::built_in;
 use crate::object::{answer, has_finalizers};
 use crate::query::{Parameters, is_dry_run};
 use crate::shape::Shape;
@@ -160,6 +161,7 @@ fn is_namespace(key: &Key) -> bool {
 
 /// The two namespaces on which the mesh stands do not go.
 fn check_may_go(key: &Key) -> Result<(), Failure> {
+    built_in::check_stays(key)?;
     if is_namespace(key) && [DEFAULT_NAMESPACE, ROOT_NAMESPACE].contains(&key.name.as_str()) {
         let message =
             format!("namespaces {:?} is forbidden: this namespace may not be deleted", key.name);

@@ -34,7 +34,7 @@ mod target;
 mod watch;
 mod write;
 
-pub use access_token::{Issued, issue};
+pub use access_token::{Holder, Issued, issue};
 pub use auth::{AdminToken, Anyone, Authenticator, ClientCertificate, MASTERS, Principal};
 pub use authorize::may_see;
 pub use bootstrap::ensure_namespaces;

@@ -4,9 +4,11 @@ use std::ops::Bound;
 
 use axum::response::Response;
 use http::StatusCode;
+use meltemi_api::Kind;
 use meltemi_store::{Entry, Key, Listing, Store};
 use serde_json::json;
 
+use crate::authorize::built_in;
 use crate::object::answer;
 use crate::query::Parameters;
 use crate::shape::Shape;
@@ -22,7 +24,10 @@ pub(crate) async fn get(
     shape: Shape,
 ) -> Result<Response, Failure> {
     let key = target.key(name);
-    let entry = store.get(&key).await?.ok_or_else(|| Failure::not_found(&key))?;
+    let entry = match built_in::entry(&key) {
+        Some(entry) => entry,
+        None => store.get(&key).await?.ok_or_else(|| Failure::not_found(&key))?,
+    };
     let object = answer(target, &entry)?;
     Ok(json_response(StatusCode::OK, &shape.one(target, parameters, object)))
 }
@@ -38,7 +43,12 @@ pub(crate) async fn list(
     shape: Shape,
 ) -> Result<Response, Failure> {
     let matcher = parameters.matcher()?;
-    let Listing { entries, version } = store.list(&target.selector()).await?;
+    let Listing { mut entries, version } = store.list(&target.selector()).await?;
+    if target.kind == Kind::ClusterRole {
+        entries.retain(|entry| built_in::entry(&entry.key).is_none());
+        entries.extend(built_in::entries());
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+    }
     if let Some(exact) = parameters.exact()?.filter(|exact| *exact != version) {
         return Err(Failure::expired(format!(
             "version {exact} is not kept: the store is at {version}"

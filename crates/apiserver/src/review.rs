@@ -10,7 +10,7 @@ use meltemi_store::Key;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::access_token::{self, Issued, Wanted, check_life};
+use crate::access_token::{self, Holder, Issued, Wanted, check_life, uid_of};
 use crate::audited::Notes;
 use crate::auth::Principal;
 use crate::authorize::{Ask, What, authorize, is_allowed, rules_of};
@@ -160,7 +160,7 @@ pub(crate) async fn service_account_token(
     let key = Key::new("", "serviceaccounts", Some(namespace), name);
     notes.about("create", ObjectRef { subresource: "token".to_owned(), ..(&key).into() });
     authorize(&*caller.store, &caller.principal, &Ask { verb: "create", what }).await?;
-    caller.store.get(&key).await?.ok_or_else(|| Failure::not_found(&key))?;
+    let account = caller.store.get(&key).await?.ok_or_else(|| Failure::not_found(&key))?;
     let spec: TokenSpec = match &request["spec"] {
         Value::Null => TokenSpec::default(),
         spec => read(spec)?,
@@ -174,7 +174,9 @@ pub(crate) async fn service_account_token(
     let of = Principal::service_account(namespace, name, String::new());
     let groups: Vec<_> =
         of.groups.iter().filter(|it| *it != crate::auth::AUTHENTICATED).cloned().collect();
-    let issued = access_token::issue(&*caller.store, None, &of.name, &groups, life).await?;
+    let uid = uid_of(&account.value);
+    let holder = Holder { user: &of.name, groups: &groups, service_account_uid: Some(&uid) };
+    let issued = access_token::issue(&*caller.store, None, holder, life).await?;
     request["status"] = json!({
         "token": issued.token,
         "expirationTimestamp": timestamp::format(issued.expires),

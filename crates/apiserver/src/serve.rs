@@ -136,7 +136,10 @@ fn tell(
     message: &str,
 ) {
     if let Some(event) = asked.event(caller, code, message) {
-        state.audit.record(&event);
+        match caller {
+            Some(_) => state.audit.record(&event),
+            None => state.audit.record_stranger(event),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use meltemi_store::{Entry, Expect, Key, Store, StoreError};
 use serde_json::Value;
 
 use crate::apply;
+use crate::authorize::built_in;
 use crate::caller::Caller;
 use crate::object::{answer_as, begin, encode, is_finished, place, succeed};
 use crate::patch::{PatchType, patched};
@@ -158,6 +159,7 @@ async fn change(
     dry_run: bool,
     step: impl Fn(&Value) -> Result<Value, Failure>,
 ) -> Result<Response, Failure> {
+    built_in::check_stays(key)?;
     for _ in 0..RETRIES {
         let entry = caller.store.get(key).await?.ok_or_else(|| Failure::not_found(key))?;
         let current = answer_as(target, key, &entry.value, entry.version)?;

@@ -12,5 +12,5 @@ pub mod timestamp;
 
 pub use difference::{Difference, difference};
 pub use event::{Change, Event, ObjectRef, User};
-pub use log::{AuditLog, OpenError};
+pub use log::{AuditLog, OpenError, append};
 pub use recorded::{Changes, Recorded};

@@ -76,6 +76,9 @@ pub struct ControlFile {
     /// The authorizers that policies may name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extension_providers: Vec<Arc<Provider>>,
+    /// The audit log, if there is one: commands that make tokens by themselves append to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit_log: Option<PathBuf>,
     /// The API's token.
     pub token: String,
     /// The control plane's process.
@@ -103,6 +106,7 @@ impl ControlFile {
         options: &Options,
         trust_bundle: String,
         token: String,
+        audit_log: Option<PathBuf>,
     ) -> Self {
         ControlFile {
             api: reachable(bound.api),
@@ -116,6 +120,7 @@ impl ControlFile {
             domain_suffix: options.domain_suffix.clone(),
             path_normalization: options.path_normalization,
             extension_providers: extension_providers(options.mesh_config.clone()),
+            audit_log,
             token,
             pid: std::process::id(),
         }

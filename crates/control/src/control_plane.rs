@@ -1,5 +1,6 @@
 //! The whole control plane: its start in order, its watch over its parts, and its stop.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -64,6 +65,8 @@ struct Parts {
     version: u64,
     admin_token: String,
     audit: AuditLog,
+    /// Its file, if there is one.
+    audit_log: Option<PathBuf>,
     truster: Truster,
     federated: Arc<Federated>,
 }
@@ -83,7 +86,11 @@ impl Parts {
         let spent = SpentTokens::open(&state_dir.spent_tokens(), SystemTime::now())
             .map_err(ControlError::TokenKey)?;
         let admin_token = admin::open_token(state_dir)?;
-        let audit = open_audit(&options.audit_log, state_dir)?;
+        let audit_log = audit_log(&options.audit_log, state_dir);
+        let audit = match &audit_log {
+            Some(path) => AuditLog::open(path)?,
+            None => AuditLog::off(),
+        };
         let (store, released) = store::open(&options.store, state_dir).await?;
         ensure_namespaces(&*store).await?;
         let publisher = Arc::new(Publisher::default());
@@ -131,6 +138,7 @@ impl Parts {
             version,
             admin_token,
             audit,
+            audit_log,
             truster,
             federated,
         })
@@ -248,6 +256,7 @@ impl ControlPlane {
             version,
             admin_token,
             audit,
+            audit_log: _,
             truster,
             federated,
         } = parts;
@@ -347,12 +356,14 @@ impl Drop for ControlPlane {
     }
 }
 
-fn open_audit(choice: &AuditChoice, state_dir: &StateDir) -> Result<AuditLog, ControlError> {
-    Ok(match choice {
-        AuditChoice::Off => AuditLog::off(),
-        AuditChoice::File(path) => AuditLog::open(path)?,
-        AuditChoice::StateDir => AuditLog::open(&state_dir.audit_log())?,
-    })
+/// Where the audit log is; absolute, as commands that append to it are started elsewhere.
+fn audit_log(choice: &AuditChoice, state_dir: &StateDir) -> Option<PathBuf> {
+    let path = match choice {
+        AuditChoice::Off => return None,
+        AuditChoice::File(path) => path.clone(),
+        AuditChoice::StateDir => state_dir.audit_log(),
+    };
+    Some(std::path::absolute(&path).unwrap_or(path))
 }
 
 fn control_file(options: &Options, bound: &Bound, parts: &Parts) -> ControlFile {
@@ -361,5 +372,6 @@ fn control_file(options: &Options, bound: &Bound, parts: &Parts) -> ControlFile 
         options,
         parts.services.authority.bundle().to_pem(),
         parts.admin_token.clone(),
+        parts.audit_log.clone(),
     )
 }

@@ -40,4 +40,4 @@ pub use listen::Bound;
 pub use options::{
     Addresses, AuditChoice, Options, StoreChoice, parse_address, parse_optional_address,
 };
-pub use token::{TokenFailure, local_join_token, local_single_use_token};
+pub use token::{TokenFailure, audited_join_token, local_join_token};

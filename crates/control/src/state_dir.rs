@@ -69,7 +69,7 @@ impl StateDir {
 
     /// The audit log, where no other file is named.
     pub(crate) fn audit_log(&self) -> PathBuf {
-        self.path.join("audit.log")
+        audit_log(&self.path)
     }
 
     /// Which single-use tokens were used.
@@ -86,6 +86,11 @@ impl StateDir {
     pub(crate) fn admin_token(&self) -> PathBuf {
         self.path.join(ADMIN_TOKEN)
     }
+}
+
+/// The audit log of a state directory.
+pub(crate) fn audit_log(state_dir: &Path) -> PathBuf {
+    state_dir.join("audit.log")
 }
 
 /// Where the key of join tokens is kept.

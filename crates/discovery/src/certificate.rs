@@ -127,7 +127,10 @@ impl IstioCertificateService for CertificateService {
         } else {
             Metrics::count(&self.metrics.certificates_signed);
         }
-        self.audit.record(&event);
+        match event.user.username.is_empty() {
+            false => self.audit.record(&event),
+            true => self.audit.record_stranger(event),
+        }
         signed.map(|cert_chain| Response::new(IstioCertificateResponse { cert_chain }))
     }
 }

@@ -78,6 +78,15 @@ pub enum Scope {
     LocalAdmin,
 }
 
+/// How often a token lets in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uses {
+    /// As often as it is shown within its time.
+    Many,
+    /// For one certificate only; see [`SpentTokens`].
+    Once,
+}
+
 /// What a good token says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
@@ -168,26 +177,11 @@ impl Issuer {
         &self,
         namespace: &str,
         service_account: &str,
+        uses: Uses,
         ttl: Duration,
         now: SystemTime,
     ) -> Result<String, TokenError> {
-        let single_use = false;
-        self.encode(
-            &Bound { scope: Scope::Workload, namespace, service_account, single_use },
-            ttl,
-            now,
-        )
-    }
-
-    /// The same, but for one certificate only.
-    pub fn issue_single_use(
-        &self,
-        namespace: &str,
-        service_account: &str,
-        ttl: Duration,
-        now: SystemTime,
-    ) -> Result<String, TokenError> {
-        let single_use = true;
+        let single_use = uses == Uses::Once;
         self.encode(
             &Bound { scope: Scope::Workload, namespace, service_account, single_use },
             ttl,

@@ -26,7 +26,7 @@ pub(crate) fn read(token: &str) -> Option<Claims> {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use meltemi_identity::token::Issuer;
+    use meltemi_identity::token::{Issuer, Uses};
 
     use super::*;
 
@@ -34,8 +34,9 @@ mod tests {
     fn a_token_says_whom_it_is_for() {
         let dir = tempfile::tempdir().unwrap();
         let issuer = Issuer::open_or_create(&dir.path().join("key")).unwrap();
-        let token =
-            issuer.issue("shop", "web", Duration::from_secs(60), SystemTime::now()).unwrap();
+        let token = issuer
+            .issue("shop", "web", Uses::Many, Duration::from_secs(60), SystemTime::now())
+            .unwrap();
         let expected = Claims { namespace: "shop".into(), service_account: "web".into() };
         assert_eq!(read(&token), Some(expected));
         for other in ["", "a.b.c", "a.e30.c", "\n"] {

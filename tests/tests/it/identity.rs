@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use meltemi_identity::ca::Authority;
-use meltemi_identity::token::Issuer;
+use meltemi_identity::token::{Issuer, Uses};
 use meltemi_identity::{AlpnPlan, Identity, Svid, TrustBundle, csr, key};
 use meltemi_names::SpiffeId;
 use meltemi_tests::{Http1, HttpApp, Mesh, Sidecar, WorkloadBuilder, within};
@@ -152,7 +152,7 @@ async fn tokens_of_another_account_tampered_with_or_expired_are_refused() {
     let issuer = Issuer::open_or_create(&mesh.state().join("token.key")).unwrap();
     let hour = Duration::from_secs(3600);
     let now = SystemTime::now();
-    let issue = |account: &str, at| issuer.issue("default", account, hour, at).unwrap();
+    let issue = |account: &str, at| issuer.issue("default", account, Uses::Many, hour, at).unwrap();
     let good = issue("reviews", now);
     let (head, signature) = good.rsplit_once('.').expect("a signed token");
     let flipped = if signature.starts_with('A') { "B" } else { "A" };
@@ -167,6 +167,15 @@ async fn tokens_of_another_account_tampered_with_or_expired_are_refused() {
     }
 }
 
+/// The last line of the audit log that is about this verb for a workload's token.
+fn audited(mesh: &Mesh, verb: &str) -> serde_json::Value {
+    let text = std::fs::read_to_string(mesh.state().join("audit.log")).expect("the audit log");
+    let lines = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON"));
+    let about: Vec<serde_json::Value> =
+        lines.filter(|line: &serde_json::Value| line["verb"] == verb).collect();
+    about.into_iter().next_back().unwrap_or_else(|| panic!("no {verb} in {text}"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_for_a_single_use_lets_one_workload_in() {
     let mesh = Mesh::start().await;
@@ -174,10 +183,15 @@ async fn a_token_for_a_single_use_lets_one_workload_in() {
     let outcome = mesh.command(&arguments, "").await;
     assert_eq!(outcome.code, Some(0), "{outcome}");
     let token = outcome.stdout.trim();
+    let made = audited(&mesh, "create");
+    let id = made["objectRef"]["name"].as_str().unwrap();
+    assert_eq!(made["objectRef"]["resource"], "jointokens", "{made}");
     let elsewhere = tempfile::tempdir().unwrap();
     let app = HttpApp::start("reviews").await;
     let _first =
         from_elsewhere(&mesh, token, elsewhere.path()).port(app.port(), "http").proxy().await;
+    let used = audited(&mesh, "sign");
+    assert_eq!(used["annotations"]["meltemi.io/credential"], format!("token {id}"), "{used}");
     let log = refused(&mesh, token).await;
     assert!(log.contains("single use"), "{log}");
     mesh.kill_control().await;

@@ -26,6 +26,8 @@ pub struct AccessTokenSpec {
     /// Until when it is good (RFC 3339).
     #[schemars(with = "form::Filled")]
     pub expiration_timestamp: String,
+    /// Of a service account's token the account's UID: it is good as long as this very account is there.
+    pub service_account_uid: Option<String>,
 }
 
 /// Nothing yet: an access token has no status of its own.

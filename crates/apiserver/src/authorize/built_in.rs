@@ -2,6 +2,10 @@
 
 use meltemi_api::Kind;
 use meltemi_api::rbac::{GROUP as RBAC, PolicyRule};
+use meltemi_store::{Entry, Key};
+use serde_json::{Value, json};
+
+use crate::status::Failure;
 
 /// The roles' names; Kubernetes' own names for two of them are taken too.
 pub(crate) const NAMES: [&str; 7] =
@@ -33,6 +37,53 @@ pub(crate) fn role(name: &str) -> Option<Vec<PolicyRule>> {
         ],
         _ => return None,
     })
+}
+
+/// The roles as objects, as if they were stored.
+pub(crate) fn entries() -> impl Iterator<Item = Entry> {
+    NAMES.iter().filter_map(|name| entry(&key(name)))
+}
+
+/// The object of such a role, if this is the key of one.
+pub(crate) fn entry(of: &Key) -> Option<Entry> {
+    let rules = role(&of.name).filter(|_| *of == key(&of.name))?;
+    let object = json!({
+        "apiVersion": format!("{RBAC}/v1"),
+        "kind": "ClusterRole",
+        // Kubernetes' mark of what is there from the beginning.
+        "metadata": {"name": of.name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"}},
+        "rules": rules.iter().map(written).collect::<Vec<_>>(),
+    });
+    Some(Entry { key: of.clone(), value: object.to_string().into(), version: 1, created: 1 })
+}
+
+/// Refuses what would change or delete such a role.
+pub(crate) fn check_stays(of: &Key) -> Result<(), Failure> {
+    if !NAMES.contains(&of.name.as_str()) || *of != key(&of.name) {
+        return Ok(());
+    }
+    let message = format!(
+        "the ClusterRole {:?} is built in and cannot be changed: take another name",
+        of.name
+    );
+    Err(Failure::forbidden(message))
+}
+
+fn key(name: &str) -> Key {
+    Key::new(Kind::ClusterRole.group(), Kind::ClusterRole.plural(), None, name)
+}
+
+/// A rule as it is written; what it leaves out is left out.
+fn written(rule: &PolicyRule) -> Value {
+    let fields = [
+        ("verbs", &rule.verbs),
+        ("apiGroups", &rule.api_groups),
+        ("resources", &rule.resources),
+        ("resourceNames", &rule.resource_names),
+        ("nonResourceURLs", &rule.non_resource_urls),
+    ];
+    let fields = fields.into_iter().filter(|(_, values)| !values.is_empty());
+    fields.map(|(name, values)| (name.to_owned(), json!(values))).collect()
 }
 
 /// Every kind but those of who may do what, with their statuses.

@@ -2,7 +2,7 @@
 
 use meltemi_api::Kind;
 use meltemi_api::rbac::PolicyRule;
-use meltemi_store::Store;
+use meltemi_store::{Key, Store};
 use serde_json::Value;
 
 use super::{Ask, Binding, Stored, What, built_in, role, rules_of};
@@ -19,12 +19,7 @@ pub(crate) async fn admit(
     object: &Value,
 ) -> Result<(), Failure> {
     let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-    if kind == Kind::ClusterRole && built_in::NAMES.contains(&name) {
-        let message = format!(
-            "the ClusterRole {name:?} is built in and cannot be changed: take another name"
-        );
-        return Err(Failure::forbidden(message));
-    }
+    built_in::check_stays(&Key::new(kind.group(), kind.plural(), namespace, name))?;
     if caller.is_master() {
         return Ok(());
     }
@@ -88,7 +83,7 @@ fn is_covered(rule: &PolicyRule, own: &[PolicyRule]) -> bool {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use meltemi_store::{Expect, Key, MemoryStore};
+    use meltemi_store::{Expect, MemoryStore};
     use serde_json::json;
 
     use super::*;

@@ -106,8 +106,10 @@ fn deciding(caller: &Caller, target: &Target) -> Vec<Selector> {
         namespace: namespace.map(str::to_owned),
     };
     let mut found = Vec::new();
-    if caller.principal.lease.is_some() {
+    if let Some(lease) = &caller.principal.lease {
         found.push(all(Kind::AccessToken, None));
+        let account = lease.account().and_then(|key| key.namespace);
+        found.extend(account.map(|namespace| all(Kind::ServiceAccount, Some(&namespace))));
     }
     if !caller.principal.is_master() {
         found.extend([Kind::ClusterRoleBinding, Kind::ClusterRole].map(|of| all(of, None)));
@@ -134,13 +136,14 @@ mod tests {
     use meltemi_store::{MemoryStore, Store};
 
     use super::*;
-    use crate::access_token::{issue, verify};
+    use crate::access_token::{Holder, issue, verify};
     use crate::auth::MASTERS;
 
     /// What is found when a token of this many seconds has ended.
     async fn outlived(store: &Arc<dyn Store>, seconds: u64) -> Result<Failure, Failure> {
         let masters = [MASTERS.to_owned()];
-        let issued = issue(&**store, None, "alice", &masters, seconds).await?;
+        let alice = Holder { user: "alice", groups: &masters, service_account_uid: None };
+        let issued = issue(&**store, None, alice, seconds).await?;
         let principal = verify(&**store, issued.token.as_bytes()).await?;
         let target = Target::parse("", "v1", "services")?;
         let caller = Caller { store: store.clone(), principal };

@@ -214,6 +214,72 @@ async fn tokens_of_service_accounts_are_requested_and_revoked() {
     assert_eq!(status, StatusCode::UNAUTHORIZED);
 }
 
+#[tokio::test]
+async fn tokens_end_with_their_service_account() {
+    let api = Guarded::start().await;
+    let accounts = "/api/v1/namespaces/default/serviceaccounts";
+    let account =
+        || json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bot"}});
+    api.create(accounts, account()).await;
+    let mut given = binding("viewer", "bot");
+    given["subjects"] = json!([{"kind": "ServiceAccount", "namespace": "default", "name": "bot"}]);
+    api.create(&format!("{RBAC}/namespaces/default/rolebindings"), given).await;
+    let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"});
+    let path = format!("{accounts}/bot/token");
+    let token = async || {
+        let (status, answer) = api.ask("root", Method::POST, &path, request.clone()).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+        answer["status"]["token"].as_str().unwrap().to_owned()
+    };
+    let first = token().await;
+    assert_eq!(api.ask(&first, Method::GET, SERVICES, Value::Null).await.0, StatusCode::OK);
+    let mut lines = api.server.watch_as(&first, &format!("{SERVICES}?watch=1")).await;
+    api.create(SERVICES, service("before")).await;
+    assert_eq!(lines.event().await.1, "before");
+
+    let bot = format!("{accounts}/bot");
+    assert_eq!(api.ask("root", Method::DELETE, &bot, Value::Null).await.0, StatusCode::OK);
+    refused(&mut lines, 401, "deleted").await;
+    let (status, answer) = api.ask(&first, Method::GET, SERVICES, Value::Null).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "{answer}");
+    // Another account of the same name has tokens of its own.
+    api.create(accounts, account()).await;
+    let (status, _) = api.ask(&first, Method::GET, SERVICES, Value::Null).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let second = token().await;
+    assert_eq!(api.ask(&second, Method::GET, SERVICES, Value::Null).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_roles_that_are_built_in_are_shown_and_stay() {
+    let api = Guarded::start().await;
+    let roles = format!("{RBAC}/clusterroles");
+    let (_, list) = api.ask("root", Method::GET, &roles, Value::Null).await;
+    let names: Vec<_> =
+        list["items"].as_array().unwrap().iter().map(|it| it["metadata"]["name"].clone()).collect();
+    let expected = ["admin", "analyst", "cluster-admin", "edit", "editor", "view", "viewer"];
+    assert_eq!(names, expected);
+    // A page of one begins where the last has ended.
+    let (_, page) = api.ask("root", Method::GET, &format!("{roles}?limit=1"), Value::Null).await;
+    let next = page["metadata"]["continue"].as_str().unwrap();
+    let path = format!("{roles}?limit=1&continue={next}");
+    let (_, page) = api.ask("root", Method::GET, &path, Value::Null).await;
+    assert_eq!(page["items"][0]["metadata"]["name"], "analyst");
+
+    let view = format!("{roles}/view");
+    let (status, role) = api.ask("root", Method::GET, &view, Value::Null).await;
+    assert_eq!(status, StatusCode::OK);
+    let core = role["rules"].as_array().unwrap().iter().find(|it| it["apiGroups"] == json!([""]));
+    let core = core.unwrap_or_else(|| panic!("{role}"));
+    assert_eq!(core["verbs"], json!(["get", "list", "watch"]));
+    let resources = core["resources"].as_array().unwrap();
+    assert!(resources.contains(&json!("services")) && !resources.contains(&json!("secrets")));
+    for (method, body) in [(Method::DELETE, Value::Null), (Method::PUT, role.clone())] {
+        let (status, answer) = api.ask("root", method, &view, body).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
+    }
+}
+
 /// Waits for the end of a watch, which has to come before anything else.
 async fn refused(lines: &mut Lines, code: u16, word: &str) {
     let last = lines.next().await.expect("it says why it ends");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use meltemi_identity::token::Issuer;
+use meltemi_identity::token::{Issuer, Uses};
 use meltemi_identity::{csr, key, tls};
 use meltemi_wire::certificate::{CertificateError, create_certificate};
 use meltemi_wire::transport::plaintext_channel;
@@ -38,9 +38,11 @@ async fn a_token_is_good_for_its_own_account_and_its_own_time() {
     let tampered = format!("{head}.{flipped}{}", &signature[1..]);
     let issuer = Issuer::open_or_create(&mesh.state_dir().join("token.key")).unwrap();
     let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
-    let expired = issuer.issue("default", "reviews", Duration::from_secs(60), an_hour_ago).unwrap();
+    let expired = issuer
+        .issue("default", "reviews", Uses::Many, Duration::from_secs(60), an_hour_ago)
+        .unwrap();
     let foreign = Issuer::new(&[7; 32])
-        .issue("default", "reviews", Duration::from_secs(60), SystemTime::now())
+        .issue("default", "reviews", Uses::Many, Duration::from_secs(60), SystemTime::now())
         .unwrap();
     for (what, token, asked, code) in [
         ("another account's", Some(&*token), "ratings", Code::PermissionDenied),

@@ -79,7 +79,7 @@ fn seconds(at: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::Issuer;
+    use crate::token::{Issuer, Uses};
 
     const HOUR: Duration = Duration::from_secs(3600);
 
@@ -89,11 +89,11 @@ mod tests {
         let path = dir.path().join("spent-tokens");
         let (issuer, now) = (Issuer::new(&[7; 32]), SystemTime::now());
         let single = || {
-            let token = issuer.issue_single_use("shop", "web", HOUR, now).unwrap();
+            let token = issuer.issue("shop", "web", Uses::Once, HOUR, now).unwrap();
             issuer.verify(&token, now).unwrap()
         };
         let (once, other) = (single(), single());
-        let many = issuer.issue("shop", "web", HOUR, now).unwrap();
+        let many = issuer.issue("shop", "web", Uses::Many, HOUR, now).unwrap();
         let many = issuer.verify(&many, now).unwrap();
         let spent = SpentTokens::open(&path, now).unwrap();
         spent.spend(&once).unwrap();
@@ -120,7 +120,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         let issuer = Issuer::new(&[7; 32]);
-        let token = issuer.issue_single_use("shop", "web", HOUR, now).unwrap();
+        let token = issuer.issue("shop", "web", Uses::Once, HOUR, now).unwrap();
         let claims = issuer.verify(&token, now).unwrap();
         assert!(matches!(spent.spend(&claims), Err(TokenError::Unwritten(_))));
     }

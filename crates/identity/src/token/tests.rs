@@ -29,14 +29,14 @@ fn claims(audience: &str, scope: &str) -> serde_json::Value {
 
 #[test]
 fn a_token_says_whom_it_is_for() {
-    let token = issuer().issue("default", "reviews", HOUR, now()).unwrap();
+    let token = issuer().issue("default", "reviews", Uses::Many, HOUR, now()).unwrap();
     let claims = issuer().verify(&token, now()).unwrap();
     assert_eq!(
         (claims.namespace.as_str(), claims.service_account.as_str()),
         ("default", "reviews")
     );
     assert_eq!((claims.scope, claims.expires), (Scope::Workload, now() + HOUR));
-    let other = issuer().issue("default", "reviews", HOUR, now()).unwrap();
+    let other = issuer().issue("default", "reviews", Uses::Many, HOUR, now()).unwrap();
     assert_ne!(issuer().verify(&other, now()).unwrap().id, claims.id);
 }
 
@@ -49,7 +49,7 @@ fn an_admin_token_is_for_no_workload_in_particular() {
 
 #[test]
 fn bad_tokens_are_told_apart() {
-    let good = issuer().issue("default", "reviews", HOUR, now()).unwrap();
+    let good = issuer().issue("default", "reviews", Uses::Many, HOUR, now()).unwrap();
     let (head, signature) = good.rsplit_once('.').unwrap();
     let header = good.split('.').next().unwrap();
     let payload = good.split('.').nth(1).unwrap();
@@ -61,7 +61,10 @@ fn bad_tokens_are_told_apart() {
     let tampered = [
         ("another payload", format!("{header}.{admin_payload}.{signature}")),
         ("no signature", format!("{head}.")),
-        ("another key", Issuer::new(&[8; 32]).issue("default", "reviews", HOUR, now()).unwrap()),
+        (
+            "another key",
+            Issuer::new(&[8; 32]).issue("default", "reviews", Uses::Many, HOUR, now()).unwrap(),
+        ),
         ("HS384", forged(Algorithm::HS384, &claims(AUDIENCE, "workload"))),
     ];
     for (what, token) in tampered {
@@ -90,7 +93,7 @@ fn bad_tokens_are_told_apart() {
 
 #[test]
 fn a_token_is_good_until_its_expiry() {
-    let token = issuer().issue("default", "reviews", HOUR, now()).unwrap();
+    let token = issuer().issue("default", "reviews", Uses::Many, HOUR, now()).unwrap();
     assert!(issuer().verify(&token, now() + HOUR - Duration::from_secs(1)).is_ok());
     let refused = issuer().verify(&token, now() + HOUR + Duration::from_secs(5)).unwrap_err();
     assert_eq!(refused, TokenError::Expired { workload: "default/reviews".into(), ago: 5 });
@@ -101,7 +104,7 @@ fn a_token_is_good_until_its_expiry() {
 fn names_that_are_none_get_no_token() {
     for (namespace, account) in [("", "reviews"), ("default", "a/b"), ("Default", "x")] {
         assert!(matches!(
-            issuer().issue(namespace, account, HOUR, now()),
+            issuer().issue(namespace, account, Uses::Many, HOUR, now()),
             Err(TokenError::Name(_))
         ));
     }
@@ -111,7 +114,8 @@ fn names_that_are_none_get_no_token() {
 fn the_key_is_kept_in_a_private_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokens.key");
-    let token = Issuer::open_or_create(&path).unwrap().issue("a", "b", HOUR, now()).unwrap();
+    let token =
+        Issuer::open_or_create(&path).unwrap().issue("a", "b", Uses::Many, HOUR, now()).unwrap();
     assert!(private_file::is_private(&path).unwrap());
     assert!(Issuer::open_or_create(&path).unwrap().verify(&token, now()).is_ok());
 

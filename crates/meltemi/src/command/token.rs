@@ -6,7 +6,8 @@ mod access;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use meltemi_control::{TokenFailure, local_join_token, local_single_use_token};
+use meltemi_control::{TokenFailure, audited_join_token};
+use meltemi_identity::token::Uses;
 use meltemi_names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use serde_json::json;
 
@@ -88,8 +89,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
 fn create(args: &Create) -> Result<(), Failure> {
     let Create { namespace, service_account, ttl, .. } = args;
     let state_dir = args.state.path()?;
-    let make = if args.single_use { local_single_use_token } else { local_join_token };
-    let token = make(&state_dir, namespace, service_account, *ttl);
+    let uses = if args.single_use { Uses::Once } else { Uses::Many };
+    let token = audited_join_token(&state_dir, namespace, service_account, uses, *ttl);
     let token = token.map_err(|error| match error {
         TokenFailure::Token(error) => Failure::Usage(error.to_string()),
         error => Failure::Failed(error.to_string()),

@@ -187,6 +187,8 @@ async fn people_use_the_api_by_their_own_tokens_and_roles() {
         let token = control.run(&make, "").await.succeeds();
         std::fs::write(control.home.path().join(user), token).unwrap();
     }
+    let refused = control.run("token access vi --role veiwer", "").await.fails(1);
+    assert!(refused.contains("no ClusterRole `veiwer`"), "{refused}");
     let hello = service("hello", 80);
     let refused = control.run("apply -f - --token-file vi", &hello).await.fails(1);
     assert!(refused.contains("User \"vi\" cannot patch resource \"services\""), "{refused}");
@@ -212,6 +214,7 @@ async fn people_use_the_api_by_their_own_tokens_and_roles() {
     control.run("kubeconfig --output admin", "").await.succeeds();
     let admin = control.home.path().join("admin");
     for line in [
+        "describe clusterrole editor",
         "create serviceaccount bot",
         "create role reader --verb=get,list --resource=services",
         "create rolebinding bot-reader --role=reader --serviceaccount=default:bot",

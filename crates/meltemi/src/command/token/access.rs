@@ -111,6 +111,7 @@ async fn bind(client: &mut Client, args: &Access, role: &str) -> Result<(), Fail
             return Err(Failure::Usage(message));
         }
     };
+    check_role(client, role).await?;
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": kind,
@@ -127,6 +128,20 @@ async fn bind(client: &mut Client, args: &Access, role: &str) -> Result<(), Fail
             );
             Err(Failure::Failed(message))
         }
+        outcome => outcome.map(drop).map_err(Failure::from),
+    }
+}
+
+/// Refuses a role that is not there, a typo most likely. Who may not read roles is not told of them.
+async fn check_role(client: &mut Client, role: &str) -> Result<(), Failure> {
+    match client.get(&format!("{RBAC}/clusterroles/{}", escape(role)), JSON).await {
+        Err(error) if error.status().is_some_and(|status| status.code == 404) => {
+            let message = format!(
+                "no token was made: there is no ClusterRole `{role}`; take viewer, editor, admin, analyst or cluster-admin, or apply yours first"
+            );
+            Err(Failure::Failed(message))
+        }
+        Err(error) if error.status().is_some_and(|status| status.code == 403) => Ok(()),
         outcome => outcome.map(drop).map_err(Failure::from),
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-use meltemi_identity::token::Issuer;
+use meltemi_identity::token::{Issuer, Uses};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -113,7 +113,7 @@ impl Plane {
     /// A token for a service account of the namespace `default`, good for an hour.
     pub(crate) fn token(&self, account: &str, from: SystemTime) -> String {
         let issuer = Issuer::open_or_create(&self.state.path().join("token.key")).unwrap();
-        issuer.issue("default", account, Duration::from_secs(3600), from).unwrap()
+        issuer.issue("default", account, Uses::Many, Duration::from_secs(3600), from).unwrap()
     }
 
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
