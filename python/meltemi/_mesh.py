@@ -26,6 +26,7 @@ class Mesh(Caller):
         self._max_result = max_result
         self._name = inner.name
         self._services: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._is_closed = False
         _open.add(self)
 
     @classmethod
@@ -138,8 +139,19 @@ class Mesh(Caller):
         """Takes the program's services out of the registry at once, and leaves the mesh."""
         for service in list(self._services):
             service.close()
+        self._is_closed = True
         self._inner.close()
         _open.discard(self)
+
+    async def aclose(self) -> None:
+        """The same for asyncio."""
+        await asyncio.to_thread(self.close)
+
+    async def __aenter__(self) -> Mesh:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
 
     def __enter__(self) -> Mesh:
         return self
@@ -167,7 +179,8 @@ def default_mesh() -> Mesh:
     MELTEMI_TOKEN_FILE and MELTEMI_TRUST_BUNDLE, or MELTEMI_STATE_DIR), else an embedded one."""
     global _default
     with _default_lock:
-        if _default is None:
+        # One that was closed (by a test's end, say) is followed by another.
+        if _default is None or _default._is_closed:
             _default = _by_environment()
         return _default
 
@@ -219,7 +232,7 @@ def outcomes(
             service, window, at_least, namespace
         )
     joined = _default
-    if state_dir is None and joined is not None and joined.state_dir is not None:
+    if state_dir is None and joined is not None and not joined._is_closed and joined.state_dir is not None:
         return joined.outcomes(service, window=window, at_least=at_least, namespace=namespace)
     where = Path(state_dir) if state_dir else _state_dir()
     return _outcomes.Api.local(where).outcomes(service, window, at_least, namespace)

@@ -249,6 +249,12 @@ class Service(Caller):
             inner.close()
         self._end()
 
+    async def __aenter__(self) -> Service:
+        return self if self.is_registered else await self.aregister()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.adrain()
+
     def __enter__(self) -> Service:
         return self if self.is_registered else self.register()
 

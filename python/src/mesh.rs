@@ -45,7 +45,9 @@ impl<T: Clone> Held<T> {
             return Err(ForkError::new_err(Error::Forked.to_string()));
         }
         let value = self.value.lock().clone();
-        value.ok_or_else(|| UnregisteredError::new_err("it was closed"))
+        value.ok_or_else(|| {
+            UnregisteredError::new_err("the mesh, or the service that is to call, was closed")
+        })
     }
 
     /// Takes it; nothing where the process was forked, whose parent's it is.

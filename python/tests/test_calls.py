@@ -1,11 +1,13 @@
 """Calls and handlers: what is sent arrives, what is answered comes back, and Python's other threads go on meanwhile."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from unittest import mock
 
 import meltemi
 from mesh import PATIENCE, MeshTest, within
@@ -159,3 +161,28 @@ class Asyncio(MeshTest):
             return response.text
 
         self.assertEqual(asyncio.run(run()), "here")
+
+    def test_async_with_ends_what_it_began(self):
+        async def run():
+            async with await asyncio.to_thread(meltemi.Mesh.embedded) as mesh:
+                service = meltemi.Service("brief", 9090, handler=lambda _: "here")
+                async with await service.aregister(mesh=mesh):
+                    said = (await mesh.aget(service.url)).text
+                return said, service.is_registered, mesh
+
+        said, is_registered, mesh = asyncio.run(run())
+        self.assertEqual((said, is_registered), ("here", False))
+        with self.assertRaises(meltemi.UnregisteredError):
+            mesh.get("http://brief:9090/")
+
+
+class Defaults(MeshTest):
+    def test_a_default_mesh_that_was_closed_is_followed_by_another(self):
+        nowhere = {name: "" for name in ("MELTEMI_CONTROL", "MELTEMI_STATE_DIR")}
+        with mock.patch.dict(os.environ, nowhere):
+            with meltemi.default_mesh() as first:
+                self.assertIs(meltemi.default_mesh(), first)
+            with meltemi.default_mesh() as second:
+                self.assertIsNot(second, first)
+                service = meltemi.Service("brief", 9091, handler=lambda _: "here").register()
+                self.assertEqual(meltemi.communicate(meltemi.Request(None, service)).text, "here")

@@ -144,6 +144,14 @@ impl Mesh {
         *self.control.lock() = Some(control);
     }
 
+    /// Sends the control plane a signal.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn signal_control(&self, signal: Signal) {
+        self.control.lock().as_ref().expect("the control plane runs").signal(signal);
+    }
+
     /// Stops the control plane with SIGTERM and gives its exit code.
     ///
     /// # Panics

@@ -8,6 +8,7 @@ mod group;
 mod objects;
 mod proxy_config;
 mod registry;
+mod standstill;
 mod timestamp;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ use crate::publish::Publisher;
 use group::Group;
 use registry::{Claim, RegistryError};
 pub use registry::{GRACE, Registry};
+use standstill::Pulse;
 
 /// How long a client may take to say who it is.
 const INTRODUCTION: Duration = Duration::from_secs(10);
@@ -47,17 +49,19 @@ pub struct RegistrationService {
     publisher: Arc<Publisher>,
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
+    pulse: Pulse,
 }
 
 impl RegistrationService {
-    /// The service as tonic's router takes it.
+    /// The service as tonic's router takes it; to be called on a runtime.
     pub fn server(
         registry: Arc<Registry>,
         publisher: Arc<Publisher>,
         hub: Arc<Hub>,
         metrics: Arc<Metrics>,
     ) -> RegistrationServer<Self> {
-        RegistrationServer::new(RegistrationService { registry, publisher, hub, metrics })
+        let pulse = Pulse::start();
+        RegistrationServer::new(RegistrationService { registry, publisher, hub, metrics, pulse })
     }
 
     async fn serve(
@@ -88,8 +92,11 @@ impl RegistrationService {
         if let Err(status) = self.follow(&mut claim, &mut requests, &responses).await {
             drop(responses.send(Err(status)).await);
         }
-        if ends.is_some_and(|it| tls::is_expired(&it, SystemTime::now())) {
-            // The connection has ended with the certificate: the proxy comes back with its next one.
+        // The connection has ended with the certificate, and the proxy comes back with its next one; or it was lost while nobody
+        // here could answer, and the proxy is about to come back as well.
+        let is_to_return = ends.is_some_and(|it| tls::is_expired(&it, SystemTime::now()))
+            || self.pulse.has_stood(GRACE);
+        if is_to_return && self.registry.holds(&claim) {
             drop(tokio::time::timeout(GRACE, &mut claim.replaced).await);
         }
         // Also after an error of ours: the proxy registers anew then.

@@ -28,6 +28,37 @@ async fn a_control_plane_killed_under_load_costs_no_request() {
     assert!(report.answered() >= 900);
 }
 
+/// Everybody has lost it by then, and comes back a moment after it goes on: who is missed at that moment is no less there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_plane_that_stood_still_takes_nobody_out() {
+    let mesh = Mesh::start().await;
+    let hello = mesh.http_service("hello", 1).await;
+    let client = mesh.client().await;
+    let load = Load::start(client.outbound, "http://hello/", 2);
+    load.answers(50).await;
+    let sidecar = &hello.instances[0].1.process;
+    let registered = || sidecar.log().matches(" registered").count();
+    let before = registered();
+    mesh.signal_control(Signal::STOP);
+    eventually("its sidecar has lost the control plane", async || {
+        let log = sidecar.log();
+        log.contains("the registration stream broke").then_some(()).ok_or(log)
+    })
+    .await;
+    mesh.signal_control(Signal::CONT);
+    eventually("it is registered anew", async || {
+        load.answers(10).await;
+        (registered() > before).then_some(()).ok_or(sidecar.log())
+    })
+    .await;
+    load.answers(200).await;
+    let report = load.stop().await;
+    assert_eq!(report.failures, Vec::<String>::new(), "{:?}", report.answers);
+    let log = mesh.control_log();
+    assert!(log.contains("the control plane stood still"), "{log}");
+    assert!(!log.contains("ended without a drain"), "{log}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn proxies_restart_without_a_control_plane() {
     let mesh = Mesh::start().await;

@@ -266,7 +266,8 @@ impl Registry {
         }
     }
 
-    fn holds(&self, claim: &Claim) -> bool {
+    /// Whether no newer stream has the workload.
+    pub(super) fn holds(&self, claim: &Claim) -> bool {
         self.leases.lock().get(&claim.key).is_some_and(|lease| lease.id == claim.id)
     }
 
