@@ -49,7 +49,7 @@ impl World {
 async fn learned_spares_an_instance_that_others_keep_busy() {
     let world = World::start(&["v1", "v2", "v3", "v4"]).await;
     world.balance("LEARNED").await;
-    // One whose first answers took long has few: 5% of those that are made while its word is too old.
+    // One that takes more than twice as long as another has few, were it a tenth of a millisecond.
     eventually("all are called while nobody is busy", async || {
         let turns = world.turns("/", 200).await;
         let counts: Vec<usize> = (1..5).map(|it| count(&turns, &format!("hello-v{it}"))).collect();
