@@ -7,7 +7,7 @@ use std::sync::Arc;
 use meltemi_names::{Host, service_host};
 
 use crate::hosts::patterns;
-use crate::record::Object;
+use crate::record::{Object, ObjectKind};
 use crate::routes::RouteStatus;
 use crate::service::{Preference, Service};
 use crate::shards::Shards;
@@ -47,15 +47,28 @@ impl Snapshot {
 
     /// The service that a viewer means by a name, of those that it sees: the exact host; else `NAME` of the own namespace,
     /// `NAME.NAMESPACE` or `NAME.NAMESPACE.svc`; else a host that only virtual services name; else the host of an address;
-    /// else the longest wildcard that covers the name.
+    /// else the longest wildcard that covers the name. A `Service` goes before an exact host that another namespace than its
+    /// own and the viewer's has written: nobody takes over short names of others. So it is with Istio, where resolvers write
+    /// short names out before a sidecar meets them.
     pub fn find(&self, asked: &str, viewer: &Viewer<'_>) -> Option<&Arc<Service>> {
         let name = asked.strip_suffix('.').unwrap_or(asked).to_ascii_lowercase();
         let full_name = self.full_name(&name, viewer.namespace);
         let names = [Some(name.as_str()), full_name.as_deref()];
         let names = names.into_iter().flatten();
-        let mut registered = names.clone().filter_map(|name| self.seen(name, viewer));
+        let exact = self.seen(&name, viewer);
+        let written_out = full_name.as_deref().and_then(|name| self.seen(name, viewer));
+        let goes_before = |exact: &Service, full: &Service| {
+            let owner = &exact.object.namespace;
+            full.object.kind != ObjectKind::Service
+                || **owner == *viewer.namespace
+                || *owner == full.object.namespace
+        };
+        let registered = match (exact, written_out) {
+            (Some(exact), Some(full)) if !goes_before(exact, full) => Some(full),
+            (exact, full) => exact.or(full),
+        };
         let mut named = names.filter_map(|name| self.seen_virtual(name, viewer));
-        (registered.next())
+        registered
             .or_else(|| named.next())
             .or_else(|| self.seen(self.find_address(&name)?.as_str(), viewer))
             .or_else(|| self.find_wildcard(&name, viewer))

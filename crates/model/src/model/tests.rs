@@ -213,6 +213,40 @@ fn names_are_found_as_workloads_ask_for_them() {
 }
 
 #[test]
+fn a_short_name_of_a_service_is_not_taken_over_from_another_namespace() {
+    let mut model = model();
+    let entry = |namespace: &str, name: &str, host: &str| {
+        let object = Object::new(ObjectKind::ServiceEntry, namespace, name);
+        Change::Put(object, Record::Service(service_record(&[host], None)))
+    };
+    let hello = "hello.shop.svc.cluster.local";
+    let shorts = ["hello", "hello.shop", "hello.shop.svc"];
+    let of_others =
+        shorts.iter().enumerate().map(|(at, host)| entry("evil", &format!("{at}"), host));
+    let all = of_others.chain([service("shop", "hello"), entry("evil", "api", "api.example")]);
+    let (snapshot, _) = model.apply(1, all.collect::<Vec<_>>());
+    let found = |snapshot: &Snapshot, asked: &str, namespace: &str| {
+        snapshot.find(asked, &Viewer::of(namespace)).map(|it| it.host.to_string())
+    };
+    for asked in ["hello", "HELLO.", "hello.shop", "hello.shop.svc", hello] {
+        assert_eq!(found(&snapshot, asked, "shop").as_deref(), Some(hello), "{asked}");
+    }
+    // Who wrote it means it, and where no Service has the name it is free.
+    for asked in shorts {
+        assert_eq!(found(&snapshot, asked, "evil").as_deref(), Some(asked));
+    }
+    assert_eq!(found(&snapshot, "hello", "other").as_deref(), Some("hello"));
+    assert_eq!(found(&snapshot, "hello.shop", "other").as_deref(), Some(hello));
+    assert_eq!(found(&snapshot, "api.example", "shop").as_deref(), Some("api.example"));
+    // The namespace of the service may lead its own short names elsewhere.
+    let (snapshot, _) = model.apply(2, [entry("shop", "own", "hello.shop.svc")]);
+    assert_eq!(found(&snapshot, "hello.shop", "other").as_deref(), Some(hello));
+    let gone = Change::Remove(Object::new(ObjectKind::ServiceEntry, "evil", "2"));
+    let (snapshot, _) = model.apply(3, [gone]);
+    assert_eq!(found(&snapshot, "hello.shop.svc", "other").as_deref(), Some("hello.shop.svc"));
+}
+
+#[test]
 fn of_two_that_claim_a_host_one_has_it_and_the_other_is_reported() {
     let mut model = model();
     let host = "hello.shop.svc.cluster.local";

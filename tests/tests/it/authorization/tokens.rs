@@ -22,6 +22,7 @@ async fn tokens_are_told_apart_by_what_they_say() {
     world.mesh.apply(&authentication.to_string()).await;
     let source = |source| json!({"from": [{"source": source}]});
     let when = |key: &str, value: &str| json!({"when": [{"key": key, "values": [value]}]});
+    let not = |key: &str, value: &str| json!({"when": [{"key": key, "notValues": [value]}]});
     let table = [
         (source(json!({"requestPrincipals": [format!("{url}/alice")]})), true),
         (source(json!({"requestPrincipals": [format!("{url}/*")]})), true),
@@ -44,10 +45,29 @@ async fn tokens_are_told_apart_by_what_they_say() {
         (when("request.auth.claims[roles]", "viewer editor"), false),
         (when("request.auth.claims[scope]", "write"), true),
         (when("request.auth.claims[none]", "*"), false),
+        (when("request.auth.audiences", "*"), true),
+        (when("request.auth.audiences", "mus*"), true),
+        (when("request.auth.audiences", "*sics"), false),
+        (when("request.auth.presenter", "*"), true),
+        (when("request.auth.claims[account][teams]", "red"), true),
+        (when("request.auth.claims[account][teams]", "r*"), true),
+        (when("request.auth.claims[account][teams]", "green"), false),
+        (when("request.auth.claims[account]", "*"), false),
+        (when("request.auth.claims[iss]", &url), true),
+        (not("request.auth.principal", "*/alice"), false),
+        (not("request.auth.principal", "*/bob"), true),
+        (not("request.auth.audiences", "music"), false),
+        (not("request.auth.audiences", "bank"), true),
+        (not("request.auth.presenter", "app"), false),
+        (not("request.auth.presenter", "other"), true),
+        (not("request.auth.claims[groups]", "staff"), false),
+        (not("request.auth.claims[groups]", "writers"), true),
+        (not("request.auth.claims[account][teams]", "blue"), false),
+        (not("request.auth.claims[none]", "*"), true),
     ];
     let token = issuer.token(&json!({
         "iss": url, "sub": "alice", "aud": ["books", "music"], "azp": "app",
-        "groups": ["readers", "staff"], "account": {"plan": "gold"},
+        "groups": ["readers", "staff"], "account": {"plan": "gold", "teams": ["red", "blue"]},
         "roles": "viewer editor", "scope": "read write",
     }));
     // The rules of tokens come with the policies, or before them.

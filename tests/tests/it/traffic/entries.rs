@@ -35,6 +35,32 @@ async fn a_host_is_called_by_its_address_and_at_the_ports_that_its_endpoints_hav
     }
 }
 
+/// Fields: ServiceEntry spec.hosts[]
+#[tokio::test(flavor = "multi_thread")]
+async fn short_names_of_a_service_stay_its_own_whatever_another_namespace_writes() {
+    let mesh = Mesh::start().await;
+    let apps = apps(["web", "other"]).await;
+    let _web = mesh.workload("web").port(apps[0].port(), "http").proxy().await;
+    mesh.apply("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}").await;
+    mesh.apply(&format!(
+        "{{apiVersion: networking.istio.io/v1, kind: ServiceEntry, metadata: {{name: web, namespace: shop}},
+          spec: {{hosts: [web, web.default, web.default.svc, last.invalid], resolution: STATIC,
+            ports: [{{number: {0}, name: http, protocol: HTTP}}],
+            endpoints: [{{address: 127.0.0.1, ports: {{http: {1}}}}}]}}}}",
+        apps[0].port(),
+        apps[1].port()
+    ))
+    .await;
+    let client = mesh.client().await;
+    let known = format!("http://last.invalid:{}/", apps[0].port());
+    client.until("the entry is known", &known, |it| it.status == 200).await;
+    for host in ["web", "web.default", "web.default.svc", "web.default.svc.cluster.local"] {
+        let target = format!("http://{host}:{}/", apps[0].port());
+        let response = client.until("it is called", &target, |it| it.status == 200).await;
+        assert_eq!(response.served_by(), "web", "{host}");
+    }
+}
+
 /// Fields: ServiceEntry spec.exportTo[]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_is_known_in_the_namespaces_that_it_is_for() {
