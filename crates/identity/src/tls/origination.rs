@@ -49,6 +49,14 @@ pub enum OriginationError {
         /// What rustls said.
         reason: String,
     },
+    /// A certificate that nothing can be done with.
+    #[error("the certificate in {certificate} cannot be used: {reason}")]
+    Unusable {
+        /// Where the certificate is.
+        certificate: String,
+        /// Why.
+        reason: String,
+    },
     /// Nothing to check servers by.
     #[error(
         "this system has no root certificates to check the server by ({0}); name a file in caCertificates"
@@ -65,6 +73,24 @@ pub enum OriginationError {
         /// What rustls said.
         reason: String,
     },
+}
+
+impl OriginationError {
+    /// Why a certificate and a key were refused.
+    pub(super) fn of_pair(certificate: &Pem, key: &Pem, error: &rustls::Error) -> OriginationError {
+        let (certificate, reason) = (certificate.to_string(), error.to_string());
+        match error {
+            rustls::Error::InconsistentKeys(_) => {
+                OriginationError::Mismatch { certificate, key: key.to_string(), reason }
+            }
+            // `openssl x509 -req` without -extfile makes these.
+            _ if reason.contains("UnsupportedCertVersion") => OriginationError::Unusable {
+                certificate,
+                reason: "it is not of version 3 of X.509, as those with extensions are (a subjectAltName, say)".into(),
+            },
+            _ => OriginationError::Unusable { certificate, reason },
+        }
+    }
 }
 
 /// The TLS that is spoken with servers outside of the mesh.
@@ -115,11 +141,7 @@ impl OriginationSettings {
             return Ok(builder.with_no_client_auth());
         };
         let built = builder.with_client_auth_cert(certificate.certificates()?, key.key()?);
-        built.map_err(|error| OriginationError::Mismatch {
-            certificate: certificate.to_string(),
-            key: key.to_string(),
-            reason: error.to_string(),
-        })
+        built.map_err(|error| OriginationError::of_pair(certificate, key, &error))
     }
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, OriginationError> {

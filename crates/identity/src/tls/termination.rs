@@ -163,11 +163,7 @@ fn certified(
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, OriginationError> {
     let made = CertifiedKey::from_der(certificate.certificates()?, key.key()?, provider);
-    made.map(Arc::new).map_err(|error| OriginationError::Mismatch {
-        certificate: certificate.to_string(),
-        key: key.to_string(),
-        reason: error.to_string(),
-    })
+    made.map(Arc::new).map_err(|error| OriginationError::of_pair(certificate, key, &error))
 }
 
 /// Our certificates.

@@ -84,6 +84,26 @@ fn check(
     verified.map(drop).map_err(|error| error.to_string())
 }
 
+/// As `openssl x509 -req` makes them without -extfile: version 1 of X.509.
+const V1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBFjCBvQIUbSJ8oehWR+YdY7UKeBxOq5Ayu1YwCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCdjEwIBcNMjYxMTI4MjI0OTI3WhgPMjEyNjExMDQyMjQ5MjdaMA0xCzAJ
+BgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEVKKWb53+zsaaXBrI
+QLr7pxh2mjAWCYat87gcMoAUKsQ2JS15Hn4XQtYZzAHZpXWmccuqdQSjU4Fh1sa1
+lsVg+jAKBggqhkjOPQQDAgNIADBFAiAYEJHiCioHTyGissya/aIMsbZS3Z9w5/d1
+39lPUbgATgIhAOG9ha27YhCtR9UsG4GxGdwyj+gpHhjwXoCUqfFIJLBQ
+-----END CERTIFICATE-----
+";
+/// Its key.
+const V1_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgDLI1kxMURFogBCb3
+Hba0/3LVjI3g0wJWdBHJRz8JJn6hRANCAARUopZvnf7OxppcGshAuvunGHaaMBYJ
+hq3zuBwygBQqxDYlLXkefhdC1hnMAdmldaZxy6p1BKNTgWHWxrWWxWD6
+-----END PRIVATE KEY-----
+";
+
 #[test]
 fn a_server_must_bear_the_name_asked_for_or_one_of_those_listed() {
     let authority = Authority::new();
@@ -195,6 +215,16 @@ fn wrong_files_are_named() {
                 ..fine.clone()
             },
             "does not belong to the certificate in",
+        ),
+        (
+            OriginationSettings {
+                client_certificate: Some((
+                    Pem::Text { name: "tls.crt".into(), text: V1.into() },
+                    { Pem::Text { name: "tls.key".into(), text: V1_KEY.into() } },
+                )),
+                ..fine.clone()
+            },
+            "the certificate in tls.crt cannot be used: it is not of version 3",
         ),
     ] {
         let error = settings.client_configs(&[vec![]]).unwrap_err().to_string();
