@@ -340,7 +340,8 @@ async fn over_http2(
         Ok(answered) => {
             let has_end = answered.body().is_end_stream();
             if !convert::read_response(&answered, has_end, response) {
-                let detail = "the answer says several lengths".into();
+                let detail =
+                    "the answer says several lengths, or has a field without a name".into();
                 let (failed, flags) = (Failed::Broken, ResponseFlags::UPE);
                 let failure = Failure { failed, flags, detail, was_reused, is_tls: false };
                 return Err(Missed::Endpoint(failure));

@@ -9,12 +9,17 @@ use crate::http::head::{BodyLength, Fields, RequestHead, ResponseHead, Version};
 use crate::http::known::Known;
 
 /// Reads fields, without the white space around a value that HTTP/2 forbids and HTTP/1.1 does not count: what is judged here is
-/// what a reader of HTTP/1.1 sees.
+/// what a reader of HTTP/1.1 sees. What has no name there is left out.
 pub(crate) fn fields(from: &HeaderMap, into: &mut Fields) {
     into.clear();
-    for (name, value) in from {
+    for (name, value) in from.iter().filter(|(name, _)| is_token(name)) {
         into.push(name.as_str().as_bytes(), trimmed(value));
     }
+}
+
+/// Whether a name is one in HTTP/1.1 too (RFC 9110, section 5.6.2): of what is no token, `http` lets a quotation mark through.
+fn is_token(name: &HeaderName) -> bool {
+    !name.as_str().as_bytes().contains(&b'"')
 }
 
 /// RFC 9110, section 5.5: spaces and tabs.
@@ -50,7 +55,8 @@ pub(crate) fn header_map(from: &Fields) -> HeaderMap {
 pub(crate) fn read_request(parts: &request::Parts, has_end: bool, head: &mut RequestHead) -> bool {
     head.clear();
     let is_malformed = |value: &HeaderValue| trimmed(value).len() < value.len();
-    if parts.headers.len() > MAX_FIELDS || parts.headers.values().any(is_malformed) {
+    let has_names = parts.headers.keys().all(is_token);
+    if parts.headers.len() > MAX_FIELDS || !has_names || parts.headers.values().any(is_malformed) {
         return false;
     }
     fields(&parts.headers, &mut head.fields);
@@ -116,8 +122,8 @@ pub(crate) fn request(head: &RequestHead) -> Option<Request<()>> {
     Some(request)
 }
 
-/// Reads a response's head. False if it says several lengths that differ, of which the next hop could take another one (RFC 9110,
-/// section 8.6).
+/// Reads a response's head. False if a field has no name in HTTP/1.1, or if it says several lengths that differ, of which the next
+/// hop could take another one (RFC 9110, section 8.6).
 pub(crate) fn read_response<T>(from: &Response<T>, has_end: bool, head: &mut ResponseHead) -> bool {
     head.clear();
     fields(from.headers(), &mut head.fields);
@@ -126,7 +132,7 @@ pub(crate) fn read_response<T>(from: &Response<T>, has_end: bool, head: &mut Res
     let is_clear = say_length_once(&mut head.fields);
     head.body = length(&head.fields, has_end);
     head.keep_alive = true;
-    is_clear
+    is_clear && from.headers().keys().all(is_token)
 }
 
 /// Makes the response that is sent.
@@ -157,6 +163,24 @@ fn length(fields: &Fields, has_end: bool) -> BodyLength {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_without_a_name_in_http1_is_malformed() {
+        for (name, is_read) in [("x-a", true), ("x-\"a", false)] {
+            // As `h2` reads it.
+            let name = HeaderName::from_lowercase(name.as_bytes()).unwrap();
+            let mut request = Request::get("http://web/").body(()).unwrap();
+            request.headers_mut().insert(name.clone(), HeaderValue::from_static("1"));
+            let parts = request.into_parts().0;
+            assert_eq!(read_request(&parts, true, &mut RequestHead::default()), is_read);
+            let mut answer = Response::new(());
+            answer.headers_mut().insert(name, HeaderValue::from_static("1"));
+            assert_eq!(read_response(&answer, true, &mut ResponseHead::default()), is_read);
+            let mut trailers = Fields::default();
+            fields(answer.headers(), &mut trailers);
+            assert_eq!(trailers.is_empty(), !is_read);
+        }
+    }
 
     #[test]
     fn lengths_of_an_answer_that_differ_are_refused() {
