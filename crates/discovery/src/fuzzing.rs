@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
+use std::time::Instant;
 
 use meltemi_model::record::ObjectKind;
 use meltemi_model::{Model, Object, Settings, Snapshot, Viewer, read};
@@ -11,6 +12,7 @@ use meltemi_wire::proto::meltemi::v1::RegisteredWorkload;
 use prost::Message as _;
 use serde_json::{Value, json};
 
+use crate::left::Left;
 use crate::load_stats;
 use crate::registration;
 
@@ -48,7 +50,8 @@ static MESH: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
 pub fn load_stats(bytes: &[u8]) {
     let Ok(request) = LoadStatsRequest::decode(bytes) else { return };
     let viewer = Viewer::of("shop");
-    for report in load_stats::reports(&MESH, &viewer, &request.cluster_stats) {
+    let left = Left::new(Instant::now());
+    for report in load_stats::reports(&MESH, &left, &viewer, &request.cluster_stats) {
         let endpoint = report.endpoint;
         assert_eq!(&*endpoint.host, "web.shop.svc.cluster.local");
         assert!([80, 90].contains(&endpoint.port), "{endpoint:?}");

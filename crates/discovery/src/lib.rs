@@ -12,6 +12,7 @@ mod certificate;
 mod encode;
 pub mod fuzzing;
 mod hub;
+mod left;
 mod load_stats;
 mod metrics;
 mod outcomes;

@@ -1,11 +1,13 @@
 //! The load reporting service (Envoy's LRS): proxies tell what became of their calls.
 //!
 //! Who reports is what its certificate says, and a workload of that identity if its node names one; never what a report says.
-//! Endpoints count that the reporter can see, of services that it can see: nothing that it says makes new names here.
+//! Endpoints count that the reporter can see, of services that it can see, or that have left these lately: nothing that it says
+//! makes new names here.
 
+use std::cell::LazyCell;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use meltemi_model::outcomes::EndpointId;
 use meltemi_model::{Service, Snapshot, Viewer};
@@ -23,6 +25,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::catalog::workload_name;
+use crate::left::{Endpoints, Left};
 use crate::outcomes::{Keeper, Report};
 use crate::publish::Publisher;
 
@@ -103,7 +106,7 @@ impl LoadStatsService {
         let snapshot = self.publisher.snapshot();
         let (caller, viewer) = reporter.in_mesh(&snapshot);
         let caller: Arc<str> = caller.into();
-        let reports = reports(&snapshot, &viewer, stats);
+        let reports = reports(&snapshot, self.publisher.left(), &viewer, stats);
         self.keeper.take_in(&caller, &reporter.identity, reports, &self.publisher);
     }
 }
@@ -167,6 +170,7 @@ fn cluster_names(snapshot: &Snapshot, reporter: &Reporter) -> Vec<String> {
 /// What a reporter tells of what it sees.
 pub(crate) fn reports(
     snapshot: &Snapshot,
+    left: &Left,
     viewer: &Viewer<'_>,
     stats: &[ClusterStats],
 ) -> Vec<Report> {
@@ -174,7 +178,7 @@ pub(crate) fn reports(
     for stats in stats {
         let Some((service, port)) = find(snapshot, viewer, stats) else { continue };
         for locality in &stats.upstream_locality_stats {
-            reports.extend(of_locality(service, port, locality));
+            reports.extend(of_locality(service, left, port, locality));
         }
     }
     reports
@@ -205,7 +209,12 @@ fn find<'a>(
     Some((service, port))
 }
 
-fn of_locality(service: &Service, port: u16, stats: &UpstreamLocalityStats) -> Vec<Report> {
+fn of_locality(
+    service: &Service,
+    left: &Left,
+    port: u16,
+    stats: &UpstreamLocalityStats,
+) -> Vec<Report> {
     let report = |workload: &str, tally, is_ejected: bool| Report {
         endpoint: EndpointId {
             host: service.host.as_str().into(),
@@ -225,9 +234,14 @@ fn of_locality(service: &Service, port: u16, stats: &UpstreamLocalityStats) -> V
         );
         return vec![report(ALL_ENDPOINTS, tally, false)];
     }
+    let left = LazyCell::new(|| left.of(service, Instant::now()));
     let reports = stats.upstream_endpoint_stats.iter().filter_map(|stats| {
         let extension = Extension::of_metadata(stats.metadata.as_ref());
-        let workload = endpoint_of(service, port, stats, &extension)?;
+        let named = |known: &Endpoints| endpoint_of(known, port, stats, &extension);
+        let here = named(&service.endpoints);
+        // There is nothing to keep callers from where an endpoint has left.
+        let is_ejected = here.is_some() && extension.ejected.is_some();
+        let workload = here.or_else(|| left.iter().find_map(|it| named(it)))?;
         let tally = extension.tally.unwrap_or_else(|| {
             standard(
                 stats.total_issued_requests,
@@ -236,14 +250,14 @@ fn of_locality(service: &Service, port: u16, stats: &UpstreamLocalityStats) -> V
                 stats.total_requests_in_progress,
             )
         });
-        Some(report(&workload, tally, extension.ejected.is_some()))
+        Some(report(&workload, tally, is_ejected))
     });
     reports.collect()
 }
 
-/// Which endpoint of a service a report is about, `NAMESPACE/NAME`; `None` if the service has no such one.
+/// Which of these endpoints of a service a report is about, `NAMESPACE/NAME`; `None` if there is no such one.
 fn endpoint_of(
-    service: &Service,
+    endpoints: &Endpoints,
     port: u16,
     stats: &UpstreamEndpointStats,
     extension: &Extension,
@@ -251,12 +265,11 @@ fn endpoint_of(
     let endpoint = match &extension.workload {
         Some(workload) => {
             let (namespace, name) = workload.split_once('/')?;
-            service.endpoints.get(name).filter(|it| *it.namespace == *namespace)?
+            endpoints.get(name).filter(|it| *it.namespace == *namespace)?
         }
         None => {
             let (ip, target) = socket(stats.address.as_ref()?)?;
-            let mut endpoints = service.endpoints.values();
-            endpoints.find(|it| {
+            endpoints.values().find(|it| {
                 it.address.parse() == Ok(ip)
                     && (it.ports.contains(&(port, target)) || it.mutual_tls == Some(target))
             })?

@@ -1,6 +1,7 @@
 //! Where a new snapshot enters: it is encoded once, swapped in, and every session is told what to look at.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use meltemi_model::{Affected, Snapshot};
@@ -10,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
 use crate::catalog::{Catalog, Encoded, endpoint_name, workload_name};
+use crate::left::Left;
 
 /// How many changes a session may be behind before it looks at everything that its client subscribed to.
 const BACKLOG: usize = 256;
@@ -39,6 +41,7 @@ pub struct Publisher {
     version: watch::Sender<u64>,
     /// Catalogs are made one after the other.
     turn: Mutex<()>,
+    left: Left,
 }
 
 impl Default for Publisher {
@@ -48,6 +51,7 @@ impl Default for Publisher {
             changes: broadcast::Sender::new(BACKLOG),
             version: watch::Sender::new(0),
             turn: Mutex::default(),
+            left: Left::new(Instant::now()),
         }
     }
 }
@@ -60,6 +64,8 @@ impl Publisher {
             let _turn = self.turn.lock();
             let before = self.catalog.load_full();
             let published = names(before.snapshot(), &snapshot, affected);
+            // Before they are gone, so that there is no moment in which they are neither here nor there.
+            self.left.note(before.snapshot(), affected, Instant::now());
             self.catalog.store(Arc::new(before.advance(snapshot, affected)));
             if !affected.is_empty() {
                 // Without sessions there is nobody to tell.
@@ -104,6 +110,11 @@ impl Publisher {
     /// The snapshot of this moment.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.catalog.load().snapshot().clone()
+    }
+
+    /// The endpoints that left lately.
+    pub(crate) fn left(&self) -> &Left {
+        &self.left
     }
 
     /// The version of the store that the catalog shows; changes with every snapshot.
