@@ -8,12 +8,15 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Dict, Optional, Union
 
 from . import _meltemi, _outcomes
 from ._call import MAX_RESULT, Caller
 from ._check import expect, length
 from ._errors import SettingsError
+
+#: How many workloads of a program are known as its own: those that were registered last.
+_MAX_CALLERS = 10_000
 
 _PathLike = Union[str, "os.PathLike[str]"]
 
@@ -27,6 +30,9 @@ class Mesh(Caller):
         self._name = inner.name
         self._services: weakref.WeakSet[Any] = weakref.WeakSet()
         self._is_closed = False
+        #: Who calls for this program, or did; the newest of them.
+        self._callers: Dict[str, None] = {}
+        self._note_caller(self._name)
         _open.add(self)
 
     @classmethod
@@ -112,15 +118,18 @@ class Mesh(Caller):
         window: str = "5m",
         at_least: int = 0,
         namespace: Optional[str] = None,
+        own: bool = False,
     ) -> _outcomes.Outcomes:
         """What became of calls, as the registry of a control plane of this machine keeps it: of all services or of one, in
-        the last `window` (`1s` to `1h`); with `namespace` of its services, and short names are read there. What was done
-        just now is told within a second or two; with `at_least` it is
-        waited for, 10 seconds at most, until the registry knows of so many calls."""
+        the last `window` (`1s` to `1h`); with `namespace` of its services, and short names are read there; with `own` the calls
+        alone that this program has made. What was done just now is told within a second or two; with `at_least` it is waited
+        for, 10 seconds at most, until the registry knows of so many calls: of those that are asked for, so that without `own`
+        those of other programs and of earlier runs within the window count as well."""
         state_dir = self.state_dir
         if state_dir is None:
             raise SettingsError("the control plane is elsewhere: ask its API, meltemi.outcomes(api=..., token=...)")
-        return _outcomes.Api.local(state_dir).outcomes(service, window, at_least, namespace)
+        callers = self._callers if own else None
+        return _outcomes.Api.local(state_dir).outcomes(service, window, at_least, namespace, callers)
 
     async def aoutcomes(
         self,
@@ -129,11 +138,18 @@ class Mesh(Caller):
         window: str = "5m",
         at_least: int = 0,
         namespace: Optional[str] = None,
+        own: bool = False,
     ) -> _outcomes.Outcomes:
         """The same for asyncio."""
         return await asyncio.to_thread(
-            self.outcomes, service, window=window, at_least=at_least, namespace=namespace
+            self.outcomes, service, window=window, at_least=at_least, namespace=namespace, own=own
         )
+
+    def _note_caller(self, name: str) -> None:
+        """A workload of this program. Its name is of this run only."""
+        self._callers[name] = None
+        while len(self._callers) > _MAX_CALLERS:
+            self._callers.pop(next(iter(self._callers)), None)
 
     def close(self) -> None:
         """Takes the program's services out of the registry at once, and leaves the mesh."""

@@ -9,7 +9,7 @@ import ssl
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Container, Dict, Iterable, List, Optional, Tuple
 from urllib.parse import urlencode, urlsplit
 
 from ._errors import ControlPlaneError, Error, RefusedError, SettingsError, UnknownServiceError
@@ -130,15 +130,22 @@ class Api:
         return cls(lambda: _Secure(host, port, context, expected), token.strip())
 
     def outcomes(
-        self, service: Optional[str], window: str, at_least: int, namespace: Optional[str]
+        self,
+        service: Optional[str],
+        window: str,
+        at_least: int,
+        namespace: Optional[str],
+        callers: Optional[Container[str]] = None,
     ) -> Outcomes:
-        """Asks, until it knows of so many calls. A service that nobody has called and nobody has registered may be one that
+        """Asks, until it knows of so many calls, of these callers if they are named. A service that nobody has called and nobody has registered may be one that
         will be: that is waited for as well."""
         until = time.monotonic() + TOLD_WITHIN
         while True:
             is_last = at_least <= 0 or time.monotonic() >= until
             try:
                 told = self._ask(service, window, namespace)
+                if callers is not None:
+                    told = Outcomes(it for it in told if it.caller in callers)
             except UnknownServiceError:
                 if is_last:
                     raise

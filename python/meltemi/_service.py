@@ -192,6 +192,7 @@ class Service(Caller):
             raise
         self._mesh = mesh
         mesh._services.add(self)
+        mesh._note_caller(self._inner.name)
         _registered.add(self)
         return self
 

@@ -41,6 +41,20 @@ class Outcomes(MeshTest):
         with self.assertRaisesRegex(meltemi.Error, "window"):
             self.mesh.outcomes(window="2d")
 
+    def test_a_program_asks_for_its_own_calls_alone(self):
+        service, caller = self.serve(), self.serve()
+        with meltemi.Mesh.local(self.mesh.state_dir) as other:
+            for _ in range(3):
+                other.get(service.url)
+            # Those of the other program are there; they are no calls of this one.
+            self.assertEqual(sum(it.calls for it in self.mesh.outcomes(service.host, at_least=3)), 3)
+            self.assertEqual(self.mesh.outcomes(service.host, own=True), [])
+            self.mesh.get(service.url)
+            caller.get(service.url)
+            told = self.mesh.outcomes(service.host, own=True, at_least=2)
+            self.assertEqual({it.caller: it.calls for it in told}, {self.mesh.name: 1, caller.instance: 1})
+            self.assertEqual([it.calls for it in other.outcomes(service.host, own=True, at_least=3)], [3])
+
 
 class Registry(MeshTest):
     def test_a_result_that_is_added_twice_is_kept_once(self):
