@@ -31,7 +31,7 @@ pub fn http2_request(bytes: &[u8]) {
     let [method, authority, path] = words[..] else { return };
     let Some(mut parts) = parts(method, authority, path) else { return };
     parts.headers = headers;
-    if !is_program && !is_of_h2(&parts.headers) {
+    if !is_program && !is_of_h2(&parts.headers, has_end) {
         return;
     }
     let mut head = RequestHead::default();
@@ -49,7 +49,11 @@ pub fn http2_response(bytes: &[u8]) {
     let [choice, bytes @ ..] = bytes else { return };
     let Some((line, headers)) = message(bytes) else { return };
     let status = std::str::from_utf8(line).ok().and_then(|it| it.parse().ok());
-    if !status.is_some_and(|it| (200..=999).contains(&it)) || !is_of_h2(&headers) {
+    let (to_head, has_end) = (choice & 1 == 1, choice & 8 == 8);
+    let has_body = !to_head && !matches!(status, Some(204 | 304));
+    if !status.is_some_and(|it| (200..=999).contains(&it))
+        || !is_of_h2(&headers, has_end && has_body)
+    {
         return;
     }
     let mut response = Response::new(());
@@ -57,11 +61,11 @@ pub fn http2_response(bytes: &[u8]) {
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     let mut head = ResponseHead::default();
-    if !convert::read_response(&response, choice & 8 == 8, &mut head) {
+    if !convert::read_response(&response, has_end, &mut head) {
         return;
     }
     let version = if choice & 2 == 2 { Version::Http10 } else { Version::Http11 };
-    let to = encode::Answering { version, to_head: choice & 1 == 1, keep_alive: choice & 4 == 4 };
+    let to = encode::Answering { version, to_head, keep_alive: choice & 4 == 4 };
     is_passed_back(&mut head, to);
 }
 
@@ -93,13 +97,18 @@ fn parts(method: &[u8], authority: &[u8], path: &[u8]) -> Option<http::request::
     Some(request.into_parts().0)
 }
 
-/// Whether `h2` lets these through: none of one connection, and a first length of digits (RFC 9113, sections 8.1.1 and 8.2.2).
-fn is_of_h2(headers: &HeaderMap) -> bool {
+/// Whether `h2` lets these through: none of one connection, and a first length of digits, which is zero where the body is `empty`
+/// (RFC 9113, sections 8.1.1 and 8.2.2).
+fn is_of_h2(headers: &HeaderMap, empty: bool) -> bool {
     let of_connection =
         ["connection", "transfer-encoding", "upgrade", "keep-alive", "proxy-connection"];
     let length = headers.get("content-length").map(HeaderValue::as_bytes);
-    let is_length =
-        |it: &[u8]| !it.is_empty() && it.len() <= 19 && it.iter().all(u8::is_ascii_digit);
+    let is_length = |it: &[u8]| {
+        !it.is_empty()
+            && it.len() <= 19
+            && it.iter().all(u8::is_ascii_digit)
+            && !(empty && it.iter().any(|digit| *digit != b'0'))
+    };
     !of_connection.iter().any(|name| headers.contains_key(*name))
         && headers.get("te").is_none_or(|it| it == "trailers")
         && length.is_none_or(is_length)
