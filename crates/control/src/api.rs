@@ -48,7 +48,12 @@ pub(crate) fn routes(
         .with_rejections(SetAside(publisher.clone()))
         .with_closing(Closing::on(stopping.0.clone()));
     let state = match options.insecure_loopback {
-        true => state.with_auth(ThisMachine),
+        true => {
+            tracing::warn!(
+                "--insecure-loopback: every user and program of this machine may do everything by the API, without a token"
+            );
+            state.with_auth(ThisMachine)
+        }
         false => state.with_auth(AdminToken::new(token)),
     };
     let told = outcomes::routes(outcomes, publisher, state.clone());

@@ -207,7 +207,10 @@ impl Authentications {
                 Some(format!("its jwks: {error}"))
             }
             (None, Some(source)) => match self.keys.get(source)? {
-                FetchedKeys::Set(_) => None,
+                FetchedKeys::Set(keys) => {
+                    let error = KeySet::parse(keys).err()?;
+                    Some(format!("the keys that {source} answers: {error}"))
+                }
                 FetchedKeys::Failed(why) => {
                     Some(format!("its keys cannot be fetched from {source}: {why}"))
                 }

@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path) -> Result<BTreeMap<KeySource, Arc<str>>, String>
         Err(error) => return Err(error.to_string()),
     };
     let kept: Vec<Kept> = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
-    let usable = kept.into_iter().filter(|it| KeySet::parse(&it.jwks).is_ok());
+    let usable = kept.into_iter().filter(|it| KeySet::public_part(&it.jwks).is_ok());
     let named = usable.filter_map(|it| {
         let source = match (it.jwks_uri, it.issuer) {
             (Some(uri), None) => KeySource::Uri(uri),

@@ -78,8 +78,14 @@ async fn keys_are_fetched_again_and_the_last_good_ones_stay() {
     }
     server.answer("/keys", ok(KEYS));
     assert_eq!(world.next().await, set(KEYS));
+    // An issuer that has taken all of its keys back has said so.
+    server.answer("/keys", ok("{\"keys\":[]}"));
+    assert_eq!(world.next().await, set("{\"keys\":[]}"));
     world.stop().await;
     assert_eq!(of(&figures.missing), 0);
+    let world = World::start(&dir);
+    assert_eq!(world.news.kept, [(source, set("{\"keys\":[]}"))]);
+    world.stop().await;
 }
 
 #[tokio::test]

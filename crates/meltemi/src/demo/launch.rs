@@ -19,7 +19,7 @@ const PATIENCE: &str = "5s";
 /// `meltemi control`.
 pub(super) fn control(home: &Home) -> Command {
     let mut command = home.command();
-    command.args(["control", "--store=embedded", "--output=json"]);
+    command.args(["control", "--store=embedded", "--output=json", "--insecure-loopback"]);
     command.arg("--state-dir").arg(home.state());
     for listener in ["--api", "--xds", "--secure-xds", "--dns", "--monitoring"] {
         command.args([listener, ANY]);

@@ -136,7 +136,7 @@ impl<'a> Scene<'a> {
         let front = self.mesh.sidecars.iter().find(|it| it.instance.service == "storefront");
         let shop = front.map(|it| format!("http://127.0.0.1:{}/", it.instance.port));
         format!(
-            "API                {api}\n\
+            "API                {api} (asks nobody on this machine for a token: it is a demo)\n\
              The shop itself    {}\n\
              To look around     export MELTEMI_STATE_DIR={}\n\
              To end all of it   Ctrl-C\n\n",

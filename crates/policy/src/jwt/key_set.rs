@@ -78,12 +78,15 @@ impl KeySet {
     }
 
     /// The same keys in as few words as they need: what is sent to every proxy has no certificates in it, and no private
-    /// half that somebody has put there.
+    /// half that somebody has put there. A set without a key of use is one too: an issuer takes its keys back by it.
     ///
     /// # Errors
-    /// As [`KeySet::parse`].
+    /// If it is none, or is too large.
     pub fn public_part(text: &str) -> Result<String, KeySetError> {
-        KeySet::parse(text)?;
+        match KeySet::parse(text) {
+            Ok(_) | Err(KeySetError::NoValidKeys) => {}
+            Err(error) => return Err(error),
+        }
         let mut set: Value = serde_json::from_str(text).map_err(|_| KeySetError::Form)?;
         let mut keys = set["keys"].take();
         for key in keys.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {

@@ -45,7 +45,7 @@ pub(crate) fn ask_for_load(head: &mut RequestHead, is_wanted: bool) {
 }
 
 /// Prepares a request that came from the mesh for the application. `client_cert`: the element that describes the caller's
-/// certificate (Envoy's APPEND_FORWARD); of a caller without one no such field is believed.
+/// certificate. It alone is passed on (Envoy's SANITIZE_SET): what a caller says of others before it proves nothing.
 pub(crate) fn inbound_request(
     head: &mut RequestHead,
     client_cert: Option<&[u8]>,
@@ -63,14 +63,7 @@ pub(crate) fn inbound_request(
         head.fields.remove(Known::ReportLoad);
         return;
     };
-    let name: &[u8] = b"x-forwarded-client-cert";
-    if head.fields.find(Known::ForwardedClientCert).is_none() {
-        head.fields.push(name, client_cert);
-        return;
-    }
-    let before: Vec<&[u8]> = head.fields.find_all(Known::ForwardedClientCert).collect();
-    let joined = [before.join(&b","[..]), client_cert.to_vec()].join(&b","[..]);
-    head.fields.set(Known::ForwardedClientCert, name, &joined);
+    head.fields.set(Known::ForwardedClientCert, b"x-forwarded-client-cert", client_cert);
 }
 
 /// Prepares a response for the next hop back.

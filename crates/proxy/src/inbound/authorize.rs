@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meltemi_names::SpiffeId;
+use meltemi_names::{Protocol, SpiffeId};
 use meltemi_policy::authz::{
     Connection, Denial, Judgement, NoRequest, Peer, Policies, Request, RuleId, Settled, Token,
     provider, trusted_client,
@@ -89,14 +89,21 @@ struct By<'i> {
     port: u16,
     /// So many proxies before us are trusted to say who the client is.
     trusted_proxies: u32,
+    /// Whether the port is declared to carry bytes. Whatever a caller makes of it, its rules are those for bytes: else the caller
+    /// could choose by which it is judged.
+    is_for_bytes: bool,
 }
 
 impl<'i> By<'i> {
     /// `None` where there are no policies.
     fn of(inbound: &'i Inbound, port: &InboundPort) -> Option<By<'i>> {
         let policies = inbound.authorization.of(&port.host)?;
-        let trusted_proxies = inbound.num_trusted_proxies;
-        Some(By { policies, port: port.target_port, trusted_proxies })
+        Some(By {
+            policies,
+            port: port.target_port,
+            trusted_proxies: inbound.num_trusted_proxies,
+            is_for_bytes: port.protocol != Protocol::Auto && !port.protocol.is_http(),
+        })
     }
 }
 
@@ -138,7 +145,8 @@ impl Authorizer {
     }
 
     fn judge<R: Request>(&self, by: By<'_>, request: Option<&R>, is_allowed: bool) -> Judgement {
-        let By { policies, port, trusted_proxies } = by;
+        let By { policies, port, trusted_proxies, is_for_bytes } = by;
+        let request = request.filter(|_| !is_for_bytes);
         let ip = |address: SocketAddr| address.ip().to_canonical();
         let client = match (trusted_proxies, request) {
             (1.., Some(request)) => trusted_client(request, trusted_proxies),

@@ -225,7 +225,9 @@ pub(crate) fn split_authority(authority: &[u8]) -> Option<(String, Option<u16>)>
         None => None,
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    (!host.is_empty()).then(|| (host.to_ascii_lowercase(), port))
+    // Another dot makes a label without letters, which nobody has: what takes it off must not find a host that rules do not see.
+    let is_name = !host.is_empty() && !host.ends_with('.');
+    is_name.then(|| (host.to_ascii_lowercase(), port))
 }
 
 /// What is spoken towards an endpoint: as the port declares it, else as the caller speaks.
@@ -251,6 +253,9 @@ mod tests {
                 "hello.default.svc.cluster.local.:80",
                 Some(("hello.default.svc.cluster.local", Some(80))),
             ),
+            // Only one dot says that a name is whole.
+            ("hello.default.svc.cluster.local..:80", None),
+            ("..", None),
             ("[::1]:80", Some(("::1", Some(80)))),
             ("[::1]", Some(("::1", None))),
             ("", None),

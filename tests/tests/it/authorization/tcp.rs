@@ -104,6 +104,10 @@ async fn what_asks_for_a_request_lets_no_bytes_pass_and_refuses_without_it() {
     {
         world.policy(number, action, &rule).await;
         assert_eq!(world.passes().await, passes, "{action} {rule}");
+        // A caller cannot choose to be judged as one that asks. Where it passes, what echoes is no server of HTTP.
+        let target = format!("http://raw:{port}/x");
+        let status = world.client.http().await.get(&target).await.status;
+        assert_eq!(status, if passes { 503 } else { 403 }, "{action} {rule}");
     }
     let filter = [("protocol", "tcp"), ("result", "denied")];
     eventually("the refused connections are counted", async || {
@@ -166,7 +170,8 @@ async fn a_connection_in_plaintext_is_closed_once_mutual_tls_is_wanted() {
         let written = stream.write_all(b"ping").await;
         let mut back = [0; 4];
         let read = within("an echo or the end", stream.read_exact(&mut back)).await;
-        if written.is_ok() && read.is_ok() { Ok(()) } else { Err(format!("{read:?}")) }
+        let is_echo = written.is_ok() && read.is_ok() && back == *b"ping";
+        is_echo.then_some(()).ok_or(format!("{read:?} {back:?}"))
     })
     .await;
     let mut plain = Standing::open(world.raw.inbound).await;

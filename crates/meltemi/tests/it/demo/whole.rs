@@ -6,7 +6,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -20,6 +21,8 @@ static TURN: Mutex<()> = Mutex::const_new(());
 struct Demo {
     child: Child,
     stdout: Lines<BufReader<ChildStdout>>,
+    /// What it says of its API.
+    api: String,
     temporary: TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -31,7 +34,9 @@ impl Demo {
         let temporary = tempfile::tempdir().unwrap();
         let mut child = command("demo --rate 20", &temporary).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut demo = Demo { child, stdout, temporary, _turn: turn };
+        let api = String::new();
+        let mut demo = Demo { child, stdout, api, temporary, _turn: turn };
+        demo.api = demo.line("API ").await;
         demo.line("To end all of it").await;
         demo
     }
@@ -127,6 +132,16 @@ async fn an_interrupt_ends_it_with_a_summary_and_nothing_is_left() {
     assert!(left::processes(demo.temporary.path()).len() > 14);
     let figures = demo.line("storefront ").await;
     assert!(figures.contains("100.00 % succeeded"), "{figures}");
+    // Nobody on this machine needs a token, and it says so.
+    let (_, address) = demo.api.split_once("http://").unwrap();
+    let (address, rest) = address.split_once('/').unwrap();
+    assert!(rest.contains("asks nobody on this machine for a token"), "{}", demo.api);
+    let mut api = TcpStream::connect(address).await.unwrap();
+    let asked = format!("GET /api/v1/namespaces HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    api.write_all(asked.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    BufReader::new(api).read_line(&mut answer).await.unwrap();
+    assert_eq!(answer, "HTTP/1.1 200 OK\r\n");
     demo.signal(Signal::INT);
     let summary = demo.line(" requests in ").await;
     assert!(summary.contains("100.00 % succeeded"), "{summary}");

@@ -84,13 +84,14 @@ fn a_request_without_an_id_gets_one() {
 }
 
 #[test]
-fn the_callers_certificate_is_appended() {
+fn the_callers_certificate_stands_in_place_of_what_it_says() {
     let mut first = head(&[("x-request-id", "a"), ("x-forwarded-proto", "http")], false);
     inbound_request(&mut first, Some(b"By=b;URI=a"), || [0; 16]);
     assert_eq!(first.fields.find(Known::ForwardedClientCert), Some(&b"By=b;URI=a"[..]));
+    first.fields.push(b"x-forwarded-client-cert", b"URI=root");
     inbound_request(&mut first, Some(b"By=c;URI=b"), || [0; 16]);
     let all: Vec<_> = first.fields.find_all(Known::ForwardedClientCert).collect();
-    assert_eq!(all, [b"By=b;URI=a,By=c;URI=b"]);
+    assert_eq!(all, [b"By=c;URI=b"]);
     // Nobody vouches for what a caller in plaintext says.
     inbound_request(&mut first, None, || [0; 16]);
     assert_eq!(first.fields.find(Known::ForwardedClientCert), None);
