@@ -22,6 +22,7 @@ from ._errors import (
     ResultTooLargeError,
     SettingsError,
     StatusError,
+    TimedOutError,
     UnknownServiceError,
     UnregisteredError,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Service",
     "SettingsError",
     "StatusError",
+    "TimedOutError",
     "UnknownServiceError",
     "UnregisteredError",
     "acommunicate",

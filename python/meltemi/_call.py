@@ -9,18 +9,20 @@ import time
 from typing import Any, Iterable, Mapping, Optional, Tuple, Union
 
 from . import _meltemi
-from ._check import expect, length
+from ._check import expect, length, seconds
 from ._errors import RequestError
 from ._loop import completions
 from ._response import Response
 
 Headers = Union[Mapping[str, str], Iterable[Tuple[str, str]], None]
 Body = Union[bytes, bytearray, memoryview, str, None]
-#: What the data path takes: method, URL, fields, body, and the longest answer.
-_Asked = Tuple[str, str, list[Tuple[bytes, bytes]], bytes, int]
+#: What the data path takes: method, URL, fields, body, the longest answer, and its time.
+_Asked = Tuple[str, str, list[Tuple[bytes, bytes]], bytes, int, Optional[float]]
 
 #: The longest result that is taken, bytes, if nothing else is said.
 MAX_RESULT = 64 * 1024 * 1024
+#: How long a call may take until its answer is whole, seconds, if nothing else is said.
+TIMEOUT = 60.0
 
 
 def _fields(headers: Headers) -> list[Tuple[bytes, bytes]]:
@@ -72,9 +74,11 @@ class Caller:
         body: Body = None,
         json: Any = None,
         max_result: Optional[int] = None,
+        timeout: Optional[float] = TIMEOUT,
     ) -> Response:
-        """Calls a service, `http://NAME[.NAMESPACE][:PORT]/PATH`, and waits for its answer."""
-        asked = self._asked(method, url, headers, body, json, max_result)
+        """Calls a service, `http://NAME[.NAMESPACE][:PORT]/PATH`, and waits for its answer: `timeout` seconds until it is whole,
+        retries among them; `None` for as long as it takes."""
+        asked = self._asked(method, url, headers, body, json, max_result, timeout)
         began = time.perf_counter()
         answer = self._calls().call(asked)
         return Response(answer, self._called_by(), _service(url), time.perf_counter() - began)
@@ -88,9 +92,10 @@ class Caller:
         body: Body = None,
         json: Any = None,
         max_result: Optional[int] = None,
+        timeout: Optional[float] = TIMEOUT,
     ) -> Response:
         """The same for asyncio. Cancelled, it ends the request at the called service."""
-        asked = self._asked(method, url, headers, body, json, max_result)
+        asked = self._asked(method, url, headers, body, json, max_result, timeout)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_meltemi.Response] = loop.create_future()
         began = time.perf_counter()
@@ -102,32 +107,54 @@ class Caller:
             raise
         return Response(answer, self._called_by(), _service(url), time.perf_counter() - began)
 
-    def get(self, url: str, *, headers: Headers = None) -> Response:
+    def get(self, url: str, *, headers: Headers = None, timeout: Optional[float] = TIMEOUT) -> Response:
         """`call("GET", url)`."""
-        return self.call("GET", url, headers=headers)
+        return self.call("GET", url, headers=headers, timeout=timeout)
 
-    async def aget(self, url: str, *, headers: Headers = None) -> Response:
+    async def aget(self, url: str, *, headers: Headers = None, timeout: Optional[float] = TIMEOUT) -> Response:
         """`acall("GET", url)`."""
-        return await self.acall("GET", url, headers=headers)
+        return await self.acall("GET", url, headers=headers, timeout=timeout)
 
-    def post(self, url: str, body: Body = None, *, json: Any = None, headers: Headers = None) -> Response:
+    def post(
+        self,
+        url: str,
+        body: Body = None,
+        *,
+        json: Any = None,
+        headers: Headers = None,
+        timeout: Optional[float] = TIMEOUT,
+    ) -> Response:
         """`call("POST", url, ...)`."""
-        return self.call("POST", url, body=body, json=json, headers=headers)
+        return self.call("POST", url, body=body, json=json, headers=headers, timeout=timeout)
 
     async def apost(
-        self, url: str, body: Body = None, *, json: Any = None, headers: Headers = None
+        self,
+        url: str,
+        body: Body = None,
+        *,
+        json: Any = None,
+        headers: Headers = None,
+        timeout: Optional[float] = TIMEOUT,
     ) -> Response:
         """`acall("POST", url, ...)`."""
-        return await self.acall("POST", url, body=body, json=json, headers=headers)
+        return await self.acall("POST", url, body=body, json=json, headers=headers, timeout=timeout)
 
     def _asked(
-        self, method: str, url: str, headers: Headers, body: Body, json: Any, max_result: Optional[int]
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: Body,
+        json: Any,
+        max_result: Optional[int],
+        timeout: Optional[float],
     ) -> _Asked:
         expect(method, "method", str, "text")
         expect(url, "url", str, "text")
         fields = _fields(headers)
         limit = self._max_result if max_result is None else length(max_result, "max_result", RequestError)
-        return method, url, fields, _content(body, json, fields), limit
+        time_left = seconds(timeout, "timeout", RequestError)
+        return method, url, fields, _content(body, json, fields), limit, time_left
 
 
 _ORIGIN = re.compile(r"[^:]*://([^/?#]*)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Callable, Mapping, Tuple, Type, Union
+from typing import Any, Callable, Mapping, Optional, Tuple, Type, Union
 
 from ._errors import Error
 
@@ -23,6 +23,17 @@ def length(value: int, name: str, error: Callable[[str], Error]) -> int:
     if value < 0:
         raise error(f"{name}: {value} is no number of bytes")
     return min(value, sys.maxsize)
+
+
+def seconds(value: Optional[float], name: str, error: Callable[[str], Error]) -> Optional[float]:
+    """How long something may take; `None` for as long as it likes."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}: a number of seconds is expected, or None, not {type(value).__name__}")
+    if not value > 0:
+        raise error(f"{name}: {value} is no number of seconds above 0")
+    return float(value)
 
 
 def served(value: object, name: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, Union
 
-from ._call import Body, Headers
+from ._call import TIMEOUT, Body, Headers
 from ._check import expect
 from ._errors import RequestError
 from ._mesh import Mesh, default_mesh
@@ -15,7 +15,17 @@ from ._service import Service
 class Request:
     """What one service asks another."""
 
-    __slots__ = ("body", "headers", "json", "max_result", "method", "path", "service", "target_service")
+    __slots__ = (
+        "body",
+        "headers",
+        "json",
+        "max_result",
+        "method",
+        "path",
+        "service",
+        "target_service",
+        "timeout",
+    )
 
     def __init__(
         self,
@@ -28,6 +38,7 @@ class Request:
         body: Body = None,
         json: Any = None,
         max_result: Optional[int] = None,
+        timeout: Optional[float] = TIMEOUT,
     ) -> None:
         #: Who asks, with whose identity: a registered service, or a mesh's own workload.
         self.service = service
@@ -39,6 +50,7 @@ class Request:
         self.body = body
         self.json = json
         self.max_result = max_result
+        self.timeout = timeout
 
     @property
     def url(self) -> str:
@@ -62,6 +74,7 @@ def communicate(request: Request) -> Response:
         body=request.body,
         json=request.json,
         max_result=request.max_result,
+        timeout=request.timeout,
     )
     return response.raise_for_status()
 
@@ -76,5 +89,6 @@ async def acommunicate(request: Request) -> Response:
         body=request.body,
         json=request.json,
         max_result=request.max_result,
+        timeout=request.timeout,
     )
     return response.raise_for_status()

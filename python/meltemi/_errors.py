@@ -15,6 +15,7 @@ from ._meltemi import (
     RequestError,
     ResultTooLargeError,
     SettingsError,
+    TimedOutError,
     UnknownServiceError,
     UnregisteredError,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "ResultTooLargeError",
     "SettingsError",
     "StatusError",
+    "TimedOutError",
     "UnknownServiceError",
     "UnregisteredError",
 ]

@@ -28,6 +28,7 @@ create_exception!(
     "The registration did not come to its end in time."
 );
 create_exception!(meltemi, ResultTooLargeError, Error, "The result is longer than is taken.");
+create_exception!(meltemi, TimedOutError, Error, "No answer came in the time that there was.");
 create_exception!(meltemi, BrokenOffError, Error, "The answer ended before its end.");
 create_exception!(meltemi, RequestError, Error, "The request cannot be sent.");
 create_exception!(
@@ -73,6 +74,7 @@ pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("UnregisteredError", py.get_type::<UnregisteredError>())?;
     module.add("NotRegisteredError", py.get_type::<NotRegisteredError>())?;
     module.add("ResultTooLargeError", py.get_type::<ResultTooLargeError>())?;
+    module.add("TimedOutError", py.get_type::<TimedOutError>())?;
     module.add("BrokenOffError", py.get_type::<BrokenOffError>())?;
     module.add("RequestError", py.get_type::<RequestError>())?;
     module.add("SettingsError", py.get_type::<SettingsError>())?;

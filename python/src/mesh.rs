@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
@@ -14,7 +15,7 @@ use pyo3::pybacked::PyBackedBytes;
 use tokio::runtime::Runtime;
 
 use crate::completion::{Completions, Started};
-use crate::errors::{ForkError, UnregisteredError, raise};
+use crate::errors::{ForkError, TimedOutError, UnregisteredError, raise};
 use crate::handler::{self, Dispatch};
 use crate::response::Response;
 use crate::runtime;
@@ -279,14 +280,23 @@ fn join(
     Ok(Mesh { mesh: Held::new(mesh, runtime) })
 }
 
-/// What is asked of a service: method, URL, fields, body, and the longest answer that is taken.
+/// What is asked of a service: method, URL, fields, body, the longest answer that is taken, and how long it may take, seconds;
+/// without an end where that is left out.
 #[derive(FromPyObject)]
-pub(crate) struct Asked(String, String, Headers, PyBackedBytes, usize);
+pub(crate) struct Asked(String, String, Headers, PyBackedBytes, usize, Option<f64>);
+
+/// What an answer may be: so long, and after so long.
+struct Limits {
+    length: usize,
+    time: Option<Duration>,
+}
 
 impl Asked {
     /// The request. Its body stays where Python has it.
-    fn request(self) -> Result<(Request<Full<Bytes>>, usize), Error> {
-        let Asked(method, url, fields, body, limit) = self;
+    fn request(self) -> Result<(Request<Full<Bytes>>, Limits), Error> {
+        let Asked(method, url, fields, body, length, seconds) = self;
+        // What no clock will show is no limit.
+        let time = seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
         let wrong = |what: String| Error::Request(what);
         let method: Result<Method, _> = method.parse();
         let method = method.map_err(|_| wrong("the method is none".into()))?;
@@ -303,8 +313,41 @@ impl Asked {
         }
         *request.method_mut() = method;
         *request.uri_mut() = uri;
-        Ok((request, limit))
+        Ok((request, Limits { length, time }))
     }
+}
+
+/// Why a call has no answer.
+enum Missed {
+    Failed(Error),
+    Late(Duration),
+}
+
+impl Missed {
+    fn raise(self) -> PyErr {
+        match self {
+            Missed::Failed(error) => raise(&error),
+            Missed::Late(limit) => TimedOutError::new_err(format!(
+                "no answer came within {limit:?}: the call was given up (its `timeout` says how long it may take)"
+            )),
+        }
+    }
+}
+
+/// Calls, within the time that there is.
+async fn call(
+    caller: impl Calls,
+    request: Request<Full<Bytes>>,
+    limits: Limits,
+) -> Result<Response, Missed> {
+    let calling = caller.call_whole(request, limits.length);
+    let answered = match limits.time {
+        None => calling.await,
+        Some(limit) => {
+            tokio::time::timeout(limit, calling).await.map_err(|_| Missed::Late(limit))?
+        }
+    };
+    answered.map(Response::from).map_err(Missed::Failed)
 }
 
 /// Who can call.
@@ -339,9 +382,9 @@ impl Calls for meltemi_sdk::Registered {
 impl<T: Calls> Held<T> {
     fn call(&self, py: Python<'_>, asked: Asked) -> PyResult<Response> {
         let caller = self.get()?;
-        let (request, limit) = asked.request().map_err(|it| raise(&it))?;
-        let calling = async move { caller.call_whole(request, limit).await };
-        runtime::wait(py, &self.runtime, calling).map(Response::from)
+        let (request, limits) = asked.request().map_err(|it| raise(&it))?;
+        let calling = async move { Ok(call(caller, request, limits).await) };
+        runtime::wait(py, &self.runtime, calling)?.map_err(Missed::raise)
     }
 
     fn start(
@@ -351,13 +394,13 @@ impl<T: Calls> Held<T> {
         completions: Py<Completions>,
     ) -> PyResult<Started> {
         let caller = self.get()?;
-        let (request, limit) = asked.request().map_err(|it| raise(&it))?;
+        let (request, limits) = asked.request().map_err(|it| raise(&it))?;
         let task = self.runtime.spawn(async move {
-            let outcome = caller.call_whole(request, limit).await;
+            let outcome = call(caller, request, limits).await;
             // An interpreter that has ended waits for nothing.
             Python::try_attach(|py| {
-                let object = |it| Py::new(py, Response::from(it)).map(Py::into_any);
-                let outcome = outcome.map_err(|error| raise(&error)).and_then(object);
+                let object = |it| Py::new(py, it).map(Py::into_any);
+                let outcome = outcome.map_err(Missed::raise).and_then(object);
                 Completions::tell(&completions, py, future, outcome);
             });
         });

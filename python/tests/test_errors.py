@@ -1,14 +1,16 @@
 """What cannot be is an exception of its own kind: nothing hangs, and the next call works."""
 
+import asyncio
 import os
 import socket
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import meltemi
-from mesh import MeshTest
+from mesh import PATIENCE, MeshTest
 
 # Two seconds are promised; five times as much is allowed to a busy machine.
 SOON = 10
@@ -61,6 +63,31 @@ class Errors(MeshTest):
             meltemi.communicate(meltemi.Request(caller, service, path="/missing"))
         self.assertNotIsInstance(raised.exception, meltemi.HandlerError)
         self.assertEqual(raised.exception.response.status, 404)
+
+    def test_a_call_is_given_up_after_its_time(self):
+        go_on = threading.Event()
+        self.addCleanup(go_on.set)
+
+        def handler(request):
+            if request.path == "/wait":
+                go_on.wait(PATIENCE)
+            return "well"
+
+        service, caller = self.serve(handler), self.serve()
+        waiting = service.url + "/wait"
+        asking = meltemi.Request(caller, service, path="/wait", timeout=0.2)
+        for call in (
+            lambda: self.mesh.get(waiting, timeout=0.2),
+            lambda: self.mesh.post(waiting, timeout=0.2),
+            lambda: meltemi.communicate(asking),
+            lambda: asyncio.run(self.mesh.aget(waiting, timeout=0.2)),
+            lambda: asyncio.run(caller.apost(waiting, timeout=0.2)),
+            lambda: asyncio.run(meltemi.acommunicate(asking)),
+        ):
+            with self.assertRaisesRegex(meltemi.TimedOutError, "within 200ms"):
+                call()
+        for timeout in (PATIENCE, None, float("inf"), 10**30):
+            self.assertEqual(self.mesh.get(service.url, timeout=timeout).text, "well")
 
     def test_a_handler_that_ends_the_program_ends_its_answer_alone(self):
         def handler(request):
