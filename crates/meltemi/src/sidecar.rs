@@ -25,7 +25,7 @@ use crate::exit::Failure;
 use crate::state;
 pub use meltemi_proxy::start::time;
 
-use flags::{label, port, upstream};
+use flags::{certificate_life, label, port, upstream};
 pub use tell::Teller;
 
 /// Where a sidecar listens and is reached that nobody has told anything else.
@@ -100,6 +100,9 @@ pub struct Args {
     /// Socket of a SPIFFE Workload API, such as SPIRE's agent, that gives the certificate instead of the control plane
     #[arg(long, env = "SPIFFE_ENDPOINT_SOCKET", value_name = "unix:///PATH")]
     spiffe_endpoint_socket: Option<Socket>,
+    /// Life of the certificate that the control plane is asked for, from 5m to 720h; it is renewed at half of it
+    #[arg(long, env = "MELTEMI_CERTIFICATE_LIFE", default_value = "24h", value_parser = certificate_life, value_name = "TIME")]
+    certificate_life: Duration,
     /// Trust domain of a mesh on other machines
     #[arg(long, env = "MELTEMI_TRUST_DOMAIN", default_value = DEFAULT_TRUST_DOMAIN, value_name = "DOMAIN")]
     trust_domain: TrustDomain,
@@ -188,6 +191,7 @@ impl Args {
             workload,
             control,
             workload_api: self.spiffe_endpoint_socket,
+            certificate_life: self.certificate_life,
             listen,
             upstreams: self.upstreams,
             state_dir,

@@ -33,7 +33,8 @@ use tokio::task::JoinSet;
 pub use bind::Addresses;
 pub use home::HomeError;
 pub use options::{
-    AppPort, ControlPlane, Listen, ListenOptions, Located, ProxyOptions, Upstream, WorkloadOptions,
+    AppPort, CERTIFICATE_LIFE, ControlPlane, Listen, ListenOptions, Located, ProxyOptions,
+    Upstream, WorkloadOptions,
 };
 pub use readiness::Ready;
 pub use settings::{AccessLog, Choices, time};

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use meltemi_proxy::in_process::{Caller, Handlers};
 use meltemi_proxy::start::{
-    AccessLog, AppPort, Choices, Listen, ListenOptions, ProxyOptions, Running, WorkloadOptions,
-    start_within,
+    AccessLog, AppPort, CERTIFICATE_LIFE, Choices, Listen, ListenOptions, ProxyOptions, Running,
+    WorkloadOptions, start_within,
 };
 
 use crate::control::{Control, Entry, Token};
@@ -86,6 +86,7 @@ impl Member {
             },
             control: entry.shared(),
             workload_api: None,
+            certificate_life: CERTIFICATE_LIFE,
             listen: ListenOptions {
                 outbound: Listen::Nowhere,
                 inbound: Listen::Exactly(SocketAddr::new(who.address, 0)),

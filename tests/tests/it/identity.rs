@@ -215,3 +215,17 @@ async fn a_good_token_is_all_that_a_workload_from_elsewhere_needs() {
     let seen = response.text();
     assert!(seen.contains("By=spiffe://cluster.local/ns/default/sa/reviews"), "{seen}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workload_has_certificates_of_the_life_that_it_asks_for() {
+    let mesh = Mesh::start().await;
+    for (life, seconds) in [("5m", 300), ("720h", 30 * 86_400)] {
+        let sidecar = mesh.workload("short").flag("--certificate-life", life).proxy().await;
+        let certs = Http1::connect(sidecar.admin).await.get("/certs").await.json();
+        let certificate = &certs["certificates"][0];
+        let [from, to] = ["not_before", "not_after"].map(|it| certificate[it].as_u64().unwrap());
+        // It begins some time before it was made, for clocks that are behind.
+        assert!((seconds..seconds + 3600).contains(&(to - from)), "{life}: {from} to {to}");
+        assert!(certificate["seconds_left"].as_u64().unwrap() <= seconds, "{certificate}");
+    }
+}

@@ -1,8 +1,11 @@
 //! Readers of single flags, and the workload that they describe.
 
+use std::time::Duration;
+
 use meltemi_control::parse_address;
+use meltemi_identity::ca::{MAX_TTL, MIN_TTL};
 use meltemi_names::{Host, Protocol, is_dns_label, is_dns_subdomain, is_peer_address};
-use meltemi_proxy::start::{AppPort, Upstream, WorkloadOptions};
+use meltemi_proxy::start::{AppPort, Upstream, WorkloadOptions, time};
 
 use crate::exit::Failure;
 
@@ -12,6 +15,15 @@ const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX: usize = 5;
 /// The longest name of a workload that a random suffix is added to, as Kubernetes' pods have it.
 const MAX_STEM: usize = 57;
+
+/// The life of a certificate: what the CA gives.
+pub(super) fn certificate_life(text: &str) -> Result<Duration, String> {
+    let life = time(text)?;
+    match (MIN_TTL..=MAX_TTL).contains(&life) {
+        true => Ok(life),
+        false => Err("certificates live from 5m to 720h (30 days), as in 1h".into()),
+    }
+}
 
 /// `PORT[/PROTOCOL]`.
 pub(super) fn port(text: &str) -> Result<AppPort, String> {

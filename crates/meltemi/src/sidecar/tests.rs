@@ -71,6 +71,8 @@ fn wrong_usage_says_what_to_write() {
         ("--upstream hello", "hello:8001=127.0.0.1:19001"),
         ("--control http://mesh:15012", "https://HOST:PORT"),
         ("--control https://mesh:15012", "--trust-bundle FILE"),
+        ("--certificate-life 4m", "from 5m to 720h"),
+        ("--certificate-life 721h", "from 5m to 720h"),
         ("--spiffe-endpoint-socket tcp://127.0.0.1:1", "unix:///run/spire/agent.sock"),
     ] {
         match read(&flags.split_whitespace().collect::<Vec<_>>()) {

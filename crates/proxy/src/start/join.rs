@@ -18,8 +18,6 @@ use tonic::Code;
 use super::StartError;
 use super::options::{ControlPlane, Located};
 
-/// The life that is asked for; the control plane may give less.
-pub(super) const LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// gRPC's ALPN.
 const H2: &[u8] = b"h2";
 /// The wait after a first attempt that failed; it doubles from there.
@@ -33,6 +31,8 @@ pub(super) struct Joining {
     pub(super) control: Arc<dyn ControlPlane>,
     pub(super) namespace: String,
     pub(super) service_account: String,
+    /// The life of a certificate that is asked for; the control plane may give less.
+    pub(super) life: Duration,
 }
 
 /// Why an attempt did not succeed.
@@ -135,7 +135,7 @@ impl Joining {
         let config = bootstrap_client_config(&bundle, expected.clone(), vec![H2.to_vec()])?;
         let tls: TlsSource = Arc::new(move || config.clone());
         let channel = channel(&target, tls, expected);
-        Ok(create_certificate(channel, Some(&token), csr, LIFE).await?)
+        Ok(create_certificate(channel, Some(&token), csr, self.life).await?)
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) async fn join(
         control: options.control.clone(),
         namespace: options.workload.namespace.clone(),
         service_account: options.workload.service_account.clone(),
+        life: options.certificate_life,
     };
     match &options.workload_api {
         Some(socket) => by_workload_api(joining, socket, dir, waiting, tasks).await,

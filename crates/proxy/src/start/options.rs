@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use meltemi_identity::TrustBundle;
 use meltemi_names::{Protocol, TrustDomain};
@@ -22,6 +23,8 @@ pub struct ProxyOptions {
     pub control: Arc<dyn ControlPlane>,
     /// The SPIFFE Workload API that gives the certificate; `None` where the mesh's own CA does.
     pub workload_api: Option<Socket>,
+    /// The life of its certificates that the mesh's own CA is asked for: it gives 5 minutes to 30 days.
+    pub certificate_life: Duration,
     /// Where to listen.
     pub listen: ListenOptions,
     /// Local addresses that each stand for one service.
@@ -35,6 +38,9 @@ pub struct ProxyOptions {
     /// Whether commands that the probe of a group names may be run on this machine.
     pub allow_exec_probes: bool,
 }
+
+/// The life of certificates where nobody wants another (Istio's `SECRET_TTL` has the same).
+pub const CERTIFICATE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The workload beside a proxy.
 #[derive(Debug, Clone)]

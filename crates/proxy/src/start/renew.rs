@@ -12,7 +12,7 @@ use meltemi_wire::certificate::create_certificate;
 use meltemi_wire::transport::{TargetSource, TlsSource, moving_channel};
 use tonic::transport::Channel;
 
-use super::join::{Joining, LIFE};
+use super::join::Joining;
 use super::options::ControlPlane;
 use crate::listen::alpn::CONTROL_PLANE;
 
@@ -43,7 +43,7 @@ impl Signer for Renewal {
         Box::pin(async move {
             match is_expired {
                 true => joining.join(csr_pem).await,
-                false => Ok(create_certificate(channel, None, csr_pem, LIFE).await?),
+                false => Ok(create_certificate(channel, None, csr_pem, joining.life).await?),
             }
         })
     }

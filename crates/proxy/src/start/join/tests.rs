@@ -57,6 +57,7 @@ fn joining(control: Known) -> Joining {
         control: Arc::new(control),
         namespace: "shop".into(),
         service_account: "reviews".into(),
+        life: HOUR,
     }
 }
 
