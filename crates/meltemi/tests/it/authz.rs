@@ -126,3 +126,17 @@ async fn what_is_not_there_or_not_clear_is_told() {
         assert!(run.err.contains(told), "{line}: {}", run.err);
     }
 }
+
+#[tokio::test]
+async fn the_called_address_is_the_workloads_own() {
+    let mesh = Mesh::start().await;
+    for (block, code) in [("127.0.0.0/8", 0), ("10.0.0.0/8", 1)] {
+        let policy = format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: here}}\n\
+             spec: {{rules: [{{when: [{{key: destination.ip, values: [{block}]}}]}}]}}\n"
+        );
+        mesh.run_with("apply -f -", &(service("hello", 80) + WORKLOADS + &policy)).await.succeeds();
+        let told = mesh.run("authz check reader hello").await;
+        assert_eq!(told.code, Some(code), "{block}: {}", told.out);
+    }
+}

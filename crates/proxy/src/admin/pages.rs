@@ -29,6 +29,9 @@ const INDEX: &str = "\
 /quitquitquit       POST: drain, then end
 ";
 
+const WEB_PAGE: &str =
+    "asked by a web page: use a command-line client and an IP address or localhost\n";
+
 /// Answers a request; its body is not looked at.
 pub(super) fn answer<B>(panel: &Panel, role: Role, request: &Request<B>) -> Response<Body> {
     let is_admin = role == Role::Admin;
@@ -74,18 +77,23 @@ fn live(_: &Panel, _: &HeaderMap) -> Response<Body> {
     text(StatusCode::OK, "LIVE\n".into())
 }
 
-fn config_dump(panel: &Panel, _: &HeaderMap) -> Response<Body> {
-    shared_page(panel, dump::config)
+fn config_dump(panel: &Panel, headers: &HeaderMap) -> Response<Body> {
+    shared_page(panel, headers, dump::config)
 }
 
-fn certs(panel: &Panel, _: &HeaderMap) -> Response<Body> {
-    shared_page(panel, dump::certificates)
+fn certs(panel: &Panel, headers: &HeaderMap) -> Response<Body> {
+    shared_page(panel, headers, dump::certificates)
 }
 
+/// What the mesh looks like from here is nothing for a page of the open web, which would ask by a name of its own (DNS rebinding).
 fn shared_page(
     panel: &Panel,
+    headers: &HeaderMap,
     page: fn(&crate::shared::Shared) -> serde_json::Value,
 ) -> Response<Body> {
+    if !host_of(headers).is_none_or(is_plain_host) {
+        return text(StatusCode::FORBIDDEN, WEB_PAGE.into());
+    }
     match panel.shared.get() {
         Some(shared) => {
             let body = Full::new(Bytes::from(format!("{:#}\n", page(shared))));
@@ -101,14 +109,18 @@ fn quit<B>(panel: &Panel, request: &Request<B>) -> Response<Body> {
     if *request.method() != Method::POST {
         return not_allowed("POST");
     }
-    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if request.headers().contains_key(ORIGIN) || !is_plain_host(host) {
-        let refusal =
-            "asked by a web page: use a command-line client and an IP address or localhost\n";
-        return text(StatusCode::FORBIDDEN, refusal.into());
+    if request.headers().contains_key(ORIGIN)
+        || !host_of(request.headers()).is_some_and(is_plain_host)
+    {
+        return text(StatusCode::FORBIDDEN, WEB_PAGE.into());
     }
     panel.quit.notify_one();
     text(StatusCode::OK, "draining\n".into())
+}
+
+/// What the client calls us; as no text at all it is an empty name.
+fn host_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(HOST).map(|host| host.to_str().unwrap_or_default())
 }
 
 /// `localhost` or an IP address, with or without a port.

@@ -86,7 +86,7 @@ async fn metrics_come_in_the_dialect_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn quitting_is_asked_for_by_people_and_programs_but_not_by_web_pages() {
+async fn web_pages_neither_end_a_proxy_nor_look_into_it() {
     let mut served = Served::new();
     let admin = served.listen(Role::Admin);
     let quit = served.panel.quit();
@@ -99,10 +99,13 @@ async fn quitting_is_asked_for_by_people_and_programs_but_not_by_web_pages() {
         assert_eq!(answer.split(' ').nth(1), Some(code), "{answer}");
     }
     quit.notified().await;
-    let mut rebound = TcpStream::connect(admin).await.unwrap();
-    let request = "POST /quitquitquit HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n";
-    rebound.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    rebound.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    // Neither to end it nor to look into it.
+    for line in ["POST /quitquitquit", "GET /config_dump", "GET /certs"] {
+        let mut rebound = TcpStream::connect(admin).await.unwrap();
+        let request = format!("{line} HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n");
+        rebound.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        rebound.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{line}: {answer}");
+    }
 }

@@ -22,14 +22,15 @@ impl FromStr for Source {
         if text == "-" {
             return Ok(Source::Nobody);
         }
-        let parts: Vec<&str> = text.trim_start_matches("spiffe://").split('/').collect();
+        let as_id = |id: &str| id.parse().map(Source::Id).map_err(|error| format!("{error}"));
+        if text.starts_with("spiffe:") {
+            return as_id(text);
+        }
+        let parts: Vec<&str> = text.split('/').collect();
         match parts[..] {
             [account] => Ok(Source::Account(None, account.into())),
             [namespace, account] => Ok(Source::Account(Some(namespace.into()), account.into())),
-            [_, "ns", _, "sa", _] => {
-                let id = format!("spiffe://{}", parts.join("/"));
-                id.parse().map(Source::Id).map_err(|error| format!("{error}"))
-            }
+            [_, "ns", _, "sa", _] => as_id(&format!("spiffe://{text}")),
             _ => Err("it is no service account ([NAMESPACE/]NAME), no SPIFFE id, and not -".into()),
         }
     }
@@ -206,7 +207,7 @@ mod tests {
             let Ok(Source::Id(id)) = id.parse() else { panic!("{id}") };
             assert_eq!(id.to_string(), "spiffe://a.b/ns/shop/sa/web");
         }
-        for wrong in ["a/b/c", "a/ns/b", "spiffe://a/b/c/d/e"] {
+        for wrong in ["a/b/c", "a/ns/b", "spiffe://a/b/c/d/e", "spiffe://a/b", "spiffe://a"] {
             assert!(wrong.parse::<Source>().is_err(), "{wrong}");
         }
     }

@@ -146,7 +146,7 @@ pub async fn run(args: Check) -> Result<(), Failure> {
             peer: peer.as_ref(),
             source_ip: args.ip,
             remote_ip: args.ip,
-            destination_ip: None,
+            destination_ip: workload.address.parse().ok(),
             destination_port: port.target_port,
             sni: peer.as_ref().map(|_| sni.as_str()),
         };
