@@ -5,6 +5,7 @@
 //! [`references`] says what a resource points to, [`yaml`] writes it for people. Nothing here knows time or
 //! network; [`files`] alone touches the disk.
 
+mod annotations;
 mod balancing;
 pub mod core;
 pub mod defaults;

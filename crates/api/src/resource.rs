@@ -85,6 +85,7 @@ impl Resource {
     /// Checks metadata, and what the kind adds.
     pub(crate) fn check(&self, report: &mut Report) {
         self.metadata().check(self.kind(), report);
+        crate::annotations::check(self.kind(), self.metadata(), report);
         self.checked().check(report);
     }
 }
