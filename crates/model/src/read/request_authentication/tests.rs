@@ -79,9 +79,9 @@ fn of_keys_in_the_resource_the_public_part_travels() {
     let travels = read.rules[0].rule.jwks.as_deref().unwrap();
     assert!(!travels.contains("secret") && !travels.contains("x5c"), "{travels}");
     assert!(KeySet::parse(travels).is_ok());
-    // What is of no use travels as it is, so that the proxy refuses by it.
+    // What is of no use travels too, so that the proxy refuses by it.
     let useless = record("{jwtRules: [{issuer: i, jwks: '{\"keys\": [1]}'}]}");
-    assert_eq!(useless.rules[0].rule.jwks.as_deref(), Some("{\"keys\": [1]}"));
+    assert_eq!(useless.rules[0].rule.jwks.as_deref(), Some("{\"keys\":[1]}"));
 }
 
 #[test]
