@@ -148,7 +148,6 @@ impl Snapshot {
         &self.route_statuses
     }
 
-    /// The full host of a short name.
     /// The host that a short name stands for in a namespace, whether or not there is such a service: `NAME`, `NAME.NAMESPACE` and
     /// `NAME.NAMESPACE.svc`; `None` where it is none of these.
     pub fn full_name(&self, name: &str, namespace: &str) -> Option<String> {
