@@ -21,22 +21,21 @@ type Refused = (Mark, String);
 /// The documents of a text.
 pub(super) fn documents(text: &str) -> Result<Vec<Node>, Refused> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::default();
+    // What is missing at the end of a text without a line end is told on the line after it.
+    let last = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count() + 1;
+    let mut builder = Builder { last, ..Builder::default() };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
-            let Mark { line, column } = mark_of(error.marker());
-            // What is missing at the end of a text without a line end is told on the line after it.
-            let lines = text.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count() + 1;
-            let line = line.min(lines);
-            (Mark { line, column }, format!("is not YAML: {}", error.info()))
+            (mark_of(error.marker(), last), format!("is not YAML: {}", error.info()))
         })?;
         builder.take(event, span)?;
     }
     Ok(builder.documents)
 }
 
-fn mark_of(marker: &saphyr_parser::Marker) -> Mark {
-    Mark { line: marker.line(), column: marker.col() + 1 }
+/// The place in a text whose last line is this one.
+fn mark_of(marker: &saphyr_parser::Marker, last: usize) -> Mark {
+    Mark { line: marker.line().min(last), column: marker.col() + 1 }
 }
 
 /// A list or map that is not ended yet.
@@ -73,6 +72,8 @@ enum Key {
 
 #[derive(Debug, Default)]
 struct Builder {
+    /// The text's last line.
+    last: usize,
     documents: Vec<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Node, Extent)>,
@@ -81,7 +82,7 @@ struct Builder {
 
 impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Refused> {
-        let mark = mark_of(&span.start);
+        let mark = mark_of(&span.start, self.last);
         match event {
             Event::Scalar(word, style, anchor, tag) => {
                 if style == ScalarStyle::Plain && word == "<<" && self.begins_merge() {
