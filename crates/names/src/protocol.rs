@@ -67,6 +67,11 @@ impl Protocol {
         matches!(self, Protocol::Http | Protocol::Http2 | Protocol::Grpc | Protocol::GrpcWeb)
     }
 
+    /// Whether requests are taken one by one where this is declared: it is HTTP, or nothing is said and the first bytes decide.
+    pub fn takes_requests(self) -> bool {
+        self.is_http() || self == Protocol::Auto
+    }
+
     /// Whether the application expects HTTP/2.
     pub fn is_http2(self) -> bool {
         matches!(self, Protocol::Http2 | Protocol::Grpc)

@@ -170,7 +170,7 @@ fn service_ports(workload: &RegisteredWorkload) -> Vec<Value> {
             protocol => protocol.as_str(),
         };
         let target = port_name(at, port);
-        let is_default = at == 0 && (protocol.is_http() || protocol == Protocol::Auto);
+        let is_default = at == 0 && protocol.takes_requests();
         if is_default {
             ports.push(json!({"name": word, "port": 80, "targetPort": target}));
         }

@@ -127,7 +127,7 @@ impl Listener {
             "" => None,
             bind => Some(bind.parse().map_err(|_| format!("`{bind}` is no address"))?),
         };
-        let is_http = protocol.is_http() || protocol == Protocol::Auto;
+        let is_http = protocol.takes_requests();
         Ok(Listener {
             port,
             name: message.name.clone(),

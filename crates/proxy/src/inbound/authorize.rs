@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use meltemi_names::{Protocol, SpiffeId};
+use meltemi_names::SpiffeId;
 use meltemi_policy::authz::{
     Connection, Denial, Judgement, NoRequest, Peer, Policies, Request, RuleId, Settled, Token,
     provider, trusted_client,
@@ -102,7 +102,7 @@ impl<'i> By<'i> {
             policies,
             port: port.target_port,
             trusted_proxies: inbound.num_trusted_proxies,
-            is_for_bytes: port.protocol != Protocol::Auto && !port.protocol.is_http(),
+            is_for_bytes: !port.protocol.takes_requests(),
         })
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use meltemi_model::{InboundPort, Workload};
-use meltemi_names::Protocol;
 use meltemi_policy::authz::provider::{Protocol as ProviderProtocol, Provider};
 use meltemi_policy::authz::{Connection, Denial, Explanation, Judgement, NoRequest, explain};
 use serde_json::json;
@@ -178,7 +177,7 @@ pub async fn run(args: Check) -> Result<(), Failure> {
 
 /// Whether requests are taken on a port one by one; one that does not say what it speaks takes them too.
 pub(super) fn is_request(port: &InboundPort) -> bool {
-    port.protocol.is_http() || port.protocol == Protocol::Auto
+    port.protocol.takes_requests()
 }
 
 fn is_allowed(verdicts: &[Verdict]) -> bool {

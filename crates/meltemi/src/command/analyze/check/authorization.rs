@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use meltemi_api::{Kind, Severity};
 use meltemi_model::{Settings, Workload};
-use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, Protocol};
+use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN};
 use meltemi_policy::authz::rule::{Action, AuthorizationPolicy as AuthorizationRule, Rule};
 use meltemi_policy::authz::{fields_of_requests, is_for_port};
 
@@ -38,7 +38,7 @@ fn asks_bytes(mesh: &Mesh, workload: &Workload, findings: &mut Vec<Finding>) {
     let ports: BTreeSet<u16> = workload
         .inbound
         .iter()
-        .filter(|it| !it.protocol.is_http() && it.protocol != Protocol::Auto)
+        .filter(|it| !it.protocol.takes_requests())
         .map(|it| it.target_port)
         .collect();
     for policy in &workload.authorization_policies {
