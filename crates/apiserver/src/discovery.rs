@@ -131,6 +131,10 @@ fn resource(kind: Kind) -> Vec<Value> {
         "kind": kind.kind(),
         "verbs": VERBS,
     });
+    let categories = categories(kind);
+    if !categories.is_empty() {
+        whole["categories"] = json!(categories);
+    }
     if !kind.short_names().is_empty() {
         whole["shortNames"] = json!(kind.short_names());
     }
@@ -142,6 +146,20 @@ fn resource(kind: Kind) -> Vec<Value> {
         "verbs": STATUS_VERBS,
     });
     if has_status(kind) { vec![whole, status] } else { vec![whole] }
+}
+
+/// The words by which kubectl asks for several kinds at once, as Istio's and the Gateway API's resource definitions and
+/// Kubernetes' own kinds have them.
+fn categories(kind: Kind) -> &'static [&'static str] {
+    match (kind.group(), kind.kind()) {
+        ("", "Service") => &["all"],
+        ("extensions.istio.io", _) => &["istio-io", "extensions-istio-io"],
+        ("networking.istio.io", _) => &["istio-io", "networking-istio-io"],
+        ("security.istio.io", _) => &["istio-io", "security-istio-io"],
+        ("telemetry.istio.io", _) => &["istio-io", "telemetry-istio-io"],
+        ("gateway.networking.k8s.io", _) => &["gateway-api"],
+        _ => &[],
+    }
 }
 
 #[cfg(test)]

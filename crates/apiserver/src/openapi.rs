@@ -1,12 +1,15 @@
 //! OpenAPI documents, built from the schemas of the `api` crate, by which kubectl checks and explains objects.
 
+mod protobuf;
+
 use std::sync::LazyLock;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_TYPE;
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use meltemi_api::{Kind, schema};
 use serde_json::{Map, Value, json};
 
@@ -15,11 +18,16 @@ use crate::status::Failure;
 /// Where a JSON Schema keeps what it refers to, and where OpenAPI does.
 const DEFS: &str = "$defs";
 
-static V2: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(build_v2().to_string()));
+static V2: LazyLock<Value> = LazyLock::new(build_v2);
+static V2_JSON: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(V2.to_string()));
+static V2_PROTOBUF: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(protobuf::encode(&V2)));
 
-/// `GET /openapi/v2`: every kind in one Swagger document.
-pub(crate) async fn v2() -> Response {
-    ([(CONTENT_TYPE, "application/json")], V2.clone()).into_response()
+/// `GET /openapi/v2`: every kind in one Swagger document, as JSON or, for who asks for nothing else (kubectl), as protobuf.
+pub(crate) async fn v2(headers: HeaderMap) -> Response {
+    if protobuf::is_asked_for(headers.get_all(ACCEPT).iter()) {
+        return ([(CONTENT_TYPE, protobuf::CONTENT_TYPE)], V2_PROTOBUF.clone()).into_response();
+    }
+    ([(CONTENT_TYPE, "application/json")], V2_JSON.clone()).into_response()
 }
 
 /// `GET /openapi/v3`: where the document of each group and version is.
@@ -124,7 +132,13 @@ fn define(kind: Kind, version: &str, prefix: &str, definitions: &mut Map<String,
     let name = definition_name(kind, version);
     let mut root = schema(kind);
     let parts = root.as_object_mut().and_then(|root| root.remove(DEFS));
-    if let Some(Value::Object(parts)) = parts {
+    if let Some(Value::Object(mut parts)) = parts {
+        let names: Map<_, _> = parts
+            .iter()
+            .filter(|(_, part)| part.get("enum").is_some())
+            .map(|(name, part)| (name.clone(), part.clone()))
+            .collect();
+        parts.values_mut().chain([&mut root]).for_each(|schema| write_out(schema, &names));
         for (part, mut value) in parts {
             convert(&mut value, prefix, &name);
             definitions.insert(format!("{name}.{part}"), value);
@@ -137,6 +151,24 @@ fn define(kind: Kind, version: &str, prefix: &str, definitions: &mut Map<String,
         root.insert("type".to_owned(), json!("object"));
     }
     definitions.insert(name, root);
+}
+
+/// Writes names that a field may have where the field is: kubectl does not look behind a reference for them.
+fn write_out(schema: &mut Value, names: &Map<String, Value>) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(|item| write_out(item, names)),
+        Value::Object(map) => {
+            let part = map.get("$ref").and_then(Value::as_str).and_then(|it| it.rsplit('/').next());
+            if let Some(Value::Object(part)) = part.and_then(|part| names.get(part)) {
+                map.remove("$ref");
+                for (word, value) in part {
+                    map.entry(word).or_insert_with(|| value.clone());
+                }
+            }
+            map.values_mut().for_each(|value| write_out(value, names));
+        }
+        _ => {}
+    }
 }
 
 /// Turns JSON Schema (2020-12) into the older dialect of OpenAPI: references point elsewhere, `null` is no type,
@@ -171,9 +203,24 @@ fn convert_object(map: &mut Map<String, Value>, prefix: &str, owner: &str) {
     if map.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
         map.remove("format");
     }
+    anything_is_an_object(map);
     flatten_alternatives(map);
     for value in map.values_mut() {
         convert(value, prefix, owner);
+    }
+}
+
+/// The schema that takes anything is `true` or `{}`; `kubectl explain --recursive` knows the latter alone.
+fn anything_is_an_object(map: &mut Map<String, Value>) {
+    let open = |schema: &mut Value| {
+        if *schema == Value::Bool(true) {
+            *schema = json!({});
+        }
+    };
+    let fields = map.get_mut("properties").and_then(Value::as_object_mut).into_iter();
+    fields.flat_map(Map::values_mut).for_each(open);
+    for word in ["items", "additionalProperties"] {
+        map.entry(word).and_modify(open);
     }
 }
 

@@ -39,7 +39,7 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 /// Paths of which those who answer judge what the caller may see.
 const JUDGED_BY_NAMESPACE: [&str; 1] = ["/meltemi/v1/outcomes"];
 /// Paths that are answered without a token.
-const OPEN: [&str; 4] = ["/healthz", "/readyz", "/livez", "/version"];
+const OPEN: [&str; 5] = ["/healthz", "/readyz", "/livez", "/version", "/version/"];
 
 /// What keeps a browser from making more of an answer than data: it guesses no other type, shows it in no frame of any page
 /// (RFC 7034; CSP level 3, section 6.4.2), and runs nothing in it. There is no header of CORS, so that pages of other
@@ -66,6 +66,13 @@ pub fn router(state: ApiState) -> Router {
         .route("/livez", get(healthy))
         .route("/readyz", get(ready))
         .route("/version", get(discovery::version))
+        // Clients that were made from Kubernetes' OpenAPI document ask for these with a slash at the end.
+        .route("/version/", get(discovery::version))
+        .route("/api/", get(discovery::core_versions))
+        .route("/api/v1/", get(discovery::core_resources))
+        .route("/apis/", get(discovery::groups))
+        .route("/apis/{group}/", get(discovery::group))
+        .route("/apis/{group}/{version}/", get(discovery::group_resources))
         .route("/openapi/v2", get(openapi::v2))
         .route("/openapi/v3", get(openapi::v3_index))
         .route("/openapi/v3/{*group_version}", get(openapi::v3))

@@ -62,6 +62,17 @@ fn check_references(root: &Value, value: &Value) {
     }
 }
 
+/// Clients that were generated from Kubernetes' OpenAPI document ask with a slash at the end.
+#[tokio::test]
+async fn a_slash_at_the_end_changes_nothing() {
+    let server = Server::start().await;
+    for path in ["/version", "/api", "/api/v1", "/apis", "/apis/networking.istio.io"] {
+        let plain = server.get(path).await;
+        assert_eq!(plain.0, StatusCode::OK, "{path}");
+        assert_eq!(server.get(&format!("{path}/")).await, plain, "{path}/");
+    }
+}
+
 #[tokio::test]
 async fn openapi_documents_hold_together() {
     let server = Server::start().await;

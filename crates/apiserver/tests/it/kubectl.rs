@@ -138,6 +138,49 @@ async fn works_as_with_kubernetes() {
     assert!(missing.contains("(NotFound)"), "{missing}");
 }
 
+/// A `List`, as `kubectl get -o yaml` writes it, is a backup that `apply` takes back; a kind that is not there is named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn takes_back_the_lists_that_it_wrote() {
+    let Some(kubectl) = Kubectl::start().await else {
+        return;
+    };
+    let apply = &["apply", "-f", "-"][..];
+    let documents = format!("{}\n{}", service("hello", "a"), route("hello"));
+    kubectl.run(apply, &documents).await.unwrap();
+    let list = kubectl.run(&["get", "svc,vs", "-o", "yaml"], "").await.unwrap();
+    assert!(list.contains("kind: List"), "{list}");
+    kubectl.run(&["delete", "svc,vs", "--all"], "").await.unwrap();
+    let created = "service/hello created\nvirtualservice.networking.istio.io/hello created\n";
+    assert_eq!(kubectl.run(apply, &list).await.as_deref(), Ok(created));
+    let wrong = kubectl.run(apply, &list.replace("hosts:", "hots:")).await.unwrap_err();
+    assert!(wrong.contains("hots"), "{wrong}");
+    let deployment =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}});
+    let unknown = kubectl.run(apply, &deployment.to_string()).await.unwrap_err();
+    assert!(unknown.contains("no matches for kind \"Deployment\""), "{unknown}");
+}
+
+/// Every kind is explained with all its fields, and names that a field may have are listed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn explains_every_kind() {
+    let Some(kubectl) = Kubectl::start().await else {
+        return;
+    };
+    let names = kubectl.run(&["api-resources", "-o", "name"], "").await.unwrap();
+    assert!(names.lines().count() > 20, "{names}");
+    for name in names.lines() {
+        let explained = kubectl.run(&["explain", name, "--recursive"], "").await;
+        assert!(explained.as_ref().is_ok_and(|it| it.contains("FIELDS:")), "{name}: {explained:?}");
+    }
+    let simple = "destinationrule.spec.trafficPolicy.loadBalancer.simple";
+    let explained = kubectl.run(&["explain", simple], "").await.unwrap();
+    assert!(explained.contains("ENUM:") && explained.contains("LEAST_REQUEST"), "{explained}");
+    let mesh = kubectl.run(&["api-resources", "--categories=istio-io", "-o", "name"], "").await;
+    let mesh = mesh.unwrap();
+    assert!(mesh.contains("virtualservices.networking.istio.io"), "{mesh}");
+    assert!(!mesh.contains("httproutes"), "{mesh}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn applies_roles_and_asks_in_nobodys_name() {
     let Some(kubectl) = Kubectl::start().await else {
