@@ -1,4 +1,5 @@
-//! Endpoints that have left: what callers met there is reported up to an interval later, and that of the last second matters most.
+//! Endpoints and workloads that have left: what callers met there is reported up to an interval later, and that of the last second
+//! matters most. A caller, too, tells of its last second when it has left already.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,30 +25,75 @@ pub(crate) struct Left(Mutex<Generations>);
 
 #[derive(Debug)]
 struct Generations {
-    young: HashMap<Of, Arc<Endpoints>>,
-    /// How many are young.
-    count: usize,
+    young: Generation,
     since: Instant,
-    old: HashMap<Of, Arc<Endpoints>>,
+    old: Generation,
+}
+
+#[derive(Debug, Default)]
+struct Generation {
+    endpoints: HashMap<Of, Arc<Endpoints>>,
+    /// Workloads by namespace and name: their service accounts.
+    accounts: HashMap<(Arc<str>, Arc<str>), Arc<str>>,
+    /// How many there are of both.
+    count: usize,
+}
+
+impl Generation {
+    fn note(&mut self, of: Of, endpoint: &Arc<Endpoint>) {
+        let endpoints = Arc::make_mut(self.endpoints.entry(of).or_default());
+        if endpoints.insert(endpoint.workload.clone(), endpoint.clone()).is_none() {
+            self.count += 1;
+        }
+    }
+
+    fn note_account(&mut self, workload: (Arc<str>, Arc<str>), account: &str) {
+        if self.accounts.insert(workload, account.into()).is_none() {
+            self.count += 1;
+        }
+    }
 }
 
 impl Left {
     pub(crate) fn new(now: Instant) -> Left {
         let (young, old) = <_>::default();
-        Left(Mutex::new(Generations { young, count: 0, since: now, old }))
+        Left(Mutex::new(Generations { young, since: now, old }))
     }
 
     /// Notes what is gone.
-    pub(crate) fn note(&self, before: &Snapshot, affected: &Affected, now: Instant) {
+    pub(crate) fn note(
+        &self,
+        before: &Snapshot,
+        after: &Snapshot,
+        affected: &Affected,
+        now: Instant,
+    ) {
         for change in affected.endpoints.iter().filter(|it| it.removed) {
             let host = change.host.as_str();
             for service in before.versions(host) {
                 if let Some(endpoint) = service.endpoints.get(&change.workload) {
                     let of = (service.namespace.clone(), host.to_owned());
-                    self.0.lock().note(of, endpoint, now);
+                    self.0.lock().young(now).note(of, endpoint);
                 }
             }
         }
+        for (namespace, name) in &affected.workloads {
+            let gone = before.workload(namespace, name);
+            let gone = gone.filter(|_| after.workload(namespace, name).is_none());
+            if let Some(account) = gone.and_then(|it| it.service_account.as_deref()) {
+                let workload = (namespace.clone(), name.clone());
+                self.0.lock().young(now).note_account(workload, account);
+            }
+        }
+    }
+
+    /// Whether a workload of this name and service account has left lately.
+    pub(crate) fn was(&self, namespace: &str, name: &str, account: &str, now: Instant) -> bool {
+        let mut generations = self.0.lock();
+        generations.age(now);
+        let workload = (Arc::from(namespace), Arc::from(name));
+        let Generations { young, old, .. } = &*generations;
+        [young, old].iter().any(|it| it.accounts.get(&workload).is_some_and(|it| **it == *account))
     }
 
     /// Those of a service: the ones that left last, and those before them.
@@ -56,20 +102,18 @@ impl Left {
         generations.age(now);
         let of = (service.namespace.clone(), service.host.as_str().to_owned());
         let Generations { young, old, .. } = &*generations;
-        [young, old].map(|it| it.get(&of).cloned().unwrap_or_default())
+        [young, old].map(|it| it.endpoints.get(&of).cloned().unwrap_or_default())
     }
 }
 
 impl Generations {
-    fn note(&mut self, of: Of, endpoint: &Arc<Endpoint>, now: Instant) {
+    /// Where there is room for another one that leaves now.
+    fn young(&mut self, now: Instant) -> &mut Generation {
         self.age(now);
-        if self.count >= MAX {
+        if self.young.count >= MAX {
             self.turn(now);
         }
-        let endpoints = Arc::make_mut(self.young.entry(of).or_default());
-        if endpoints.insert(endpoint.workload.clone(), endpoint.clone()).is_none() {
-            self.count += 1;
-        }
+        &mut self.young
     }
 
     fn age(&mut self, now: Instant) {
@@ -78,13 +122,12 @@ impl Generations {
             self.turn(now);
         }
         if age >= KEPT * 2 {
-            self.old.clear();
+            self.old = Generation::default();
         }
     }
 
     fn turn(&mut self, now: Instant) {
         self.old = std::mem::take(&mut self.young);
-        self.count = 0;
         self.since = now;
     }
 }
@@ -124,8 +167,11 @@ mod tests {
 
     fn sizes(left: &Left) -> [usize; 2] {
         let generations = left.0.lock();
-        let size = |it: &HashMap<Of, Arc<Endpoints>>| it.values().map(|it| it.len()).sum();
-        [size(&generations.young), size(&generations.old)]
+        [&generations.young, &generations.old].map(|it| {
+            let size = it.endpoints.values().map(|it| it.len()).sum::<usize>() + it.accounts.len();
+            assert_eq!(it.count, size);
+            size
+        })
     }
 
     #[test]
@@ -133,13 +179,13 @@ mod tests {
         let start = Instant::now();
         let left = Left::new(start);
         let at = |seconds| start + Duration::from_secs(seconds);
-        left.0.lock().note(of(), &endpoint("a"), at(29));
+        left.0.lock().young(at(29)).note(of(), &endpoint("a"));
         left.0.lock().age(at(31));
         assert_eq!(sizes(&left), [0, 1], "two seconds after it left it is still known");
-        left.0.lock().note(of(), &endpoint("b"), at(32));
+        left.0.lock().young(at(32)).note(of(), &endpoint("b"));
         left.0.lock().age(at(62));
         assert_eq!(sizes(&left), [0, 1]);
-        left.0.lock().note(of(), &endpoint("c"), at(63));
+        left.0.lock().young(at(63)).note(of(), &endpoint("c"));
         left.0.lock().age(at(600));
         assert_eq!(sizes(&left), [0, 0]);
     }
@@ -149,14 +195,19 @@ mod tests {
         let now = Instant::now();
         let left = Left::new(now);
         for number in 0..MAX * 3 + 5 {
-            left.0.lock().note(of(), &endpoint(&format!("a-{number}")), now);
             // Leaving again makes no second one.
-            left.0.lock().note(of(), &endpoint(&format!("a-{number}")), now);
+            for _ in 0..2 {
+                left.0.lock().young(now).note(of(), &endpoint(&format!("a-{number}")));
+            }
+            let workload = ("shop".into(), format!("a-{number}").into());
+            left.0.lock().young(now).note_account(workload, "web");
         }
         let [young, old] = sizes(&left);
         assert!(young <= MAX && old <= MAX, "{young} and {old}");
         let newest = format!("a-{}", MAX * 3 + 4);
-        assert!(left.0.lock().young[&of()].contains_key(&*newest));
+        assert!(left.0.lock().young.endpoints[&of()].contains_key(&*newest));
+        assert!(left.was("shop", &newest, "web", now));
+        assert!(!left.was("shop", "a-0", "web", now), "forgotten before its time");
     }
 
     /// What callers in `shop` are taken to tell of calls to the endpoints of a service there, all of which they ejected.

@@ -89,7 +89,7 @@ impl LoadStatsService {
         let knows_all = node.is_some_and(|it| it.client_features.iter().any(|it| it == SENDS_ALL));
         let clusters = match knows_all {
             true => Vec::new(),
-            false => cluster_names(&self.publisher.snapshot(), reporter),
+            false => cluster_names(&self.publisher.snapshot(), self.publisher.left(), reporter),
         };
         LoadStatsResponse {
             clusters,
@@ -104,7 +104,7 @@ impl LoadStatsService {
 
     fn take_in(&self, reporter: &Reporter, stats: &[ClusterStats]) {
         let snapshot = self.publisher.snapshot();
-        let (caller, viewer) = reporter.in_mesh(&snapshot);
+        let (caller, viewer) = reporter.in_mesh(&snapshot, self.publisher.left());
         let caller: Arc<str> = caller.into();
         let reports = reports(&snapshot, self.publisher.left(), &viewer, stats);
         self.keeper.take_in(&caller, &reporter.identity, reports, &self.publisher);
@@ -118,17 +118,19 @@ impl Reporter {
             .map(|(workload, _)| workload.to_owned());
     }
 
-    /// The name under which its calls are kept, and what it sees: a workload that is registered with this identity, else the
-    /// identity alone.
-    fn in_mesh<'a>(&'a self, snapshot: &'a Snapshot) -> (String, Viewer<'a>) {
+    /// The name under which its calls are kept, and what it sees: a workload that is registered with this identity, or was until
+    /// it left, else the identity alone.
+    fn in_mesh<'a>(&'a self, snapshot: &'a Snapshot, left: &Left) -> (String, Viewer<'a>) {
         let namespace = self.identity.namespace();
         let own = self.workload.as_deref().and_then(|name| snapshot.workload(namespace, name));
         let account = self.identity.service_account();
         let own = own.filter(|it| it.service_account.as_deref() == Some(account));
         let sidecar = snapshot.sidecar(namespace, own.map_or("", |it| &it.name));
         let viewer = Viewer { namespace, sidecar: sidecar.map(|it| &**it) };
-        let name = match own {
-            Some(workload) => workload_name(namespace, &workload.name),
+        let was = |name: &&str| left.was(namespace, name, account, Instant::now());
+        let name = own.map(|it| &*it.name).or_else(|| self.workload.as_deref().filter(was));
+        let name = match name {
+            Some(name) => workload_name(namespace, name),
             None => format!("{namespace}/sa/{account}"),
         };
         (name, viewer)
@@ -156,8 +158,8 @@ impl LoadReportingService for LoadStatsService {
 }
 
 /// The clusters that a reporter may know, by the names of both Istio's proxies and gRPC's.
-fn cluster_names(snapshot: &Snapshot, reporter: &Reporter) -> Vec<String> {
-    let (_, viewer) = reporter.in_mesh(snapshot);
+fn cluster_names(snapshot: &Snapshot, left: &Left, reporter: &Reporter) -> Vec<String> {
+    let (_, viewer) = reporter.in_mesh(snapshot, left);
     let seen = snapshot.services().filter(|service| viewer.sees(service));
     let names = seen.flat_map(|service| {
         let host = service.host.as_str();

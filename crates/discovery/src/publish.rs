@@ -65,7 +65,7 @@ impl Publisher {
             let before = self.catalog.load_full();
             let published = names(before.snapshot(), &snapshot, affected);
             // Before they are gone, so that there is no moment in which they are neither here nor there.
-            self.left.note(before.snapshot(), affected, Instant::now());
+            self.left.note(before.snapshot(), &snapshot, affected, Instant::now());
             self.catalog.store(Arc::new(before.advance(snapshot, affected)));
             if !affected.is_empty() {
                 // Without sessions there is nobody to tell.
@@ -112,7 +112,7 @@ impl Publisher {
         self.catalog.load().snapshot().clone()
     }
 
-    /// The endpoints that left lately.
+    /// The endpoints and workloads that left lately.
     pub(crate) fn left(&self) -> &Left {
         &self.left
     }

@@ -3,7 +3,9 @@
 use meltemi_tests::{Http1, Mesh, Signal, TcpApp, eventually};
 use serde_json::Value;
 
+mod classes;
 mod ejection;
+mod left;
 pub(crate) mod told;
 
 use told::{Figures, outcomes};

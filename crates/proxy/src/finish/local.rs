@@ -125,9 +125,19 @@ pub(crate) fn write_refusal(writer: &mut Writer, status: u16, text: &str) {
     writer.begin(Framing::Ended);
 }
 
+/// What a proxy says to the caller's, where it answers in the application's stead: the application never saw the request.
+pub(crate) const NOT_DELIVERED: (&[u8], &[u8]) = (b"x-meltemi-not-answered", b"not-delivered");
+/// What it says where the application may have seen it, and broke off before it answered.
+pub(crate) const BROKEN: (&[u8], &[u8]) = (b"x-meltemi-not-answered", b"broken");
+
 /// Whether a response of a proxy says that the application never saw the request.
 pub(crate) fn is_not_delivered(response: &ResponseHead) -> bool {
-    response.fields.find(Known::NotDelivered).is_some()
+    response.fields.find(Known::NotAnswered) == Some(NOT_DELIVERED.1)
+}
+
+/// Whether a response of a proxy says that the application broke off.
+pub(crate) fn is_broken(response: &ResponseHead) -> bool {
+    response.fields.find(Known::NotAnswered) == Some(BROKEN.1)
 }
 
 /// The gRPC status for an HTTP status (gRPC's `http-grpc-status-mapping.md`).

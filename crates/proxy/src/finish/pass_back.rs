@@ -27,7 +27,7 @@ pub(crate) async fn pass_back(
 ) -> Outcome {
     forward::response(&mut response);
     // It is said between two proxies only.
-    response.fields.remove(Known::NotDelivered);
+    response.fields.remove(Known::NotAnswered);
     // What refused a request only the sidecar knows that judged it: no application and no stranger may say so.
     if !route.is_proved() {
         response.fields.remove(Known::DeniedBy);

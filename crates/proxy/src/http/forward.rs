@@ -17,7 +17,7 @@ pub(crate) fn outbound_request(head: &mut RequestHead, random: impl FnOnce() -> 
     drop_hop_by_hop(&mut head.fields, head.upgrade);
     // Only a proxy that has proved the caller's identity may say whose certificate it saw.
     head.fields.remove(Known::ForwardedClientCert);
-    head.fields.remove(Known::NotDelivered);
+    head.fields.remove(Known::NotAnswered);
     head.fields.remove(Known::AttemptCount);
     head.fields.remove(Known::ReportLoad);
     set_request_id(&mut head.fields, random);
@@ -52,7 +52,7 @@ pub(crate) fn inbound_request(
     random: impl FnOnce() -> [u8; 16],
 ) {
     drop_hop_by_hop(&mut head.fields, head.upgrade);
-    head.fields.remove(Known::NotDelivered);
+    head.fields.remove(Known::NotAnswered);
     set_request_id(&mut head.fields, random);
     if head.fields.find(Known::ForwardedProto).is_none() {
         head.fields.push(b"x-forwarded-proto", b"http");

@@ -64,8 +64,9 @@ pub enum Known {
     ForwardedProto,
     /// `x-request-id`
     RequestId,
-    /// `x-meltemi-not-delivered`: between two proxies only, says that the application never saw the request.
-    NotDelivered,
+    /// `x-meltemi-not-answered`: between two proxies only, says that the answer is the proxy's own, and whether the application
+    /// may have seen the request.
+    NotAnswered,
     /// `x-meltemi-denied-by`: the policy that refused the request, as a proxy of the mesh alone may say it.
     DeniedBy,
     /// `x-meltemi-report-load`: between two proxies only, asks for the workload's load with the answer.
@@ -104,10 +105,8 @@ impl Known {
             (21, b'x') if name[2] | 0x20 == b'm' => (b"x-meltemi-report-load", Known::ReportLoad),
             (21, b'x') if name[8] | 0x20 == b'a' => (b"x-envoy-attempt-count", Known::AttemptCount),
             (21, b'x') => (b"x-envoy-retry-grpc-on", Known::RetryGrpcOn),
-            (23, b'x') if name[2] | 0x20 == b'f' => {
-                (b"x-forwarded-client-cert", Known::ForwardedClientCert)
-            }
-            (23, b'x') => (b"x-meltemi-not-delivered", Known::NotDelivered),
+            (22, b'x') => (b"x-meltemi-not-answered", Known::NotAnswered),
+            (23, b'x') => (b"x-forwarded-client-cert", Known::ForwardedClientCert),
             (25, b'e') => (b"endpoint-load-metrics-bin", Known::EndpointLoadMetricsBin),
             (30, b'x') if name[8] | 0x20 == b'r' => {
                 (b"x-envoy-retriable-status-codes", Known::RetriableStatusCodes)
@@ -182,7 +181,7 @@ mod tests {
             assert_eq!(Known::of(name.as_bytes()), known, "{name}");
             assert!(known.is_asking());
         }
-        assert_eq!(Known::of(b"x-meltemi-not-delivered"), Known::NotDelivered);
+        assert_eq!(Known::of(b"x-meltemi-not-answered"), Known::NotAnswered);
         assert_eq!(Known::of(b"x-meltemi-report-load"), Known::ReportLoad);
         assert_eq!(Known::of(b"X-Meltemi-Denied-By"), Known::DeniedBy);
         assert_eq!(Known::of(b"Endpoint-Load-Metrics"), Known::EndpointLoadMetrics);

@@ -13,7 +13,7 @@ use super::caller::Caller;
 use super::external::{self, OnAnswer};
 use crate::config::{Inbound, InboundPort};
 use crate::exchange::Call;
-use crate::finish::local::respond;
+use crate::finish::local::{BROKEN, NOT_DELIVERED, respond};
 use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::pass_back::pass_back;
 use crate::http::forward;
@@ -26,8 +26,6 @@ use crate::upstream::replay::Replay;
 use crate::upstream::route::{Place, Route};
 use crate::worker::Worker;
 
-/// Says to the caller's proxy that the application never saw the request.
-const NOT_DELIVERED: (&[u8], &[u8]) = (b"x-meltemi-not-delivered", b"1");
 /// What callers hear whose certificate is good no more.
 const REVOKED: &str = "the caller's certificate was revoked";
 /// What callers in plaintext hear where there is none.
@@ -141,9 +139,9 @@ pub(crate) async fn to_app(
         if failure.was_reused && made <= ANEW && is_safe && replay.kept().is_some() {
             continue;
         }
-        let extra: &[_] = match failure.failed {
+        let extra = match failure.failed {
             failed if failed.is_undelivered() => &[NOT_DELIVERED],
-            _ => &[],
+            _ => &[BROKEN],
         };
         let text = format!("the application did not answer: {}", failure.detail);
         let outcome = respond(call, 503, failure.flags, &text, extra).await;

@@ -151,11 +151,12 @@ pub(crate) async fn run(
         let failed = run.judge(is_proxy, &attempted, &response);
         let ended = outcomes::record(current, index, &attempted, failed, response.status);
         learn::end(worker, current, index, begun, ended, &mut response.fields);
+        let answered = outcomes::Answered::of(is_proxy, failed, &response);
         if let Some(failed) = failed
             && run.would_try_again(call.head.method(), failed, &replay)
         {
             if run.may_try_again(Some(&current.circuit)) {
-                outcomes::end_attempt(ongoing, &attempted, Some(failed), response.status);
+                outcomes::end_attempt(ongoing, &attempted, answered);
                 run.tried.push(endpoint.presence.id);
                 if let Ok(answer) = attempted {
                     put_aside(worker, &route, answer, &response);
@@ -169,7 +170,7 @@ pub(crate) async fn run(
         let ongoing = match &attempted {
             Ok(_) => Some(ongoing),
             Err(_) => {
-                outcomes::end_attempt(ongoing, &attempted, failed, 0);
+                outcomes::end_attempt(ongoing, &attempted, answered);
                 None
             }
         };
@@ -196,7 +197,7 @@ pub(crate) async fn run(
         let outcome =
             pass_on(worker, &route, call, attempted, response, replay, made, deadline).await;
         if let Some(ongoing) = ongoing {
-            outcomes::end_answer(ongoing, failed, &outcome);
+            outcomes::end_answer(ongoing, answered, &outcome);
         }
         return run.passed_on(is_answered, outcome);
     }

@@ -9,7 +9,9 @@ use meltemi_policy::retry::Failed;
 use meltemi_telemetry::ResponseFlags;
 
 use crate::config::{Cluster, Endpoint};
+use crate::finish::local::is_broken;
 use crate::finish::outcome::Outcome;
+use crate::http::head::ResponseHead;
 use crate::outcomes::{Counted, Named, Ongoing};
 use crate::upstream::attempt::{Answer, Missed};
 use crate::worker::Worker;
@@ -70,15 +72,44 @@ fn http_status(grpc: u16) -> u16 {
     }
 }
 
+/// What an answer was before it is passed on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answered {
+    failed: Option<Failed>,
+    status: u16,
+    /// The peer's proxy says that the application broke off.
+    is_broken: bool,
+}
+
+impl Answered {
+    /// `is_proxy`: another proxy of the mesh answered.
+    pub(super) fn of(is_proxy: bool, failed: Option<Failed>, response: &ResponseHead) -> Answered {
+        let is_broken = is_proxy && failed.is_some() && is_broken(response);
+        Answered { failed, status: response.status, is_broken }
+    }
+
+    /// The class of failures that it is of; an answer that was passed on to its end may have a status of gRPC in its trailers.
+    fn class(self, grpc_status: Option<u16>) -> Option<Class> {
+        match self.failed {
+            _ if self.is_broken => Some(Class::Reset),
+            // The peer's proxy takes our certificate for one that is good no more.
+            Some(Failed::NotDelivered) if self.status == 403 => Some(Class::Tls),
+            // It could not reach the application, or does not serve the port.
+            Some(Failed::NotDelivered) => Some(Class::Connect),
+            Some(Failed::GrpcStatus(grpc)) => Class::of_answer(self.status, Some(grpc)),
+            _ => Class::of_answer(self.status, grpc_status),
+        }
+    }
+}
+
 /// Counts an attempt of which nothing is passed on.
 pub(super) fn end_attempt<C: Deref<Target = Counted>>(
     ongoing: Ongoing<C>,
     attempted: &Result<Answer, Missed>,
-    failed: Option<Failed>,
-    status: u16,
+    answered: Answered,
 ) {
     match attempted {
-        Ok(_) => ongoing.end(of_answer(failed, status, None), 0, 0),
+        Ok(_) => ongoing.end(answered.class(None), 0, 0),
         Err(Missed::Endpoint(failure)) => {
             let class = match failure.failed {
                 Failed::NotConnected if failure.is_tls => Class::Tls,
@@ -96,7 +127,7 @@ pub(super) fn end_attempt<C: Deref<Target = Counted>>(
 /// Counts an attempt of which the answer was passed on.
 pub(super) fn end_answer<C: Deref<Target = Counted>>(
     ongoing: Ongoing<C>,
-    failed: Option<Failed>,
+    answered: Answered,
     outcome: &Outcome,
 ) {
     let class = if outcome.flags.contains(ResponseFlags::UC) {
@@ -107,16 +138,7 @@ pub(super) fn end_answer<C: Deref<Target = Counted>>(
         // The caller gave it up.
         return;
     } else {
-        of_answer(failed, outcome.status, outcome.grpc_status.map(u16::from))
+        answered.class(outcome.grpc_status.map(u16::from))
     };
     ongoing.end(class, outcome.received, outcome.sent);
-}
-
-fn of_answer(failed: Option<Failed>, status: u16, grpc_status: Option<u16>) -> Option<Class> {
-    match failed {
-        // The peer's proxy answers that it could not reach the application.
-        Some(Failed::NotDelivered) => Some(Class::Connect),
-        Some(Failed::GrpcStatus(grpc)) => Class::of_answer(status, Some(grpc)),
-        _ => Class::of_answer(status, grpc_status),
-    }
 }

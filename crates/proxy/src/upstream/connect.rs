@@ -61,7 +61,17 @@ pub(crate) enum ConnectError {
 impl ConnectError {
     /// Whether there was a connection, but no TLS with whom it should be.
     pub(crate) fn is_tls(&self) -> bool {
-        matches!(self, ConnectError::Tls(..) | ConnectError::Peer(..) | ConnectError::Names(..))
+        match self {
+            ConnectError::Tls(..)
+            | ConnectError::Peer(..)
+            | ConnectError::Names(..)
+            | ConnectError::Stranger(..) => true,
+            ConnectError::Resolve(..)
+            | ConnectError::Tcp(..)
+            | ConnectError::Rule(_)
+            | ConnectError::Circle(_)
+            | ConnectError::TimedOut(_) => false,
+        }
     }
 }
 

@@ -81,7 +81,7 @@ async fn too_many_requests_that_come_in_are_refused_at_once() {
     })
     .await;
     assert_eq!(refused.header("x-envoy-overloaded"), Some("true"), "{}", refused.text());
-    assert_eq!(refused.header("x-meltemi-not-delivered"), None);
+    assert_eq!(refused.header("x-meltemi-not-answered"), None);
     counted(&busy, "istio_requests_total", "UO").await;
     let mut calls = caller.http().await;
     for _ in 0..5 {

@@ -50,7 +50,7 @@ fn an_application_cannot_speak_for_a_proxy() {
     let mut head = head(
         &[
             ("X-Forwarded-Client-Cert", "By=me"),
-            ("x-meltemi-not-delivered", "1"),
+            ("x-meltemi-not-answered", "1"),
             ("x-envoy-attempt-count", "9"),
             ("x-request-id", "mine"),
             ("x-forwarded-for", "10.0.0.1"),

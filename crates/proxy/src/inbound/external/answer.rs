@@ -97,7 +97,7 @@ fn is_protected(name: &[u8]) -> bool {
         || known.is_hop_by_hop()
         || matches!(
             known,
-            Known::Host | Known::ContentLength | Known::NotDelivered | Known::DeniedBy
+            Known::Host | Known::ContentLength | Known::NotAnswered | Known::DeniedBy
         )
 }
 
@@ -215,7 +215,7 @@ mod tests {
                 change(":path", "/evil", How::Set),
                 change("content-length", "9", How::Set),
                 change("transfer-encoding", "chunked", How::Add),
-                change("x-meltemi-not-delivered", "1", How::Add),
+                change("x-meltemi-not-answered", "1", How::Add),
                 change("x-meltemi-denied-by", "another", How::Add),
             ],
             remove: vec![b"X-E".to_vec(), b"content-length".to_vec(), b":method".to_vec()],

@@ -27,7 +27,7 @@ pub(super) fn question(
     head.set_authority(request.authority());
     for (known, name, value) in request.fields.iter() {
         let is_framing = known.is_hop_by_hop()
-            || matches!(known, Known::ContentLength | Known::Expect | Known::NotDelivered);
+            || matches!(known, Known::ContentLength | Known::Expect | Known::NotAnswered);
         if !is_framing && names.to_check.matches(name) {
             head.fields.push(name, value);
         }
