@@ -26,6 +26,7 @@ pub(crate) struct Parameters {
     timeout_seconds: String,
     dry_run: String,
     pub(crate) field_manager: String,
+    force: String,
     pub(crate) include_object: String,
 }
 
@@ -77,6 +78,11 @@ impl Parameters {
         Ok(number("timeoutSeconds", &self.timeout_seconds)?
             .filter(|seconds| *seconds > 0)
             .map(Duration::from_secs))
+    }
+
+    /// Whether an apply takes over the fields that other managers applied.
+    pub(crate) fn force(&self) -> bool {
+        truth(&self.force)
     }
 
     /// Whether nothing is to be kept.

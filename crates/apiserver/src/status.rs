@@ -89,6 +89,11 @@ impl Failure {
         }
     }
 
+    /// 409 for fields that another manager applied, each of them a cause.
+    pub(crate) fn apply_conflict(message: String, causes: Vec<Cause>) -> Self {
+        Self { causes, ..Self::new(StatusCode::CONFLICT, "Conflict", message) }
+    }
+
     /// 422: well-formed, but fields are wrong.
     pub fn invalid(key: &Key, causes: Vec<Cause>) -> Self {
         let told: Vec<_> =
@@ -177,7 +182,9 @@ impl Failure {
             details.insert("kind".to_owned(), json!(key.plural()));
         }
         if !self.causes.is_empty() {
-            let cause = |cause: &Cause| json!({"reason": "FieldValueInvalid", "message": cause.message, "field": cause.field});
+            let is_conflict = self.code == StatusCode::CONFLICT;
+            let reason = if is_conflict { "FieldManagerConflict" } else { "FieldValueInvalid" };
+            let cause = |cause: &Cause| json!({"reason": reason, "message": cause.message, "field": cause.field});
             details.insert("causes".to_owned(), self.causes.iter().map(cause).collect());
         }
         if !details.is_empty() {

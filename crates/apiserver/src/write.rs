@@ -131,7 +131,7 @@ pub(crate) async fn patch(
     }
     let mut applied = patch;
     place(target, &mut applied)?;
-    let manager = apply::manager(parameters)?;
+    let manager = apply::Manager::of(parameters)?;
     for _ in 0..RETRIES {
         if caller.store.get(&key).await?.is_some() {
             return change(caller, target, &key, dry_run, |current| {

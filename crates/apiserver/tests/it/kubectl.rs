@@ -160,6 +160,30 @@ async fn takes_back_the_lists_that_it_wrote() {
     assert!(unknown.contains("no matches for kind \"Deployment\""), "{unknown}");
 }
 
+/// Two managers that apply the same field: the second is told of the first, and may take the field over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tells_two_managers_of_their_conflict() {
+    let Some(kubectl) = Kubectl::start().await else {
+        return;
+    };
+    let map = |value: &str| {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"k": value}}).to_string()
+    };
+    let apply = async |manager: &str, value: &str, more: &[&str]| {
+        let manager = format!("--field-manager={manager}");
+        let arguments = [&["apply", "--server-side", "-f", "-", &manager], more].concat();
+        kubectl.run(&arguments, &map(value)).await
+    };
+    let applied = Ok("configmap/m serverside-applied\n".to_owned());
+    assert_eq!(apply("a", "1", &[]).await, applied);
+    assert_eq!(apply("b", "1", &[]).await, applied, "the same value is no conflict");
+    let told = apply("b", "2", &[]).await.unwrap_err();
+    assert!(told.contains("Apply failed with 1 conflict: conflict with \"a\": .data.k"), "{told}");
+    assert_eq!(apply("b", "2", &["--force-conflicts"]).await, applied);
+    let told = apply("a", "1", &[]).await.unwrap_err();
+    assert!(told.contains("conflict with \"b\": .data.k"), "{told}");
+}
+
 /// Every kind is explained with all its fields, and names that a field may have are listed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn explains_every_kind() {
