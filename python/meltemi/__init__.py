@@ -11,6 +11,7 @@ Each call has a form that waits and one for asyncio, whose name begins with an `
 
 from ._errors import (
     BrokenOffError,
+    CallerGoneError,
     ControlPlaneError,
     Error,
     ForkError,
@@ -36,6 +37,7 @@ from ._service import Answer, Reply, ServerRequest, Service
 __all__ = [
     "Answer",
     "BrokenOffError",
+    "CallerGoneError",
     "ControlPlaneError",
     "Error",
     "ForkError",

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from . import _meltemi
 from ._loop import completions
+from ._serving import serving
 
 _log = logging.getLogger("meltemi")
 
@@ -89,7 +90,8 @@ class Application:
     async def _one(self, request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
         exchange = _Exchange(request, responder, self._loop)
         try:
-            await self._application(self._scope(request), exchange.receive, exchange.send)
+            with serving(responder):
+                await self._application(self._scope(request), exchange.receive, exchange.send)
             if not exchange.is_over.is_set():
                 _log.error("the ASGI application of %s ended before its answer", self._at[0])
         except asyncio.CancelledError:
@@ -121,7 +123,7 @@ class Application:
         }
 
 
-class _Gone(_meltemi.BrokenOffError, OSError):
+class _Gone(_meltemi.CallerGoneError, OSError):
     """The caller is gone; an `OSError` too, as the specification has it for `send`."""
 
 
@@ -137,8 +139,7 @@ class _Exchange:
         self._is_read = False
         self._head: Optional[Tuple[int, List[Tuple[bytes, bytes]]]] = None
         self._is_begun = False
-        #: Whether the caller has gone before its answer was whole.
-        self.is_gone = False
+        self._has_left = False
         #: Set when there is nothing more to send.
         self.is_over = asyncio.Event()
         responder.when_gone(self._tell_gone)
@@ -150,8 +151,13 @@ class _Exchange:
             # The loop is closed: nobody waits.
             return
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether the caller has gone before its answer was whole."""
+        return self._has_left or self._responder.is_gone
+
     def _gone(self) -> None:
-        self.is_gone = True
+        self._has_left = True
         self.is_over.set()
 
     async def receive(self) -> _Message:
@@ -165,7 +171,7 @@ class _Exchange:
         self._request.read_soon(future, completions(self._loop))
         try:
             piece = await future
-        except _meltemi.BrokenOffError:
+        except _meltemi.CallerGoneError:
             self._is_read = True
             self._gone()
             return {"type": "http.disconnect"}
@@ -175,7 +181,7 @@ class _Exchange:
     async def send(self, message: _Message) -> None:
         try:
             await self._send(message)
-        except _meltemi.BrokenOffError as error:
+        except _meltemi.CallerGoneError as error:
             self._gone()
             raise _Gone(str(error)) from error
 

@@ -13,11 +13,13 @@ from ._check import expect, length, seconds
 from ._errors import RequestError
 from ._loop import completions
 from ._response import Response
+from ._serving import served
 
 Headers = Union[Mapping[str, str], Iterable[Tuple[str, str]], None]
 Body = Union[bytes, bytearray, memoryview, str, None]
-#: What the data path takes: method, URL, fields, body, the longest answer, and its time.
-_Asked = Tuple[str, str, list[Tuple[bytes, bytes]], bytes, int, Optional[float]]
+#: What the data path takes: method, URL, fields, body, the longest answer, its time,
+#: and for whose answer a handler asks.
+_Asked = Tuple[str, str, list[Tuple[bytes, bytes]], bytes, int, Optional[float], Optional[_meltemi.Responder]]
 
 #: The longest result that is taken, bytes, if nothing else is said.
 MAX_RESULT = 64 * 1024 * 1024
@@ -154,7 +156,7 @@ class Caller:
         fields = _fields(headers)
         limit = self._max_result if max_result is None else length(max_result, "max_result", RequestError)
         time_left = seconds(timeout, "timeout", RequestError)
-        return method, url, fields, _content(body, json, fields), limit, time_left
+        return method, url, fields, _content(body, json, fields), limit, time_left, served.get()
 
 
 _ORIGIN = re.compile(r"[^:]*://([^/?#]*)")

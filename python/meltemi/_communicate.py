@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Union
+from typing import Any, Dict, Optional, Union
 
 from ._call import TIMEOUT, Body, Headers
 from ._check import expect
@@ -63,32 +63,18 @@ class Request:
         origin = target.url if isinstance(target, Service) else f"http://{target}"
         return origin + self.path
 
+    def _how(self) -> Dict[str, Any]:
+        """What a call is told beside method and URL."""
+        return {name: getattr(self, name) for name in ("headers", "body", "json", "max_result", "timeout")}
+
 
 def communicate(request: Request) -> Response:
     """Asks, and waits for the answer. Raises where there is none, or where it is no success."""
     caller = request.service or default_mesh()
-    response = caller.call(
-        request.method,
-        request.url,
-        headers=request.headers,
-        body=request.body,
-        json=request.json,
-        max_result=request.max_result,
-        timeout=request.timeout,
-    )
-    return response.raise_for_status()
+    return caller.call(request.method, request.url, **request._how()).raise_for_status()
 
 
 async def acommunicate(request: Request) -> Response:
     """The same for asyncio."""
     caller = request.service or default_mesh()
-    response = await caller.acall(
-        request.method,
-        request.url,
-        headers=request.headers,
-        body=request.body,
-        json=request.json,
-        max_result=request.max_result,
-        timeout=request.timeout,
-    )
-    return response.raise_for_status()
+    return (await caller.acall(request.method, request.url, **request._how())).raise_for_status()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ._meltemi import (
     BrokenOffError,
+    CallerGoneError,
     ControlPlaneError,
     Error,
     ForkError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BrokenOffError",
+    "CallerGoneError",
     "ControlPlaneError",
     "Error",
     "ForkError",

@@ -15,6 +15,7 @@ from ._check import expect, length, served, texts
 from ._errors import SettingsError, UnregisteredError
 from ._mesh import Mesh, default_mesh
 from ._response import Message
+from ._serving import serving
 
 _log = logging.getLogger("meltemi")
 
@@ -160,7 +161,7 @@ class Service(Caller):
         mesh: Optional[Mesh] = None,
         token: Optional[str] = None,
     ) -> Service:
-        """Registers the instance at an address at which peers reach this machine; when it returns, callers find it.
+        """Registers the instance at an address at which peers reach this machine; when it returns, callers of this mesh find it.
         Without a mesh it is the one of :func:`default_mesh`. It stays registered until it is drained or closed, or the
         program ends. `token` lets it in where the mesh's own has run out since, or is for another service account."""
         if self._inner is not None:
@@ -300,8 +301,10 @@ class Service(Caller):
 
         def dispatch(request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
             try:
-                responder.send(*_answer(handler(ServerRequest(request))))
-            except _meltemi.BrokenOffError:
+                with serving(responder):
+                    answer = handler(ServerRequest(request))
+                responder.send(*_answer(answer))
+            except _meltemi.CallerGoneError:
                 # The caller is gone: nobody is to be told.
                 return
             # `SystemExit` too: it is for the thread that runs the program, and this is none of it.

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from urllib.parse import unquote_to_bytes
 
 from . import _meltemi
+from ._serving import serving
 
 _log = logging.getLogger("meltemi")
 
@@ -21,16 +22,9 @@ def dispatcher(
     def dispatch(request: _meltemi.ServerRequest, responder: _meltemi.Responder) -> None:
         answer = _Answer(responder)
         try:
-            pieces = application(_environ(request, at), answer.start)
-            try:
-                for piece in pieces:
-                    answer.write(piece)
-                answer.end()
-            finally:
-                close = getattr(pieces, "close", None)
-                if close is not None:
-                    close()
-        except _meltemi.BrokenOffError:
+            with serving(responder):
+                _run(application, _environ(request, at), answer)
+        except _meltemi.CallerGoneError:
             # The caller is gone: nobody is to be told.
             return
         # `SystemExit` too: it is for the thread that runs the program, and this is none of it.
@@ -39,6 +33,18 @@ def dispatcher(
             responder.give_up()
 
     return dispatch
+
+
+def _run(application: Callable[..., Any], environ: Dict[str, Any], answer: _Answer) -> None:
+    pieces = application(environ, answer.start)
+    try:
+        for piece in pieces:
+            answer.write(piece)
+        answer.end()
+    finally:
+        close = getattr(pieces, "close", None)
+        if close is not None:
+            close()
 
 
 class _Answer:

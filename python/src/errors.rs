@@ -30,6 +30,12 @@ create_exception!(
 create_exception!(meltemi, ResultTooLargeError, Error, "The result is longer than is taken.");
 create_exception!(meltemi, TimedOutError, Error, "No answer came in the time that there was.");
 create_exception!(meltemi, BrokenOffError, Error, "The answer ended before its end.");
+create_exception!(
+    meltemi,
+    CallerGoneError,
+    BrokenOffError,
+    "Who has called the handler that does this waits for its answer no longer."
+);
 create_exception!(meltemi, RequestError, Error, "The request cannot be sent.");
 create_exception!(
     meltemi,
@@ -76,6 +82,7 @@ pub(crate) fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("ResultTooLargeError", py.get_type::<ResultTooLargeError>())?;
     module.add("TimedOutError", py.get_type::<TimedOutError>())?;
     module.add("BrokenOffError", py.get_type::<BrokenOffError>())?;
+    module.add("CallerGoneError", py.get_type::<CallerGoneError>())?;
     module.add("RequestError", py.get_type::<RequestError>())?;
     module.add("SettingsError", py.get_type::<SettingsError>())?;
     module.add("ForkError", py.get_type::<ForkError>())

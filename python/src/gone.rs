@@ -1,10 +1,13 @@
-//! Callers that go before their answer is whole: an application that waits is told, so that it does not work for nobody.
+//! Callers that go before their answer is whole: an application that waits is told, and what it asks others meanwhile ends,
+//! so that nobody works for nobody.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use pyo3::prelude::*;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 /// How far an exchange is.
 enum Stage {
@@ -16,25 +19,34 @@ enum Stage {
     Gone,
 }
 
+/// An exchange, as both ends see it.
+struct Exchange {
+    stage: Mutex<Stage>,
+    /// Tells the calls that wait when the caller has gone.
+    left: Notify,
+}
+
 /// The application's end: what it wants to have called.
-pub(crate) struct OnGone(Arc<Mutex<Stage>>);
+#[derive(Clone)]
+pub(crate) struct OnGone(Arc<Exchange>);
 
 /// The caller's end: dropped before the answer is whole, it tells.
 pub(crate) struct Present {
-    stage: Arc<Mutex<Stage>>,
+    exchange: Arc<Exchange>,
     runtime: Handle,
 }
 
 impl OnGone {
     /// Both ends, on the current runtime.
     pub(crate) fn new() -> (OnGone, Present) {
-        let stage = Arc::new(Mutex::new(Stage::Waiting(None)));
-        (OnGone(stage.clone()), Present { stage, runtime: Handle::current() })
+        let exchange =
+            Arc::new(Exchange { stage: Mutex::new(Stage::Waiting(None)), left: Notify::new() });
+        (OnGone(exchange.clone()), Present { exchange, runtime: Handle::current() })
     }
 
     /// Has something called; it comes back if the caller is gone already.
     pub(crate) fn call(&self, callback: Py<PyAny>) -> Option<Py<PyAny>> {
-        let mut stage = self.0.lock();
+        let mut stage = self.0.stage.lock();
         match &mut *stage {
             Stage::Waiting(waiting) => {
                 *waiting = Some(callback);
@@ -45,21 +57,36 @@ impl OnGone {
         }
     }
 
+    /// Whether the caller has gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(*self.0.stage.lock(), Stage::Gone)
+    }
+
+    /// Waits until the caller has gone; for ever where it gets its answer.
+    pub(crate) async fn gone(&self) {
+        let mut left = pin!(self.0.left.notified());
+        // Before the look, so that what happens between the two is not missed.
+        left.as_mut().enable();
+        if !self.is_gone() {
+            left.await;
+        }
+    }
+
     /// The answer is whole: nobody is to be told.
     pub(crate) fn is_over(&self) {
-        over(&self.0);
+        over(&self.0.stage);
     }
 }
 
 impl Present {
     /// As [`OnGone::is_over`].
     pub(crate) fn is_over(&self) {
-        over(&self.stage);
+        over(&self.exchange.stage);
     }
 
     /// Whether the answer came to its end.
     pub(crate) fn was_whole(&self) -> bool {
-        matches!(*self.stage.lock(), Stage::Over)
+        matches!(*self.exchange.stage.lock(), Stage::Over)
     }
 }
 
@@ -78,16 +105,17 @@ fn over(stage: &Mutex<Stage>) {
 impl Drop for Present {
     fn drop(&mut self) {
         let callback = {
-            let mut stage = self.stage.lock();
+            let mut stage = self.exchange.stage.lock();
             match std::mem::replace(&mut *stage, Stage::Gone) {
                 Stage::Waiting(callback) => callback,
                 Stage::Over => {
                     *stage = Stage::Over;
-                    None
+                    return;
                 }
                 Stage::Gone => None,
             }
         };
+        self.exchange.left.notify_waiters();
         let Some(callback) = callback else { return };
         // Not here: a thread of the runtime is not to wait for the interpreter while a connection is being dropped.
         self.runtime.spawn_blocking(move || {

@@ -18,7 +18,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::completion::Completions;
-use crate::errors::{BrokenOffError, RequestError};
+use crate::errors::{CallerGoneError, RequestError};
 use crate::gone::{OnGone, Present};
 use crate::request::ServerRequest;
 
@@ -216,6 +216,12 @@ impl Responder {
         }
     }
 
+    /// Whether the caller has gone before the answer was whole.
+    #[getter]
+    fn is_gone(&self) -> bool {
+        self.on_gone.is_gone()
+    }
+
     /// There is no answer, or no more of it: the caller is told that the handler failed, or does not take it for whole.
     fn give_up(&self) {
         let mut state = self.state.lock();
@@ -230,6 +236,11 @@ impl Responder {
 }
 
 impl Responder {
+    /// Tells what is done for this answer when nobody waits for it any longer.
+    pub(crate) fn on_gone(&self) -> OnGone {
+        self.on_gone.clone()
+    }
+
     fn begin(&self, begun: Begun) -> PyResult<()> {
         let head = self.state.lock().head.take();
         let head = head.ok_or_else(|| RequestError::new_err("it was answered already"))?;
@@ -255,7 +266,7 @@ fn answer<B>(status: u16, headers: &Headers, body: B) -> PyResult<Response<B>> {
 }
 
 fn gone() -> PyErr {
-    BrokenOffError::new_err("the caller is gone")
+    CallerGoneError::new_err("the caller is gone")
 }
 
 /// The pieces of an answer as a body. An answer that is dropped before its end must not be taken for whole.

@@ -15,8 +15,9 @@ use pyo3::pybacked::PyBackedBytes;
 use tokio::runtime::Runtime;
 
 use crate::completion::{Completions, Started};
-use crate::errors::{ForkError, TimedOutError, UnregisteredError, raise};
-use crate::handler::{self, Dispatch};
+use crate::errors::{CallerGoneError, ForkError, TimedOutError, UnregisteredError, raise};
+use crate::gone::OnGone;
+use crate::handler::{self, Dispatch, Responder};
 use crate::response::Response;
 use crate::runtime;
 
@@ -281,20 +282,30 @@ fn join(
 }
 
 /// What is asked of a service: method, URL, fields, body, the longest answer that is taken, and how long it may take, seconds;
-/// without an end where that is left out.
+/// without an end where that is left out; and for whose answer it is asked, where a handler asks.
 #[derive(FromPyObject)]
-pub(crate) struct Asked(String, String, Headers, PyBackedBytes, usize, Option<f64>);
+pub(crate) struct Asked(
+    String,
+    String,
+    Headers,
+    PyBackedBytes,
+    usize,
+    Option<f64>,
+    Option<Py<Responder>>,
+);
 
-/// What an answer may be: so long, and after so long.
+/// What an answer may be: so long, after so long, and wanted as long as somebody waits.
 struct Limits {
     length: usize,
     time: Option<Duration>,
+    wanted: Option<OnGone>,
 }
 
 impl Asked {
     /// The request. Its body stays where Python has it.
     fn request(self) -> Result<(Request<Full<Bytes>>, Limits), Error> {
-        let Asked(method, url, fields, body, length, seconds) = self;
+        let Asked(method, url, fields, body, length, seconds, responder) = self;
+        let wanted = responder.map(|it| it.get().on_gone());
         // What no clock will show is no limit.
         let time = seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
         let wrong = |what: String| Error::Request(what);
@@ -313,7 +324,7 @@ impl Asked {
         }
         *request.method_mut() = method;
         *request.uri_mut() = uri;
-        Ok((request, Limits { length, time }))
+        Ok((request, Limits { length, time, wanted }))
     }
 }
 
@@ -321,6 +332,7 @@ impl Asked {
 enum Missed {
     Failed(Error),
     Late(Duration),
+    Unwanted,
 }
 
 impl Missed {
@@ -330,24 +342,36 @@ impl Missed {
             Missed::Late(limit) => TimedOutError::new_err(format!(
                 "no answer came within {limit:?}: the call was given up (its `timeout` says how long it may take)"
             )),
+            Missed::Unwanted => CallerGoneError::new_err(
+                "the call was given up: the caller of the handler that has made it waits no longer",
+            ),
         }
     }
 }
 
-/// Calls, within the time that there is.
+/// Calls, within the time that there is, and for as long as somebody waits for it.
 async fn call(
     caller: impl Calls,
     request: Request<Full<Bytes>>,
     limits: Limits,
 ) -> Result<Response, Missed> {
     let calling = caller.call_whole(request, limits.length);
-    let answered = match limits.time {
-        None => calling.await,
-        Some(limit) => {
-            tokio::time::timeout(limit, calling).await.map_err(|_| Missed::Late(limit))?
-        }
+    let timed = async {
+        let answered = match limits.time {
+            None => calling.await,
+            Some(limit) => {
+                tokio::time::timeout(limit, calling).await.map_err(|_| Missed::Late(limit))?
+            }
+        };
+        answered.map(Response::from).map_err(Missed::Failed)
     };
-    answered.map(Response::from).map_err(Missed::Failed)
+    let Some(wanted) = limits.wanted else { return timed.await };
+    tokio::select! {
+        // First, so that nothing is begun for nobody.
+        biased;
+        () = wanted.gone() => Err(Missed::Unwanted),
+        answered = timed => answered,
+    }
 }
 
 /// Who can call.

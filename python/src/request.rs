@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
 use crate::completion::Completions;
-use crate::errors::{BrokenOffError, RequestError};
+use crate::errors::{CallerGoneError, RequestError};
 
 /// A request for the program's service.
 #[pyclass(frozen, module = "meltemi._meltemi")]
@@ -71,7 +71,7 @@ impl Rest {
                 Some(Err(error)) if error.is::<LengthLimitError>() => {
                     return Err(RequestError::new_err("the request is longer than max_request"));
                 }
-                Some(Err(_)) => return Err(BrokenOffError::new_err("the request broke off")),
+                Some(Err(_)) => return Err(CallerGoneError::new_err("the request broke off")),
             }
         }
     }

@@ -5,6 +5,7 @@
 //! proxies (`follow`), the keys of issuers of tokens (`key_sets`), and the servers (`grpc`, `api`, `dns`, `monitoring`). When all of it works, [`ControlFile`] tells the
 //! commands of this machine where.
 
+mod abandoned;
 mod admin;
 mod api;
 mod ca;
@@ -32,6 +33,7 @@ mod token;
 mod trust;
 mod trust_roots;
 
+pub use abandoned::remove_abandoned;
 pub use control_file::{ControlFile, ControlFileError};
 pub use control_plane::ControlPlane;
 pub use error::ControlError;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -54,8 +55,9 @@ struct Asked {
 async fn list(
     State(api): State<Api>,
     Extension(principal): Extension<Principal>,
-    Query(asked): Query<Asked>,
+    asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<Value>, Failure> {
+    let Query(asked) = asked.map_err(|error| Failure::bad_request(error.body_text()))?;
     let namespace = asked.namespace.as_deref();
     may_see(&api.state, &principal, PATH, namespace).await?;
     let seconds = match &asked.window {

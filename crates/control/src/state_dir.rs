@@ -9,7 +9,7 @@ use crate::control_file::ControlFile;
 use crate::error::ControlError;
 
 /// The file whose lock says that a control plane runs.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 /// The file with the key of join tokens.
 const TOKEN_KEY: &str = "token.key";
 /// The directory of the CA.

@@ -6,6 +6,7 @@
 //! `keep` writes the raw resources to disk (`last_good`), so that a proxy can start without its control plane.
 
 mod app;
+mod arrival;
 mod authentication;
 mod authorization;
 mod cluster;

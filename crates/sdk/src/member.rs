@@ -5,8 +5,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use meltemi_proxy::in_process::{Caller, Handlers};
@@ -14,6 +14,7 @@ use meltemi_proxy::start::{
     AccessLog, AppPort, CERTIFICATE_LIFE, Choices, Listen, ListenOptions, ProxyOptions, Running,
     WorkloadOptions, start_within,
 };
+use parking_lot::Mutex;
 
 use crate::control::{Control, Entry, Token};
 use crate::error::Error;
@@ -22,6 +23,8 @@ use crate::error::Error;
 pub(crate) const JOINING: Duration = Duration::from_secs(2);
 /// How long it may take from there until callers find the workload.
 const REGISTERING: Duration = Duration::from_secs(10);
+/// How long callers in the same program may take to learn of it after that.
+const ARRIVING: Duration = Duration::from_secs(5);
 /// How long callers have to let go of a workload that is drained, and then its requests to finish.
 const DRAINING: Duration = Duration::from_secs(30);
 
@@ -44,6 +47,44 @@ pub(crate) struct Who {
     pub(crate) address: IpAddr,
     pub(crate) ports: Vec<AppPort>,
     pub(crate) labels: BTreeMap<String, String>,
+}
+
+/// The workloads of a program, so that those that call learn of one that is registered.
+#[derive(Default)]
+pub(crate) struct Members(Mutex<Vec<Weak<Running>>>);
+
+impl fmt::Debug for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Members(..)")
+    }
+}
+
+impl Members {
+    /// Adds one, when calls of all others find it. One that is cut off from the control plane meanwhile is not waited for
+    /// longer than [`ARRIVING`].
+    pub(crate) async fn add(&self, member: &Member) {
+        let running = &member.running;
+        let others: Vec<Arc<Running>> = {
+            let mut members = self.0.lock();
+            members.retain(|it| it.strong_count() > 0);
+            let others = members.iter().filter_map(Weak::upgrade).collect();
+            members.push(Arc::downgrade(running));
+            others
+        };
+        let Some((namespace, name)) = member.name.split_once('/') else { return };
+        let own = running.mesh().current().inbound().clone();
+        let found = async {
+            for other in others {
+                other.mesh().finds(namespace, name, &own).await;
+            }
+        };
+        if tokio::time::timeout(ARRIVING, found).await.is_err() {
+            tracing::warn!(
+                member.name,
+                "registered, but not every caller in this program finds it yet"
+            );
+        }
+    }
 }
 
 /// A running workload. Dropped, it tells what became of its last calls, and leaves the registry.

@@ -15,7 +15,7 @@ use crate::call;
 use crate::channel::{Channel, Whose};
 use crate::control::{Control, Token};
 use crate::error::Error;
-use crate::member::{Home, Member, Who};
+use crate::member::{Home, Member, Members, Who};
 
 /// A mesh that this program has joined. Clones share the membership; the last one that is dropped ends it, unless a service
 /// is registered still.
@@ -28,6 +28,7 @@ pub struct Mesh {
 pub(crate) struct Inner {
     pub(crate) member: Member,
     pub(crate) home: Home,
+    pub(crate) members: Members,
     /// Its own service account, and the one of services that name none, where one token is all there is.
     pub(crate) service_account: Option<String>,
     /// Ends after the members.
@@ -235,9 +236,12 @@ impl Builder {
             labels: BTreeMap::new(),
         };
         let member = Member::start(&home, who, Handlers::default()).await?;
+        let members = Members::default();
+        members.add(&member).await;
         let inner = Inner {
             member,
             home,
+            members,
             service_account: claimed_account,
             #[cfg(feature = "embedded")]
             _plane: self.plane,

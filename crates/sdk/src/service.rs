@@ -105,7 +105,9 @@ impl Service {
         self
     }
 
-    /// Registers the instance at an address at which peers reach this machine. When it returns, callers find it.
+    /// Registers the instance at an address at which peers reach this machine. When it returns, calls of this program find it,
+    /// those of all that is registered with the same mesh; other programs that call the service already learn of it as soon
+    /// as the control plane's word has reached them.
     ///
     /// # Errors
     /// [`Error::Settings`] at once where a name, a label, the port or the address is none, [`Error::ControlPlane`] when there is
@@ -140,6 +142,7 @@ impl Service {
             home.token = token;
         }
         let member = Member::start(&home, who, handlers).await?;
+        mesh.inner.members.add(&member).await;
         let name = self.name;
         Ok(Registered(Arc::new(Inner { member, name, port: self.port, mesh: mesh.clone() })))
     }

@@ -139,9 +139,9 @@ async fn who_may_read_the_services_of_a_namespace_may_read_their_outcomes_and_no
         let (status, told) = eye.get(&format!("/meltemi/v1/outcomes?{query}")).await;
         assert_eq!(status, expected, "{query}: {told}");
     }
-    for wrong in ["window=2h", "window=x", "nothing=1"] {
+    for wrong in ["window=2h", "window=x", "nothing=1", "window=1m&window=5m"] {
         let (status, told) = api.get(&format!("/meltemi/v1/outcomes?{wrong}")).await;
-        assert_eq!(status, 400, "{wrong}: {told}");
+        assert_eq!((status, &told["reason"]), (400, &"BadRequest".into()), "{wrong}: {told}");
     }
     for (service, status, rows) in [
         ("far.far", 200, Some(1)),
@@ -182,6 +182,14 @@ async fn the_commands_show_them() {
     let told: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(told["windowSeconds"], 3600, "{json}");
     assert_eq!(told["items"][0]["caller"], "default/caller-1", "{json}");
+    // The service as its row tells it, and by a short name with its port.
+    let port = row[0].rsplit_once(':').unwrap().1;
+    for name in [row[0], &format!("hello:{port}"), "hello"] {
+        let named = mesh.command(&["get", "outcomes", name, "--window", "1h"], "").await;
+        assert!(named.code == Some(0) && named.stdout.contains("default/caller-1"), "{named}");
+    }
+    let unknown = mesh.command(&["get", "outcomes", "nope"], "").await;
+    assert!(unknown.code != Some(0) && unknown.stderr.contains("no service \"nope\""), "{unknown}");
     let other = mesh.command(&["get", "outcomes", "-n", "other"], "").await;
     assert!(other.stdout.is_empty() && other.stderr.contains("No calls"), "{other}");
     let refused = mesh.command(&["get", "outcomes", "--watch"], "").await;

@@ -63,6 +63,30 @@ async fn another_program_asks_the_registry_how_the_seeds_services_did() {
     assert_eq!(elsewhere.stdout, "90 10 10 1.0 True 0\nRefusedError\n", "{elsewhere}");
 }
 
+/// The variables that a sidecar takes name the mesh, and nothing else of it is on the program's machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_seeds_program_joins_a_mesh_elsewhere_that_the_environment_names() {
+    let Some(python) = peer::python_with("meltemi") else { return };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let mesh = Mesh::start().await;
+    let place = |name: &str| mesh.directory().join(name);
+    let roots = place("roots.pem");
+    let path = roots.to_str().expect("a path of text");
+    let made = mesh.command(&["token", "create", "--trust-bundle-out", path], "").await;
+    assert_eq!(made.code, Some(0), "{made}");
+    std::fs::write(place("seed.token"), &made.stdout).expect("the token is written");
+    let mut command = Command::new(python);
+    command.arg("examples/seed.py").current_dir(root).env_remove("MELTEMI_STATE_DIR");
+    command.env("MELTEMI_CONTROL", format!("https://{}", mesh.addresses().secure_xds));
+    command.env("MELTEMI_TOKEN_FILE", place("seed.token")).env("MELTEMI_TRUST_BUNDLE", roots);
+    command.env("XDG_STATE_HOME", place("elsewhere"));
+    let seed = mesh::run(command, "").await;
+    assert_eq!((seed.code, &*seed.stderr), (Some(0), ""), "{seed}");
+    assert!(seed.stdout.starts_with("90 results of 90 calls"), "{seed}");
+    let services = seed.stdout.lines().filter(|line| line.starts_with("service-")).count();
+    assert_eq!(services, 10, "the callers' table alone: {seed}");
+}
+
 /// A service whose answer is what a service beside a sidecar has said.
 const BETWEEN: &str = r#"
 import signal, threading, meltemi

@@ -48,6 +48,32 @@ async fn a_service_is_found_from_the_moment_at_which_it_is_registered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn callers_that_follow_a_service_find_each_of_its_instances_once_it_is_registered() {
+    let mesh = Mesh::start().await;
+    let program = join(&mesh).await;
+    let ip = [127, 0, 0, 1].into();
+    let caller = saying("caller", 8000, "").register(&program, ip).await.expect("registered");
+    // Asked for before there is one, so that it is known that there was none.
+    let missing = program.call_whole(get("http://again:8001/"), 1024).await;
+    assert!(matches!(missing, Err(Error::UnknownService(_))), "{missing:?}");
+    for round in 0..20 {
+        let service = saying("again", 8001, "here").register(&program, ip).await;
+        let service = service.expect("registered");
+        for name in ["again", "again.default", "again.default.svc.cluster.local"] {
+            let uri = format!("http://{name}:8001/");
+            let own = program.call_whole(get(&uri), 1024).await;
+            assert_eq!(own.expect("an answer").body(), "here", "{name}, round {round}");
+            let other = caller.call_whole(get(&uri), 1024).await;
+            assert_eq!(other.expect("an answer").body(), "here", "{name}, round {round}");
+        }
+        match round % 2 {
+            0 => service.drain().await,
+            _ => service.close().await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_program_that_is_killed_is_out_of_the_registry_at_once() {
     let mesh = Mesh::start().await;
     let mut command = Command::new(test_app());

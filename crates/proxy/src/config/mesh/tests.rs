@@ -2,6 +2,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use futures_util::FutureExt as _;
 use meltemi_wire::xds;
 
 use super::fake::{ControlPlane, LONG, channel};
@@ -279,4 +280,27 @@ fn the_mesh_is_shared_between_threads() {
     is_shared::<Mesh>();
     is_shared::<Snapshot>();
     is_shared::<Lookup>();
+}
+
+#[tokio::test]
+async fn a_workload_is_found_when_every_name_that_is_followed_leads_to_it() {
+    let control = control_plane().await;
+    let mesh = Mesh::start(options(control.channel(), None));
+    until(&mesh, |known| !known.inbound().ports.is_empty()).await;
+    let own = mesh.current().inbound().clone();
+    let finds = || tokio::time::timeout(LONG, mesh.finds("default", "c", &own));
+    finds().await.expect("nobody follows the service");
+
+    let endpoint_of_c = format!("{HELLO}/c");
+    assert_eq!(on_80(&found(mesh.fetch("hello", LONG).await)).len(), 2);
+    assert!(mesh.finds("default", "c", &own).now_or_never().is_none(), "it is not here yet");
+    control.put(type_url::ENDPOINT, &endpoint_of_c, &endpoint("c"));
+    finds().await.expect("found, as it is here");
+    assert_eq!(on_80(&found(mesh.fetch("hello", LONG).await)).len(), 3);
+
+    // A name of which was said that there is no such service.
+    assert!(matches!(mesh.fetch("hello.default", LONG).await, Lookup::Unknown));
+    assert!(mesh.finds("default", "c", &own).now_or_never().is_none(), "one name says no");
+    control.put(type_url::SERVICE, "hello.default", &service("hello", &[80]));
+    finds().await.expect("found by both names");
 }
