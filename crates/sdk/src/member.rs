@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use meltemi_proxy::config::Mesh as Known;
 use meltemi_proxy::in_process::{Caller, Handlers};
 use meltemi_proxy::start::{
     AccessLog, AppPort, CERTIFICATE_LIFE, Choices, Listen, ListenOptions, ProxyOptions, Running,
@@ -64,18 +65,20 @@ impl Members {
     /// longer than [`ARRIVING`].
     pub(crate) async fn add(&self, member: &Member) {
         let running = &member.running;
-        let others: Vec<Arc<Running>> = {
+        // What they know alone: one that leaves meanwhile is not held up.
+        let others: Vec<Known> = {
             let mut members = self.0.lock();
             members.retain(|it| it.strong_count() > 0);
-            let others = members.iter().filter_map(Weak::upgrade).collect();
+            let others = members.iter().filter_map(Weak::upgrade);
+            let known = others.map(|it| it.mesh().clone()).collect();
             members.push(Arc::downgrade(running));
-            others
+            known
         };
         let Some((namespace, name)) = member.name.split_once('/') else { return };
         let own = running.mesh().current().inbound().clone();
         let found = async {
             for other in others {
-                other.mesh().finds(namespace, name, &own).await;
+                other.finds(namespace, name, &own).await;
             }
         };
         if tokio::time::timeout(ARRIVING, found).await.is_err() {
