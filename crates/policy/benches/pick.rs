@@ -102,7 +102,8 @@ fn measure(
     let ejection = start.elapsed();
     let loads: Vec<u32> = (0..count as u32).map(|number| number % 5).collect();
     // All have spoken, as under a steady load.
-    let (now, report) = (Duration::from_secs(30), Report { in_flight: 3.0, latency: BOUND });
+    let (now, report) =
+        (Duration::from_secs(30), Report { in_flight: 3.0, latency: BOUND, answers_probes: true });
     let told = Told { took: Duration::from_millis(3), is_failure: false, report: Some(report) };
     (0..count).for_each(|index| balancer.tell(index, &told, now, hash(&index.to_le_bytes())));
     let start = Instant::now();

@@ -6,5 +6,6 @@ pub(crate) mod caller;
 pub(crate) mod connection;
 pub(crate) mod external;
 pub(crate) mod http;
+mod probe;
 pub(crate) mod standing;
 pub(crate) mod tcp;

@@ -18,6 +18,7 @@ mod outcomes;
 pub(crate) mod outside;
 pub(crate) mod overrides;
 pub(crate) mod own;
+pub(crate) mod probe;
 pub(crate) mod routed;
 pub(crate) mod sticky;
 pub(crate) mod tcp;

@@ -20,9 +20,12 @@ use crate::http::head::{Fields, RequestHead};
 use crate::http::known::Known;
 
 pub(crate) use usage::CpuTime;
-pub(crate) use word::{of_message, take};
+pub(crate) use word::{LONGEST, of_message, take};
 
 use usage::Usage;
+
+/// The field that bears our word.
+pub(crate) const NAME: &[u8] = b"endpoint-load-metrics";
 
 /// The load of the workload, over all workers.
 #[derive(Debug)]
@@ -59,6 +62,11 @@ impl Meters {
         self.usage.measure_cpu(time);
     }
 
+    /// Our word.
+    fn tell<'t>(&self, now: Duration, text: &'t mut [u8; LONGEST]) -> &'t [u8] {
+        word::write(Meter::report(self.each.iter(), now), &self.usage.text(), text)
+    }
+
     /// Looks at what changes slowly, for as long as it is polled.
     pub(crate) async fn follow(self: Arc<Self>) {
         usage::follow(self).await;
@@ -87,6 +95,12 @@ impl Reporting {
         Some(Metered { reporting: self, came, is_wanted, is_answered: Cell::new(false) })
     }
 
+    /// Our word, for somebody who asks for nothing else. From now on requests are counted.
+    pub(crate) fn tell<'t>(&self, text: &'t mut [u8; LONGEST]) -> &'t [u8] {
+        self.meters.is_asked.store(true, Relaxed);
+        self.meters.tell(clock::now(), text)
+    }
+
     fn meter(&self) -> &Meter {
         &self.meters.each[self.index % self.meters.each.len()]
     }
@@ -101,11 +115,8 @@ impl Metered<'_> {
         meter.count(status >= 500);
         self.is_answered.set(true);
         if self.is_wanted {
-            let meters = &self.reporting.meters;
-            let report = Meter::report(meters.each.iter(), now);
-            let mut text = [0; word::LONGEST];
-            let word = word::write(report, &meters.usage.text(), &mut text);
-            fields.push(b"endpoint-load-metrics", word);
+            let mut text = [0; LONGEST];
+            fields.push(NAME, self.reporting.meters.tell(now, &mut text));
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::http::head::ResponseHead;
 use crate::inbound::authorize::Decisions;
 use crate::inbound::standing::Standing;
 use crate::outbound::decide::Spot;
+use crate::outbound::probe::Probes;
 use crate::reporting::Reporting;
 use crate::shared::Shared;
 use crate::upstream::pool::Pool;
@@ -53,6 +54,8 @@ pub(crate) struct Worker {
     pub(crate) tokens: RefCell<Memory>,
     /// What authorization policies decided.
     pub(crate) decisions: Decisions,
+    /// What became of questions for the load.
+    pub(crate) probes: Probes,
     /// Inbound connections of bytes.
     pub(crate) standing: Standing,
     heads: RefCell<Vec<ResponseHead>>,
@@ -120,6 +123,7 @@ impl Worker {
     ) -> Rc<Worker> {
         let preface = crate::listen::tls::preface(&shared.local);
         let decisions = Decisions::new(shared.metrics.registry());
+        let probes = Probes::new(shared.metrics.registry());
         Rc::new(Worker {
             shared,
             index,
@@ -135,6 +139,7 @@ impl Worker {
             remembered: RefCell::default(),
             tokens: RefCell::new(Memory::new(TOKENS)),
             decisions,
+            probes,
             standing: Standing::default(),
             heads: RefCell::default(),
             dice: Cell::new(rand::random()),

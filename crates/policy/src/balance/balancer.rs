@@ -15,6 +15,7 @@ use crate::destination::rule::{SimpleLoadBalancer, TrafficPolicy};
 
 mod layout;
 mod learning;
+mod probing;
 mod view;
 
 /// What a choice depends on besides endpoints and their load.

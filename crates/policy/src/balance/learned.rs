@@ -10,7 +10,7 @@
 //! latencies much later. Latency says something that requests do not: which servers have less to give. So it counts, but little.
 //! `docs/performance.md` has what was tried.
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::draws::Draws;
@@ -20,10 +20,19 @@ use super::observed::{Observed, Report};
 const WORDS: usize = 8;
 /// Where there are few endpoints up to so many words are looked at, though they are more than half.
 const FEW: usize = 4;
+/// Between two probes there lie so many microseconds in the mean: ten a second at most, which is enough where calls are few.
+const PROBE_GAP: u64 = 100_000;
+/// So many probes may be sent at once after a pause.
+const PROBES_AT_ONCE: u64 = 3;
 /// One choice in so many is made without words, so that others are heard of.
 const ELSEWHERE: f64 = 17.0;
 /// With fewer words than this there is nothing to compare.
 const FEWEST: usize = 2;
+/// So many endpoints are looked at for one that fits.
+const LOOKS: usize = 8;
+/// What takes less than this is as good as what takes no time: below it the noise of an idle machine, and whether the last
+/// request was long ago, say more than the server does.
+const SHORT: Duration = Duration::from_millis(1);
 const EMPTY: u32 = u32::MAX;
 
 /// The endpoints that spoke last.
@@ -31,13 +40,16 @@ const EMPTY: u32 = u32::MAX;
 pub(crate) struct Pool {
     places: Box<[AtomicU32]>,
     next: AtomicU32,
+    /// When the next probe may be sent at the earliest, in microseconds, if none before it came too early.
+    probe_from: AtomicU64,
 }
 
 impl Pool {
     /// For a group of so many endpoints: half of them, 8 at most, and 4 at least if there are as many.
     pub(crate) fn new(members: usize) -> Pool {
         let size = WORDS.min(members / 2).max(FEW.min(members)).max(FEWEST);
-        Pool { places: (0..size).map(|_| AtomicU32::new(EMPTY)).collect(), next: AtomicU32::new(0) }
+        let places = (0..size).map(|_| AtomicU32::new(EMPTY)).collect();
+        Pool { places, next: AtomicU32::new(0), probe_from: AtomicU64::new(0) }
     }
 
     /// An endpoint has spoken: it takes the place of the one that spoke the longest ago, unless it has one.
@@ -47,6 +59,43 @@ impl Pool {
         }
         let at = self.next.fetch_add(1, Relaxed) as usize % self.places.len();
         self.places[at].store(index, Relaxed);
+    }
+
+    /// One of the members that should be asked for its load; `None` where words are young enough, or enough were asked. Only one
+    /// is asked whose proxy has said that it answers, and only if what it said is too old.
+    pub(crate) fn probe<'o>(
+        &self,
+        now: Duration,
+        draws: &mut Draws,
+        members: &[u32],
+        observed: impl Fn(u32) -> &'o Observed,
+        is_reachable: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        let young = self.members(0).filter(|index| observed(*index).report(now).is_some());
+        if young.count() >= self.places.len().min(members.len()) {
+            return None;
+        }
+        let should = |index: &u32| {
+            let seen = observed(*index);
+            seen.may_be_asked(now) && !seen.is_avoided(now) && is_reachable(*index)
+        };
+        let looked = (0..LOOKS).map(|_| draws.below(members.len() as u64) as usize);
+        let found = looked.filter_map(|at| members.get(at).copied()).find(should)?;
+        if !self.may_probe(now) {
+            return None;
+        }
+        observed(found).ask(now);
+        Some(found)
+    }
+
+    /// Whether a probe more is within the limit; it counts then.
+    fn may_probe(&self, now: Duration) -> bool {
+        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        let take = |from: u64| {
+            let is_early = from > now.saturating_add(PROBE_GAP * (PROBES_AT_ONCE - 1));
+            (!is_early).then(|| from.max(now).saturating_add(PROBE_GAP))
+        };
+        self.probe_from.fetch_update(Relaxed, Relaxed, take).is_ok()
     }
 
     /// Those in it, from one of its places on.
@@ -72,8 +121,8 @@ struct Word {
 impl Word {
     fn new(index: u32, report: Report, weight: f64) -> Word {
         let load = (f64::from(report.in_flight) + 1.0) / weight;
-        // One that has not said how long it takes is no miracle.
-        let latency = report.latency.max(Duration::from_micros(1));
+        // One that has not said how long it takes is no miracle either.
+        let latency = report.latency.max(SHORT);
         let cost = load * latency.as_secs_f64().sqrt().sqrt();
         Word { index, is_over: false, load, latency, cost }
     }
@@ -134,7 +183,6 @@ pub(crate) fn not_avoided<'o>(
     observed: impl Fn(u32) -> &'o Observed,
     now: Duration,
 ) -> Option<u32> {
-    const LOOKS: usize = 8;
     let mut found = None;
     for _ in 0..LOOKS {
         let index = draw()?;

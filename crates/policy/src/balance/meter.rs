@@ -93,7 +93,7 @@ impl Meter {
             count => Duration::from_micros((age.max(0) / i64::from(count)) as u64),
         };
         let latency = Duration::from_secs_f32(median).max(2 * age);
-        Report { in_flight: in_flight as f32, latency }
+        Report { in_flight: in_flight as f32, latency, answers_probes: true }
     }
 }
 

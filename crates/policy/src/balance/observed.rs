@@ -3,7 +3,7 @@
 //!
 //! Words of several parts may be read while they are written; a choice that goes by half of a report is a little worse, no more.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// What is older is no longer believed.
@@ -27,6 +27,8 @@ pub struct Report {
     pub in_flight: f32,
     /// How long a request takes there now.
     pub latency: Duration,
+    /// Whether its proxy answers probes itself. One that does not know them would take one for a request.
+    pub answers_probes: bool,
 }
 
 /// What a call told of an endpoint.
@@ -47,6 +49,10 @@ pub struct Observed {
     report: AtomicU64,
     /// When it came, in microseconds; 0 while there is none.
     reported: AtomicU64,
+    /// Whether its proxy answers probes, by its last report.
+    answers_probes: AtomicBool,
+    /// When it was asked last by a probe, in microseconds; 0 if it never was.
+    asked: AtomicU64,
     /// Choices that went by it.
     uses: AtomicU32,
     /// How much of what it can do the endpoint does, as it has said last (the bits of an `f32`), and the millisecond of that; 0
@@ -67,6 +73,7 @@ impl Observed {
         let in_flight = if report.in_flight.is_finite() { report.in_flight.max(0.0) } else { 0.0 };
         self.report.store(pack(in_flight, micros(report.latency) as u32), Relaxed);
         self.uses.store(0, Relaxed);
+        self.answers_probes.store(report.answers_probes, Relaxed);
         self.reported.store(micros(now).max(1), Relaxed);
     }
 
@@ -78,7 +85,8 @@ impl Observed {
         }
         let (in_flight, latency) = unpack(self.report.load(Relaxed));
         let in_flight = in_flight + CHARGE * self.uses.load(Relaxed) as f32;
-        Some(Report { in_flight, latency: Duration::from_micros(latency.into()) })
+        let latency = Duration::from_micros(latency.into());
+        Some(Report { in_flight, latency, answers_probes: self.answers_probes.load(Relaxed) })
     }
 
     /// Notes how much of what it can do the endpoint does: 1 is all that it should, as gRPC's and ORCA's `application_utilization`
@@ -97,6 +105,20 @@ impl Observed {
         }
         let (share, at) = unpack(packed);
         share > 1.0 && u64::from(millis(now).wrapping_sub(at)) <= LIFE.as_millis() as u64
+    }
+
+    /// Whether the endpoint may be asked for its load: its proxy has said that it answers, nothing that it said is young enough
+    /// to be believed, and it was not asked as long ago as that.
+    pub(crate) fn may_be_asked(&self, now: Duration) -> bool {
+        let asked = self.asked.load(Relaxed);
+        self.answers_probes.load(Relaxed)
+            && self.report(now).is_none()
+            && (asked == 0 || micros(now).saturating_sub(asked) > micros(LIFE))
+    }
+
+    /// It is asked.
+    pub(crate) fn ask(&self, now: Duration) {
+        self.asked.store(micros(now).max(1), Relaxed);
     }
 
     /// A choice goes by the report.

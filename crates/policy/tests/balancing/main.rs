@@ -13,7 +13,17 @@ use world::{Outcome, Trial, run};
 
 fn trial(algorithm: SimpleLoadBalancer, servers: usize, callers: usize, load: f64) -> Trial {
     let length = Duration::from_secs(60);
-    Trial { algorithm, servers, callers, load, is_uneven: true, length, seed: 1, is_known: false }
+    Trial {
+        algorithm,
+        servers,
+        callers,
+        load,
+        is_uneven: true,
+        length,
+        seed: 1,
+        is_known: false,
+        probes: true,
+    }
 }
 
 fn line(trial: &Trial, outcome: &Outcome) -> String {
@@ -83,6 +93,15 @@ fn learned_is_near_to_what_can_be_done_where_servers_have_room() {
     assert!(added <= 1.1, "{added}");
 }
 
+/// Two calls a second of each caller, each of another server: what answers tell is too old when the next call is made.
+#[test]
+fn probes_tell_where_calls_are_few() {
+    let sparse = trial(Learned, 20, 400, 1.27);
+    let tail = |probes| run(Trial { probes, ..sparse }).quantile(0.99);
+    let share = tail(true) / tail(false);
+    assert!(share <= 0.7, "{share}");
+}
+
 #[test]
 fn learned_is_as_good_as_least_request_for_the_only_caller() {
     let share = against(LeastRequest, short(100, 1, 1.03));
@@ -137,6 +156,29 @@ fn table() {
         for algorithm in [RoundRobin, LeastRequest, PeakEwma, Learned] {
             let share = slow::run(algorithm, callers, 1).share_within() * 100.0;
             println!("{algorithm:?}, a slow endpoint, callers: {callers}: {share:.2}%");
+        }
+    }
+}
+
+/// What probes gain, and how many there are of them, by seed. Run it as [`table`].
+#[test]
+#[ignore = "takes minutes; prints the table"]
+fn sparse() {
+    for (servers, callers) in [(20, 400), (100, 100), (20, 20)] {
+        for load in [0.75, 0.93, 1.27] {
+            for seed in 1..6 {
+                let trial = Trial { seed, ..trial(Learned, servers, callers, load) };
+                let tail = |trial| run(trial).quantile(0.99) * 1000.0;
+                let least = tail(Trial { algorithm: LeastRequest, ..trial });
+                let without = tail(Trial { probes: false, ..trial });
+                let outcome = run(trial);
+                let with = outcome.quantile(0.99) * 1000.0;
+                let asked = outcome.asked as f64 / outcome.calls() as f64;
+                println!(
+                    "{servers}x{callers} {load} seed {seed}: least request {least:.0} ms, learned without probes {without:.0}, with {asked:.2} a call {with:.0} ({:.3})",
+                    with / without
+                );
+            }
         }
     }
 }

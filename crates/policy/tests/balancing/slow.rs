@@ -57,7 +57,8 @@ pub fn run(algorithm: SimpleLoadBalancer, callers: usize, seed: u64) -> Late {
         {
             answers.pop();
             let caller: &Caller = &callers[caller];
-            let report = Report { in_flight: under_way[endpoint] as f32, latency: at - called };
+            let (in_flight, latency) = (under_way[endpoint] as f32, at - called);
+            let report = Report { in_flight, latency, answers_probes: false };
             let told = Told { took: at - called, is_failure: false, report: Some(report) };
             caller.balancer.tell(endpoint, &told, at, random(number) ^ 1);
             under_way[endpoint] -= 1;

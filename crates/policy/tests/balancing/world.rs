@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use meltemi_policy::balance::{Ask, Balancer, Client, Endpoint, Told, hash};
+use meltemi_policy::balance::{Ask, Balancer, Client, Endpoint, Report, Told, hash};
 use meltemi_policy::destination::TrafficPolicy;
 use meltemi_policy::destination::rule::{LoadBalancer, SimpleLoadBalancer};
 
@@ -45,6 +45,8 @@ pub struct Trial {
     /// Whether callers, whatever their algorithm, know at once and exactly what every server has to do and to give, and go by
     /// that: what no policy can do, and the best that one could hope for.
     pub is_known: bool,
+    /// Whether callers' proxies ask servers for their load where calls tell too little of it.
+    pub probes: bool,
 }
 
 /// What came of it.
@@ -53,12 +55,18 @@ pub struct Outcome {
     /// Sorted, seconds.
     took: Vec<f32>,
     pub errors: usize,
+    /// Probes, after the time that is not counted.
+    pub asked: usize,
 }
 
 impl Outcome {
     pub fn quantile(&self, quantile: f64) -> f32 {
         let at = (self.took.len() as f64 * quantile) as usize;
         self.took[at.min(self.took.len() - 1)]
+    }
+
+    pub fn calls(&self) -> usize {
+        self.took.len()
     }
 
     pub fn error_share(&self) -> f64 {
@@ -96,6 +104,18 @@ enum Event {
         caller: usize,
         id: u64,
         called: Duration,
+    },
+    /// A caller's proxy asks a server for its load.
+    Asked {
+        server: usize,
+        caller: usize,
+    },
+    /// It hears of it.
+    Heard {
+        server: usize,
+        caller: usize,
+        in_flight: u32,
+        latency: Duration,
     },
     /// An antagonist comes or goes.
     Change {
@@ -147,6 +167,8 @@ pub struct World {
     calls: Dice,
     antagonists: Dice,
     choices: Dice,
+    /// For whom probes go to.
+    asked: Dice,
     servers: Vec<Server>,
     /// Requests on their way to each.
     sent: Vec<usize>,
@@ -180,11 +202,12 @@ impl World {
             calls: Dice::new(trial.seed, 0),
             antagonists: Dice::new(trial.seed, 1),
             choices: Dice::new(trial.seed, 2),
+            asked: Dice::new(trial.seed, 3),
             servers: (0..trial.servers).map(|_| Server::new(ALLOCATION)).collect(),
             sent: vec![0; trial.servers],
             callers: Vec::new(),
             called: BTreeMap::new(),
-            outcome: Outcome { took: Vec::new(), errors: 0 },
+            outcome: Outcome { took: Vec::new(), errors: 0, asked: 0 },
         };
         world.callers = (0..trial.callers).map(|it| caller(trial, &names, it as u64)).collect();
         world.later(Duration::ZERO, Event::Call);
@@ -239,8 +262,7 @@ impl World {
             }
             Event::Done { .. } => {}
             Event::Answer { server, caller, called, in_flight, latency } => {
-                let report =
-                    meltemi_policy::balance::Report { in_flight: in_flight as f32, latency };
+                let report = Report { in_flight: in_flight as f32, latency, answers_probes: true };
                 self.end(server, caller, called, Some(report));
             }
             Event::Late { server, caller, id, called } => {
@@ -248,6 +270,15 @@ impl World {
                     self.expect(server);
                     self.end(server, caller, called, None);
                 }
+            }
+            Event::Asked { server, caller } => {
+                let report = self.servers[server].report(self.now);
+                let (in_flight, latency) = (report.in_flight as u32, report.latency);
+                self.later(WAY, Event::Heard { server, caller, in_flight, latency });
+            }
+            Event::Heard { server, caller, in_flight, latency } => {
+                let report = Report { in_flight: in_flight as f32, latency, answers_probes: true };
+                self.callers[caller].balancer.hear(server, report, self.now);
             }
             Event::Change { server } => {
                 let is_there = self.antagonists.unit() < ANTAGONISTS;
@@ -276,6 +307,20 @@ impl World {
         self.sent[server] += 1;
         let (id, called) = (self.sequence, self.now);
         self.later(WAY, Event::Arrive { server, caller: number, id, work, called });
+        if trial.probes {
+            self.ask(number, server);
+        }
+    }
+
+    /// The caller's proxy asks servers for their load, beside a call to another one, if calls tell it too little.
+    fn ask(&mut self, caller: usize, called: usize) {
+        loop {
+            let (random, now) = (self.asked.next(), self.now);
+            let balancer = &self.callers[caller].balancer;
+            let Some(server) = balancer.probe(now, random, |it| it != called) else { return };
+            self.later(WAY, Event::Asked { server, caller });
+            self.outcome.asked += usize::from(now >= WARM);
+        }
     }
 
     /// The server where one more would have the most of a core; of several that are alike any.
@@ -287,13 +332,7 @@ impl World {
         each.min_by(|a, b| slowness(a).total_cmp(&slowness(b))).unwrap_or(from)
     }
 
-    fn end(
-        &mut self,
-        server: usize,
-        caller: usize,
-        called: Duration,
-        report: Option<meltemi_policy::balance::Report>,
-    ) {
+    fn end(&mut self, server: usize, caller: usize, called: Duration, report: Option<Report>) {
         let (took, random) = (self.now - called, self.choices.next());
         let caller = &self.callers[caller];
         let own = caller.in_flight[server].get();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use meltemi_names::{DEFAULT_CLUSTER, Protocol};
-use meltemi_policy::balance::{self, Ask, Balancer, Told};
+use meltemi_policy::balance::{self, Ask, Balancer, Report, Told};
 use meltemi_policy::circuit::{Circuit, Counts, Limits};
 use meltemi_policy::destination::TrafficPolicy;
 use meltemi_policy::destination::rule::SimpleLoadBalancer;
@@ -324,6 +324,24 @@ impl Cluster {
         if let Some(endpoint) = self.endpoints.get(index) {
             endpoint.presence.hear(share);
         }
+    }
+
+    /// An endpoint, of those that can be reached so, to be asked for its load beside a call, and the number by which
+    /// [`Cluster::note`] knows it.
+    pub(crate) fn probe(
+        &self,
+        random: u64,
+        is_reachable: impl Fn(&Arc<Endpoint>) -> bool,
+    ) -> Option<(usize, &Arc<Endpoint>)> {
+        let of = |index: usize| self.endpoints.get(index);
+        let is_reachable = |index| of(index).is_some_and(&is_reachable);
+        let index = self.balancer.probe(clock::now(), random, is_reachable)?;
+        Some((index, of(index)?))
+    }
+
+    /// Notes what an endpoint said of its load when it was asked.
+    pub(crate) fn note(&self, index: usize, report: Report) {
+        self.balancer.hear(index, report, clock::now());
     }
 
     /// Lets ejected endpoints come back, and looks at success rates, if that is due. Answers when it is due again;

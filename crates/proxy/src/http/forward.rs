@@ -12,6 +12,9 @@ use super::known::Known;
 /// How many options of `connection` fields are looked at.
 const MAX_OPTIONS: usize = 32;
 
+/// The value of a field that asks for the load and nothing else.
+const PROBE: &[u8] = b"probe";
+
 /// Prepares a request that the application sends into the mesh. `random` becomes its id if it has none.
 pub(crate) fn outbound_request(head: &mut RequestHead, random: impl FnOnce() -> [u8; 16]) {
     drop_hop_by_hop(&mut head.fields, head.upgrade);
@@ -42,6 +45,16 @@ pub(crate) fn ask_for_load(head: &mut RequestHead, is_wanted: bool) {
         true => head.fields.set(Known::ReportLoad, b"x-meltemi-report-load", b"1"),
         false => head.fields.remove(Known::ReportLoad),
     }
+}
+
+/// Makes a call's head a question for the load alone, which the called proxy answers itself.
+pub(crate) fn probe_load(head: &mut RequestHead) {
+    head.fields.set(Known::ReportLoad, b"x-meltemi-report-load", PROBE);
+}
+
+/// Whether the head is such a question. Asked after [`inbound_request`], which takes the field from callers without mutual TLS.
+pub(crate) fn is_load_probe(head: &RequestHead) -> bool {
+    head.fields.find(Known::ReportLoad) == Some(PROBE)
 }
 
 /// Prepares a request that came from the mesh for the application. `client_cert`: the element that describes the caller's

@@ -202,6 +202,19 @@ pub(crate) fn authorize_request<'i>(
         .map_err(Refused::Denied)
 }
 
+/// Whether a request would pass by our policies alone, without asking an authorizer. Nothing is counted and nothing said: it is
+/// not made.
+pub(crate) fn would_pass(
+    authorizer: &Authorizer,
+    (inbound, port): (&Inbound, &InboundPort),
+    head: &RequestHead,
+    bearer: Option<&Authenticated<'_>>,
+) -> bool {
+    let Some(by) = By::of(inbound, port) else { return true };
+    let asked = Asked { head, bearer: bearer.map(Bearer) };
+    authorizer.judge(by, Some(&asked), false).denial.is_none()
+}
+
 /// Judges a connection of bytes.
 pub(crate) fn authorize_connection<'i>(
     worker: &Worker,

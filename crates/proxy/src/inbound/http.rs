@@ -11,6 +11,7 @@ use super::authenticate::{self, authenticate};
 use super::authorize::{self, Refused, authorize_request};
 use super::caller::Caller;
 use super::external::{self, OnAnswer};
+use super::probe;
 use crate::config::{Inbound, InboundPort};
 use crate::exchange::Call;
 use crate::finish::local::{BROKEN, NOT_DELIVERED, respond};
@@ -40,6 +41,10 @@ pub(crate) async fn serve(worker: &Rc<Worker>, caller: &Caller, call: &mut Call<
     forward::inbound_request(call.head, caller.client_cert.as_deref(), rand::random);
     if worker.is_draining() {
         call.reply.close_after();
+    }
+    if forward::is_load_probe(call.head) {
+        // Boxed, so that requests do not carry its room.
+        return Box::pin(probe::serve(worker, caller, call)).await;
     }
     let inbound = worker.shared.mesh.current().inbound().clone();
     let port = caller.find(&inbound, call.head.authority());

@@ -20,7 +20,7 @@ use super::deadline::{self, Deadline};
 use super::decide::inner;
 use super::goal::Named;
 use super::http::Served;
-use super::{learn, mirror, outcomes, sticky};
+use super::{learn, mirror, outcomes, probe, sticky};
 use crate::clock;
 use crate::config::{Cluster, Endpoint};
 use crate::exchange::Call;
@@ -147,6 +147,9 @@ pub(crate) async fn run(
         let route = Route { place, inner: inner(current.protocol, call.head.version) };
         let is_proxy = current.origination.is_mutual_with(&endpoint);
         let begun = learn::begin(current, is_proxy, call.head);
+        if run.made == 1 {
+            probe::send(worker, current, &endpoint, call.head);
+        }
         let attempted = run.attempt(&route, call, &mut replay, &mut response).await;
         let failed = run.judge(is_proxy, &attempted, &response);
         let ended = outcomes::record(current, index, &attempted, failed, response.status);

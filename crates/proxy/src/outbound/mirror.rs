@@ -123,7 +123,7 @@ async fn copy_to(worker: &Rc<Worker>, route: &Route, head: &mut RequestHead, rep
 }
 
 /// Reads an answer to its end, so that its connection can serve again.
-async fn swallow(worker: &Worker, route: &Route, answer: Answer, keep_alive: bool) {
+pub(super) async fn swallow(worker: &Worker, route: &Route, answer: Answer, keep_alive: bool) {
     let mut counted = Counted::default();
     match answer {
         Answer::H1(mut connection) => {

@@ -20,10 +20,12 @@ use crate::http::known::Known;
 const OWN: &[u8] = b"TEXT named_metrics.meltemi.";
 const IN_FLIGHT: &str = "named_metrics.meltemi.requests_in_flight";
 const LATENCY: &str = "named_metrics.meltemi.latency";
+/// 1 where the proxy answers probes itself.
+const PROBES: &str = "named_metrics.meltemi.probes";
 const CPU: &str = "cpu_utilization";
 const APPLICATION: &str = "application_utilization";
-/// Room for both names, numbers of twenty places, and what [`Usage`](super::usage::Usage) adds.
-pub(super) const LONGEST: usize = 256;
+/// Room for our names, numbers of twenty places, and what [`Usage`](super::usage::Usage) adds.
+pub(crate) const LONGEST: usize = 256;
 /// A longer word of an application's is not read: a report of a few names has some hundred bytes.
 const MAX: usize = 4096;
 /// Servers of gRPC leave the padding out.
@@ -54,10 +56,13 @@ struct LoadReport {
 /// Writes our own word; `usage` is what changes slowly, as it is to be read.
 pub(super) fn write<'t>(report: Report, usage: &str, text: &'t mut [u8; LONGEST]) -> &'t [u8] {
     let mut rest = &mut text[..];
-    let Report { in_flight, latency } = report;
+    let Report { in_flight, latency, answers_probes } = report;
+    let (latency, probes) = (latency.as_secs_f32(), u8::from(answers_probes));
     // What is longer than the room cannot be: a `u32`, a time below the age of the process, and three numbers.
-    let _ =
-        write!(rest, "TEXT {IN_FLIGHT}={in_flight},{LATENCY}={:.6}{usage}", latency.as_secs_f32());
+    let _ = write!(
+        rest,
+        "TEXT {IN_FLIGHT}={in_flight},{LATENCY}={latency:.6},{PROBES}={probes}{usage}"
+    );
     let length = LONGEST - rest.len();
     &text[..length]
 }
@@ -106,7 +111,7 @@ pub(crate) fn read(value: &[u8]) -> Word {
 
 fn read_text(text: &[u8]) -> Option<Word> {
     let text = std::str::from_utf8(text).ok()?;
-    let (mut in_flight, mut latency) = (None, Duration::ZERO);
+    let (mut in_flight, mut latency, mut answers_probes) = (None, Duration::ZERO, false);
     let (mut cpu, mut application) = (0.0, 0.0);
     for pair in text.split(',') {
         let (name, value) = pair.split_once('=')?;
@@ -114,12 +119,13 @@ fn read_text(text: &[u8]) -> Option<Word> {
         match name.trim() {
             IN_FLIGHT => in_flight = Some(value),
             LATENCY => latency = Duration::try_from_secs_f32(value).ok()?,
+            PROBES => answers_probes = value > 0.0,
             CPU => cpu = value,
             APPLICATION => application = value,
             _ => {}
         }
     }
-    let report = in_flight.map(|in_flight| Report { in_flight, latency });
+    let report = in_flight.map(|in_flight| Report { in_flight, latency, answers_probes });
     Some(Word { report, utilization: utilization(cpu, application) })
 }
 

@@ -169,6 +169,14 @@ impl Pool {
         }
     }
 
+    /// Whether a request to there would find a connection that stands.
+    pub(crate) fn stands(&self, key: Key) -> bool {
+        let groups = self.groups.borrow();
+        let Some(group) = groups.get(&key) else { return false };
+        let takes_more = |it: &Shared| it.is_alive() && it.has_room();
+        !group.idle.is_empty() || group.http2.iter().any(takes_more)
+    }
+
     /// A connection of HTTP/2 with room for one more stream.
     pub(crate) fn share(&self, key: Key) -> Option<Shared> {
         let mut groups = self.groups.borrow_mut();

@@ -1,9 +1,17 @@
 //! Balancing by what calls tell of endpoints.
 
-use meltemi_tests::{Mesh, eventually, free_port, test_app};
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use meltemi_tests::{Mesh, Sidecar, eventually, free_port, test_app};
 use tokio::task::JoinSet;
 
 use super::{World, count, virtual_service};
+
+/// Nobody may get `/denied`.
+const DENY: &str =
+    "{apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: {name: denied},
+    spec: {action: DENY, rules: [{to: [{operation: {paths: [/denied]}}]}]}}";
 
 /// A DestinationRule that is balanced in this way, with a subset of the first instance.
 fn rule(balancing: &str) -> String {
@@ -49,7 +57,7 @@ impl World {
 async fn learned_spares_an_instance_that_others_keep_busy() {
     let world = World::start(&["v1", "v2", "v3", "v4"]).await;
     world.balance("LEARNED").await;
-    // One that takes more than twice as long as another has few, were it a tenth of a millisecond.
+    // One that takes more than twice as long as another has few.
     eventually("all are called while nobody is busy", async || {
         let turns = world.turns("/", 200).await;
         let counts: Vec<usize> = (1..5).map(|it| count(&turns, &format!("hello-v{it}"))).collect();
@@ -168,4 +176,87 @@ async fn another_word_is_refused_and_the_possible_ones_are_named() {
     assert_ne!(refused.code, Some(0), "{refused}");
     assert!(refused.stderr.contains("LEARNED or PEAK_EWMA"), "{refused}");
     assert!(refused.stderr.contains("metadata.annotations"), "{refused}");
+}
+
+/// What became of probes, by all these sidecars: `answered` and `missed` on the side that asks, `told` and `refused` on the other.
+async fn probes<'s>(sidecars: impl IntoIterator<Item = &'s Sidecar>, result: &str) -> u64 {
+    let mut count = 0;
+    for sidecar in sidecars {
+        let scrape = sidecar.scrape().await;
+        count += scrape.sum("meltemi_load_probes_total", &[("result", result)]) as u64;
+    }
+    count
+}
+
+/// Where calls are so few that words are too old when the next one is made, the caller's sidecar asks the others besides, and
+/// their applications see nothing of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_are_asked_for_their_load_where_calls_are_few() {
+    let world = World::start(&["v1", "v2", "v3", "v4"]).await;
+    world.balance("LEARNED").await;
+    let mut calls = world.client.http().await;
+    let (mut made, mut spoken) = (world.hello.requests().iter().sum::<u64>(), HashSet::new());
+    // Connections to all stand, and all have spoken.
+    while spoken.len() < 4 {
+        spoken.insert(calls.get("http://hello/").await.served_by().to_owned());
+        made += 1;
+    }
+    let mut called = Instant::now();
+    let servers = || world.hello.instances.iter().map(|(_, sidecar)| sidecar);
+    eventually("three are asked beside a call, and answer", async || {
+        // A word is believed for a second: a call after a longer one is the first that finds none.
+        if called.elapsed() > Duration::from_millis(1500) {
+            calls.get("http://hello/").await;
+            (made, called) = (made + 1, Instant::now());
+        }
+        let answered = probes([&world.client], "answered").await;
+        let told = probes(servers(), "told").await;
+        let what = format!("{answered} answered, {told} told");
+        (answered >= 3 && told >= answered).then_some(()).ok_or(what)
+    })
+    .await;
+    assert_eq!(world.hello.requests().iter().sum::<u64>(), made, "applications see calls alone");
+    assert_eq!(probes(servers(), "refused").await, 0);
+    let mut counted = 0;
+    for sidecar in servers() {
+        counted += sidecar.scrape().await.sum("istio_requests_total", &[]) as u64;
+    }
+    assert_eq!(counted, made, "and so do the sidecars' metrics of requests");
+}
+
+/// Who may not make a call is not told the load either.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_call_is_not_told_the_load() {
+    let world = World::start(&["v1", "v2"]).await;
+    world.mesh.apply(DENY).await;
+    world.balance("LEARNED").await;
+    let mut calls = world.client.http().await;
+    eventually("the policy is everywhere", async || {
+        let mut refused = 0;
+        for _ in 0..20 {
+            refused += u32::from(calls.get("http://hello/denied").await.status == 403);
+        }
+        (refused == 20).then_some(()).ok_or(format!("{refused} of 20"))
+    })
+    .await;
+    let mut spoken = HashSet::new();
+    while spoken.len() < 2 {
+        spoken.insert(calls.get("http://hello/").await.served_by().to_owned());
+    }
+    // Refusals bring no words, so that those of the calls before get old. The last questions of those may still be under way
+    // as the first round begins.
+    eventually("questions are asked beside refused calls, and all are refused", async || {
+        let before = probes([&world.client], "answered").await;
+        let missed = probes([&world.client], "missed").await;
+        for _ in 0..20 {
+            assert_eq!(calls.get("http://hello/denied").await.status, 403);
+        }
+        let missed = probes([&world.client], "missed").await - missed;
+        let answered = probes([&world.client], "answered").await - before;
+        let what = format!("{answered} answered, {missed} missed");
+        (answered == 0 && missed > 0).then_some(()).ok_or(what)
+    })
+    .await;
+    let servers = world.hello.instances.iter().map(|(_, sidecar)| sidecar);
+    assert!(probes(servers, "refused").await > 0);
 }

@@ -7,7 +7,7 @@ use crate::balance::draws::Draws;
 use crate::balance::endpoint::Endpoint;
 use crate::balance::learned::{self, Pool};
 use crate::balance::locality::Group;
-use crate::balance::observed::{Observed, Told};
+use crate::balance::observed::{Observed, Report, Told};
 use crate::destination::rule::SimpleLoadBalancer;
 
 /// What is known of each endpoint, and which of them spoke last.
@@ -63,6 +63,16 @@ impl Learning {
         self.pools.get(self.firsts.get(level)? + group)
     }
 
+    /// Notes an endpoint's own word.
+    pub(super) fn hear(&self, index: u32, report: Report, now: Duration) {
+        let Some(seen) = self.observed.get(index as usize) else { return };
+        let Some(pool) = self.pool_of.get(index as usize) else { return };
+        seen.note(report, now);
+        if let Some(pool) = self.pools.get(*pool as usize) {
+            pool.put(index);
+        }
+    }
+
     /// Notes what a call told. `random` and the members of its group say whether one more may be avoided.
     pub(super) fn tell(
         &self,
@@ -78,10 +88,7 @@ impl Learning {
             return;
         }
         if let Some(report) = told.report {
-            seen.note(report, now);
-            if let Some(pool) = self.pools.get(self.pool_of[index as usize] as usize) {
-                pool.put(index);
-            }
+            self.hear(index, report, now);
         }
         if seen.is_failing(told.is_failure) {
             let mut draws = Draws::new(random);

@@ -343,7 +343,8 @@ fn learn(balancer: &Balancer, count: usize, calls: u64, tell: impl Fn(usize) -> 
 
 fn told(in_flight: f32, millis: u64) -> Told {
     let latency = Duration::from_millis(millis);
-    Told { took: latency, is_failure: false, report: Some(Report { in_flight, latency }) }
+    let report = Report { in_flight, latency, answers_probes: false };
+    Told { took: latency, is_failure: false, report: Some(report) }
 }
 
 #[test]
@@ -356,6 +357,19 @@ fn learned_spares_what_says_that_it_is_busy_or_slow() {
     let balancer = build(&endpoints(&[1; 8]), &policy(simple(SimpleLoadBalancer::Learned), None));
     let slow = learn(&balancer, 8, 4000, |index| told(1.0, if index == 3 { 50 } else { 5 }));
     assert!(slow[3] < 250, "{slow:?}");
+}
+
+#[test]
+fn learned_spreads_what_takes_less_than_a_millisecond() {
+    let balancer = build(&endpoints(&[1; 4]), &policy(simple(SimpleLoadBalancer::Learned), None));
+    let took = [0.05, 0.2, 0.9, 1.9];
+    let counts = learn(&balancer, 4, 4000, |index| {
+        let mut told = told(1.0, 0);
+        let latency = Duration::from_secs_f64(took[index] / 1000.0);
+        told.report.as_mut().unwrap().latency = latency;
+        told
+    });
+    assert!(counts.iter().all(|count| *count > 700), "{counts:?}");
 }
 
 #[test]
@@ -415,7 +429,8 @@ proptest! {
         let mut now = Duration::ZERO;
         for (number, (index, is_failure, in_flight, pause)) in (0u64..).zip(steps) {
             now += Duration::from_millis(pause);
-            let report = in_flight.map(|in_flight| Report { in_flight, latency: now });
+            let report = |in_flight| Report { in_flight, latency: now, answers_probes: false };
+            let report = in_flight.map(report);
             let told = Told { took: now, is_failure, report };
             balancer.tell(index % count, &told, now, mix(seed ^ number));
             let ask = Ask { random: mix(seed.wrapping_add(number)), now, ..Ask::default() };

@@ -156,6 +156,12 @@ impl Priority {
         }
     }
 
+    /// A group by its share, and who of it can be used.
+    pub(super) fn group(&self, draws: &mut Draws) -> Option<(usize, &[u32])> {
+        let group = self.shares.pick(draws)?;
+        Some((group, &self.groups[group].members))
+    }
+
     fn members(&self) -> impl Iterator<Item = u32> {
         self.groups.iter().flat_map(|group| group.members.iter().copied())
     }

@@ -12,7 +12,7 @@ const fn at(millis: u64) -> Duration {
 fn a_word_is_believed_for_a_second_and_charged_for_each_choice() {
     let seen = Observed::default();
     assert_eq!(seen.report(at(0)), None);
-    let report = Report { in_flight: 3.0, latency: at(20) };
+    let report = Report { in_flight: 3.0, latency: at(20), answers_probes: false };
     seen.note(report, at(5000));
     assert_eq!(seen.report(at(6000)), Some(report));
     seen.charge();

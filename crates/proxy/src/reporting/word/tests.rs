@@ -19,7 +19,8 @@ fn message(cpu: f64, application: f64) -> String {
 #[test]
 fn what_a_proxy_wrote_is_read_and_taken_out() {
     for (in_flight, seconds) in [(0.0, 0.0), (12.0, 0.031_5), (4_294_967_000.0, 86_400.0)] {
-        let report = Report { in_flight, latency: Duration::from_secs_f32(seconds) };
+        let latency = Duration::from_secs_f32(seconds);
+        let report = Report { in_flight, latency, answers_probes: true };
         let usage = ",cpu_utilization=0.250,rps_fractional=4294967000.0,eps=4294967000.0";
         let mut text = [0; LONGEST];
         let own = write(report, usage, &mut text);
@@ -31,6 +32,7 @@ fn what_a_proxy_wrote_is_read_and_taken_out() {
         let word = take(&mut fields);
         let read = word.report.unwrap();
         assert_eq!((read.in_flight, word.utilization), (in_flight, Some(0.25)));
+        assert!(read.answers_probes);
         assert!((read.latency.as_secs_f32() - seconds).abs() < 1e-5 * (1.0 + seconds));
         assert_eq!(fields.len(), 1, "the application's own word stays");
     }
