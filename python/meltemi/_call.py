@@ -156,7 +156,7 @@ class Caller:
         fields = _fields(headers)
         limit = self._max_result if max_result is None else length(max_result, "max_result", RequestError)
         time_left = seconds(timeout, "timeout", RequestError)
-        return method, url, fields, _content(body, json, fields), limit, time_left, served.get()
+        return method, url, fields, _content(body, json, fields), limit, time_left, served()
 
 
 _ORIGIN = re.compile(r"[^:]*://([^/?#]*)")

@@ -11,15 +11,32 @@ from typing import Iterator, Optional
 
 from . import _meltemi
 
-#: The answer that this context works for.
-served: ContextVar[Optional[_meltemi.Responder]] = ContextVar("meltemi_served", default=None)
+
+class _Served:
+    """One answer, for as long as its handler runs: a task that outlives it asks for itself."""
+
+    __slots__ = ("responder",)
+
+    def __init__(self, responder: _meltemi.Responder) -> None:
+        self.responder: Optional[_meltemi.Responder] = responder
+
+
+_served: ContextVar[Optional[_Served]] = ContextVar("meltemi_served", default=None)
+
+
+def served() -> Optional[_meltemi.Responder]:
+    """The answer that this context works for."""
+    here = _served.get()
+    return None if here is None else here.responder
 
 
 @contextmanager
 def serving(responder: _meltemi.Responder) -> Iterator[None]:
     """What is called in here is called for this answer."""
-    token = served.set(responder)
+    here = _Served(responder)
+    token = _served.set(here)
     try:
         yield
     finally:
-        served.reset(token)
+        _served.reset(token)
+        here.responder = None

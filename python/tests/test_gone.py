@@ -112,6 +112,24 @@ class Gone(MeshTest):
         for _, _, left in silent:
             within(left)
 
+    def test_a_task_that_outlives_its_application_asks_for_itself(self):
+        silent, called, _ = self.silent()
+        other = self.serve(lambda _: "asked for itself")
+        ended, said, tasks = threading.Event(), queue.Queue(), []
+
+        async def later():
+            await asyncio.to_thread(within, ended)
+            said.put((await self.mesh.aget(other.url)).text)
+
+        async def app(scope, receive, send):
+            if scope["type"] == "http":
+                tasks.append(asyncio.create_task(later()))
+                asyncio.current_task().add_done_callback(lambda _: ended.set())
+                await self.mesh.aget(silent.url, timeout=None)
+
+        self.given_up(self.serve(asgi=app).url, called)
+        self.assertEqual(said.get(timeout=PATIENCE), "asked for itself")
+
     def test_a_wsgi_applications_call_ends_with_its_caller(self):
         silent, called, left = self.silent()
         ended = queue.Queue()
@@ -159,7 +177,9 @@ class Gone(MeshTest):
         async def app(scope, receive, send):
             if scope["type"] == "http":
                 await send({"type": "http.response.start", "status": 200})
-                await send({"type": "http.response.body", "body": b"half of", "more_body": True})
+                # So much that its head has been sent: without one there is no answer that could break off.
+                for _ in range(64):
+                    await send({"type": "http.response.body", "body": bytes(1 << 16), "more_body": True})
 
         broken = self.serve(asgi=app)
         between = self.serve(lambda _: between.get(broken.url).text)
