@@ -10,7 +10,9 @@ use axum::routing::get;
 use axum::{Json, Router};
 use meltemi_apiserver::{ApiState, Failure, Principal, may_see};
 use meltemi_discovery::{Keeper, Publisher};
-use meltemi_model::outcomes::{HOUR, Outcomes, Row};
+use meltemi_model::Snapshot;
+use meltemi_model::ejections::Finding;
+use meltemi_model::outcomes::{EndpointId, HOUR, Outcomes, Row};
 use meltemi_names::DEFAULT_NAMESPACE;
 use meltemi_policy::outcome::{Class, Tally};
 use serde::Deserialize;
@@ -72,12 +74,38 @@ async fn list(
     let in_namespace = namespace.unwrap_or(DEFAULT_NAMESPACE);
     let host = name.map(|name| host_of(&api, name, in_namespace)).transpose()?;
     let mut rows = api.keeper.rows(host.as_deref(), seconds);
-    rows.retain(|row| {
-        namespace.is_none_or(|namespace| *row.namespace == *namespace)
-            && port.is_none_or(|port| row.endpoint.port == port)
-    });
+    let is_meant = |of: &str, endpoint: &EndpointId| {
+        namespace.is_none_or(|namespace| of == namespace)
+            && port.is_none_or(|port| endpoint.port == port)
+    };
+    rows.retain(|row| is_meant(&row.namespace, &row.endpoint));
     let items: Vec<Value> = rows.iter().map(|row| item(row, seconds)).collect();
-    Ok(Json(json!({"windowSeconds": seconds, "items": items})))
+    let mut findings = api.keeper.findings(host.as_deref());
+    let snapshot = api.publisher.snapshot();
+    findings.retain(|it| is_meant(&it.namespace, &it.endpoint) && is_there(&snapshot, it));
+    let ejections: Vec<Value> = findings.iter().map(ejection).collect();
+    Ok(Json(json!({"windowSeconds": seconds, "items": items, "ejections": ejections})))
+}
+
+/// Whether an endpoint is still one of its service's: one that has left is called by nobody.
+fn is_there(snapshot: &Snapshot, Finding { endpoint, .. }: &Finding) -> bool {
+    let Some((namespace, name)) = endpoint.workload.split_once('/') else { return false };
+    let mut services = snapshot.versions(&endpoint.host);
+    services.any(|it| it.endpoints.get(name).is_some_and(|it| *it.namespace == *namespace))
+}
+
+fn ejection(finding: &Finding) -> Value {
+    let Finding { endpoint, namespace, caller, reason, is_told, left } = finding;
+    json!({
+        "service": &*endpoint.host,
+        "namespace": &**namespace,
+        "port": endpoint.port,
+        "endpoint": &*endpoint.workload,
+        "caller": &**caller,
+        "reason": reason.map(|it| it.as_str()),
+        "secondsLeft": left,
+        "toldToAll": is_told,
+    })
 }
 
 /// `NAME` or `NAME:PORT`, as rows are told.

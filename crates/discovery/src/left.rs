@@ -218,8 +218,8 @@ mod tests {
             metadata: Some(
                 Extension {
                     workload: Some((*workload).to_owned()),
-                    tally: None,
                     ejected: Some("5xx".into()),
+                    ..Extension::default()
                 }
                 .to_metadata(),
             ),

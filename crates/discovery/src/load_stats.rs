@@ -9,10 +9,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use meltemi_model::ejections::Findings;
 use meltemi_model::outcomes::EndpointId;
 use meltemi_model::{Service, Snapshot, Viewer};
 use meltemi_names::SpiffeId;
 use meltemi_policy::outcome::{Class, Tally};
+use meltemi_policy::outlier::Reason;
 use meltemi_wire::ext_authz::{Address, AddressKind, PortSpecifier};
 use meltemi_wire::load_stats::{
     ClusterStats, Extension, LoadReportingService, LoadReportingServiceServer, LoadStatsRequest,
@@ -26,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::catalog::workload_name;
 use crate::left::{Endpoints, Left};
-use crate::outcomes::{Keeper, Report};
+use crate::outcomes::{Ejected, Keeper, Report};
 use crate::publish::Publisher;
 
 /// The largest report that is read, bytes.
@@ -217,7 +219,7 @@ fn of_locality(
     port: u16,
     stats: &UpstreamLocalityStats,
 ) -> Vec<Report> {
-    let report = |workload: &str, tally, is_ejected: bool| Report {
+    let report = |workload: &str, tally, ejected: Option<Ejected>| Report {
         endpoint: EndpointId {
             host: service.host.as_str().into(),
             port,
@@ -225,7 +227,7 @@ fn of_locality(
         },
         namespace: service.namespace.clone(),
         tally,
-        ejected: is_ejected.then(|| service.endpoints.len()),
+        ejected,
     };
     if stats.upstream_endpoint_stats.is_empty() {
         let tally = standard(
@@ -234,7 +236,7 @@ fn of_locality(
             stats.total_error_requests,
             stats.total_requests_in_progress,
         );
-        return vec![report(ALL_ENDPOINTS, tally, false)];
+        return vec![report(ALL_ENDPOINTS, tally, None)];
     }
     let left = LazyCell::new(|| left.of(service, Instant::now()));
     let reports = stats.upstream_endpoint_stats.iter().filter_map(|stats| {
@@ -242,7 +244,12 @@ fn of_locality(
         let named = |known: &Endpoints| endpoint_of(known, port, stats, &extension);
         let here = named(&service.endpoints);
         // There is nothing to keep callers from where an endpoint has left.
-        let is_ejected = here.is_some() && extension.ejected.is_some();
+        let ejected = extension.ejected.as_deref().filter(|_| here.is_some());
+        let ejected = ejected.map(|reason| Ejected {
+            size: service.endpoints.len(),
+            reason: Reason::of_str(reason),
+            lasts: Findings::lasting(extension.ejected_for),
+        });
         let workload = here.or_else(|| left.iter().find_map(|it| named(it)))?;
         let tally = extension.tally.unwrap_or_else(|| {
             standard(
@@ -252,7 +259,7 @@ fn of_locality(
                 stats.total_requests_in_progress,
             )
         });
-        Some(report(&workload, tally, is_ejected))
+        Some(report(&workload, tally, ejected))
     });
     reports.collect()
 }

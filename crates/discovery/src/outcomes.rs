@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use meltemi_model::ejections::{EjectionChange, Ejections, WITNESSES};
+use meltemi_model::ejections::{EjectionChange, Ejections, Finding, Findings, WITNESSES};
 use meltemi_model::outcomes::{Allowances, EndpointId, Judged, Outcomes, Row};
 use meltemi_names::SpiffeId;
 use meltemi_policy::outcome::Tally;
+use meltemi_policy::outlier::Reason;
 use parking_lot::Mutex;
 
 use crate::publish::Publisher;
@@ -20,8 +21,19 @@ pub(crate) struct Report {
     /// The namespace of its service.
     pub(crate) namespace: Arc<str>,
     pub(crate) tally: Tally,
-    /// Where the reporter calls it no longer, how many endpoints the service has.
-    pub(crate) ejected: Option<usize>,
+    /// Where the reporter calls it no longer.
+    pub(crate) ejected: Option<Ejected>,
+}
+
+/// That a reporter has ejected an endpoint.
+#[derive(Debug)]
+pub(crate) struct Ejected {
+    /// How many endpoints the service has.
+    pub(crate) size: usize,
+    /// Why, where that is a word of ours.
+    pub(crate) reason: Option<Reason>,
+    /// For how long, seconds.
+    pub(crate) lasts: u32,
 }
 
 /// The outcomes of a mesh, with a clock.
@@ -29,6 +41,7 @@ pub(crate) struct Report {
 pub struct Keeper {
     outcomes: Mutex<Outcomes>,
     ejections: Mutex<Ejections>,
+    found: Mutex<Findings>,
     /// Whom each caller's certificate names.
     identities: Mutex<HashMap<Arc<str>, Arc<str>>>,
     allowances: Mutex<Allowances>,
@@ -60,10 +73,20 @@ impl Keeper {
             if !report.tally.is_empty() {
                 outcomes.record(&report.endpoint, &report.namespace, caller, &report.tally, now);
             }
-            if let Some(size) = report.ejected {
+            if let Some(ejected) = report.ejected {
                 let others = self.others(&outcomes, &report.endpoint, &identity, now);
                 let member = (report.endpoint.host.clone(), report.endpoint.workload.clone());
-                let told = self.ejections.lock().told(member, &identity, size, &others, now);
+                let told =
+                    self.ejections.lock().told(member, &identity, ejected.size, &others, now);
+                let finding = Finding {
+                    endpoint: report.endpoint.clone(),
+                    namespace: report.namespace,
+                    caller: caller.clone(),
+                    reason: ejected.reason,
+                    is_told: told.is_some(),
+                    left: ejected.lasts,
+                };
+                self.found.lock().note(finding, now);
                 tracing::info!(
                     %caller, host = %report.endpoint.host, workload = %report.endpoint.workload,
                     is_believed = told.is_some(), "a caller has ejected an endpoint"
@@ -119,6 +142,11 @@ impl Keeper {
         self.ejections.lock().len()
     }
 
+    /// Which endpoints of a host, or of all, callers have ejected, as they say themselves.
+    pub fn findings(&self, host: Option<&str>) -> Vec<Finding> {
+        self.found.lock().of(host, now())
+    }
+
     /// What happened within the last `seconds` to the endpoints of a host, or of all.
     pub fn rows(&self, host: Option<&str>, seconds: u32) -> Vec<Row> {
         self.outcomes.lock().rows(host, seconds, now())
@@ -133,6 +161,7 @@ impl Keeper {
         drop(outcomes);
         self.allowances.lock().age(now);
         self.identities.lock().retain(|caller, _| callers.contains(caller));
+        self.found.lock().sweep(now);
         let over = self.ejections.lock().sweep(now);
         publish(publisher, over);
     }

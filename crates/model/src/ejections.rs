@@ -5,10 +5,14 @@
 //! tenth of them out, or one; and an endpoint that serves others well stays in, while who has said otherwise is not heard on that
 //! service for a while.
 
+mod found;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use meltemi_policy::outcome::Tally;
+
+pub use self::found::{Finding, Findings};
 
 /// How long an endpoint is told of as ejected, seconds (Envoy's base ejection time). Proxies double their own.
 const LASTS: u32 = 30;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use self::host::Reached;
-pub use self::host::{Host, Outcome};
+pub use self::host::{Host, Out, Outcome};
 pub use self::settings::Settings;
 
 mod host;
@@ -38,6 +38,21 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 6] = [
+        Reason::Consecutive5xx,
+        Reason::ConsecutiveGatewayFailure,
+        Reason::ConsecutiveLocalOriginFailure,
+        Reason::SuccessRate,
+        Reason::FailurePercentage,
+        Reason::Told,
+    ];
+
+    /// The reason of a word.
+    pub fn of_str(word: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
     /// The word for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -141,7 +156,7 @@ impl Detector {
     fn eject(&self, index: usize, reason: Reason, now: Duration) -> Option<Change> {
         let _only = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         let may_go = self.settings.may_eject(self.ejected(), self.hosts.len());
-        if !may_go || !self.hosts[index].eject(now, &self.settings) {
+        if !may_go || !self.hosts[index].eject(reason, now, &self.settings) {
             return None;
         }
         Some(Change { index, ejected: Some(reason) })

@@ -1,6 +1,7 @@
 //! What a proxy tells about itself over HTTP: metrics, health, and the admin interface.
 
 mod dump;
+mod figures;
 mod pages;
 
 use std::convert::Infallible;

@@ -23,7 +23,7 @@ pub use labels::{
     HttpLabels, Party, PeerLabels, Reporter, RequestProtocol, SecurityPolicy, TcpLabels, Word,
 };
 pub use metrics::{DEFAULT_SERIES_LIMIT, Metrics};
-pub use registry::{Counter, Gauge, Registry};
+pub use registry::{Counter, Figures, Gauge, Registry};
 pub use render::{Format, Rendering};
 pub use route::{RouteEvent, RouteLabels, RouteSeries};
 pub use series::{HttpSeries, TcpSeries};

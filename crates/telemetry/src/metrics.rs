@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use parking_lot::RwLock;
 
 use crate::{
-    Counter, Format, HttpLabels, HttpSeries, Registry, Rendering, Reporter, ResponseFlags,
+    Counter, Figures, Format, HttpLabels, HttpSeries, Registry, Rendering, Reporter, ResponseFlags,
     RouteLabels, RouteSeries, TcpLabels, TcpSeries,
 };
 
@@ -118,12 +118,18 @@ impl Metrics {
     /// Everything in parts of some 64 KiB, made as they are asked for: thousands of series make
     /// a text of many megabytes that need not be in memory at once.
     pub fn rendering(&self, format: Format) -> Rendering {
+        self.rendering_with(format, Vec::new())
+    }
+
+    /// The same with further figures, which somebody keeps elsewhere; families without a sample are left out.
+    pub fn rendering_with(&self, format: Format, more: Vec<Figures>) -> Rendering {
         let series = self.series.read();
         let http: Vec<_> = series.http.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let tcp: Vec<_> = series.tcp.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         let routes: Vec<_> = series.routes.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
         drop(series);
         let mut figures = self.registry.snapshot();
+        figures.extend(more.into_iter().filter(|family| !family.samples.is_empty()));
         figures.extend(crate::process::figures(self.started));
         Rendering::new(format, http, tcp, routes, figures)
     }

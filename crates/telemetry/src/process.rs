@@ -4,10 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::registry::FamilySnapshot;
+use crate::registry::Figures;
 
 /// The figures that can be read here; those that the system does not offer are left out.
-pub(crate) fn figures(started: SystemTime) -> Vec<FamilySnapshot> {
+pub(crate) fn figures(started: SystemTime) -> Vec<Figures> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let since = started.duration_since(UNIX_EPOCH).unwrap_or_default();
     [
@@ -39,9 +39,9 @@ pub(crate) fn figures(started: SystemTime) -> Vec<FamilySnapshot> {
     .collect()
 }
 
-fn family(name: &'static str, help: &'static str, value: Option<f64>) -> Option<FamilySnapshot> {
+fn family(name: &'static str, help: &'static str, value: Option<f64>) -> Option<Figures> {
     let samples = vec![(Vec::new(), value?)];
-    Some(FamilySnapshot { name, help, counter: name.ends_with("_total"), samples })
+    Some(Figures { name, help, counter: name.ends_with("_total"), samples })
 }
 
 fn cpu_seconds() -> f64 {

@@ -73,13 +73,31 @@ enum Sample {
     Constant(f64),
 }
 
-/// A family as a scrape sees it.
+/// A family of counters or gauges as a scrape sees it.
 #[derive(Debug, PartialEq)]
-pub(crate) struct FamilySnapshot {
+pub struct Figures {
     pub(crate) name: &'static str,
     pub(crate) help: &'static str,
     pub(crate) counter: bool,
     pub(crate) samples: Vec<(Labels, f64)>,
+}
+
+impl Figures {
+    /// Gauges of this name.
+    pub fn gauges(name: &'static str, help: &'static str) -> Figures {
+        Figures { name, help, counter: false, samples: Vec::new() }
+    }
+
+    /// Counters of this name, which ends in `_total`.
+    pub fn counters(name: &'static str, help: &'static str) -> Figures {
+        debug_assert!(name.ends_with("_total"), "a counter's name ends in _total: {name}");
+        Figures { counter: true, ..Figures::gauges(name, help) }
+    }
+
+    /// One more of them.
+    pub fn push(&mut self, labels: &[(&'static str, &str)], value: f64) {
+        self.samples.push((own(labels), value));
+    }
 }
 
 impl Registry {
@@ -156,7 +174,7 @@ impl Registry {
     }
 
     /// What there is to write; forgets gauges that nobody holds any more.
-    pub(crate) fn snapshot(&self) -> Vec<FamilySnapshot> {
+    pub(crate) fn snapshot(&self) -> Vec<Figures> {
         let mut families = self.families.lock();
         for family in families.values_mut() {
             family.samples.retain(|_, sample| sample.value().is_some());
@@ -171,8 +189,8 @@ impl Family {
         Family { help, samples: BTreeMap::new() }
     }
 
-    fn snapshot(&self, name: &'static str) -> FamilySnapshot {
-        FamilySnapshot {
+    fn snapshot(&self, name: &'static str) -> Figures {
+        Figures {
             name,
             help: self.help,
             counter: (self.samples.values())

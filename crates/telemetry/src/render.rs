@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use crate::histogram::{BOUNDS, Totals};
-use crate::registry::FamilySnapshot;
+use crate::registry::Figures;
 use crate::{
     HttpLabels, HttpSeries, RequestProtocol, RouteLabels, RouteSeries, TcpLabels, TcpSeries,
 };
@@ -65,7 +65,7 @@ pub struct Rendering {
     http: Vec<(HttpLabels, Arc<HttpSeries>)>,
     tcp: Vec<(TcpLabels, Arc<TcpSeries>)>,
     routes: Vec<(RouteLabels, Arc<RouteSeries>)>,
-    figures: Vec<FamilySnapshot>,
+    figures: Vec<Figures>,
     /// Index in [`FAMILIES`] of the family being written; beyond the last come the figures.
     family: usize,
     /// The series within the family that comes next.
@@ -151,7 +151,7 @@ impl Rendering {
         http: Vec<(HttpLabels, Arc<HttpSeries>)>,
         tcp: Vec<(TcpLabels, Arc<TcpSeries>)>,
         routes: Vec<(RouteLabels, Arc<RouteSeries>)>,
-        figures: Vec<FamilySnapshot>,
+        figures: Vec<Figures>,
     ) -> Rendering {
         Rendering { format, http, tcp, routes, figures, family: 0, position: 0, finished: false }
     }

@@ -2,7 +2,7 @@
 //! reporter's end of the stream.
 //!
 //! A report has standard messages alone. What they lack of an endpoint's [`Tally`] travels in the `metadata` of its
-//! `UpstreamEndpointStats`, which is the reporter's own to fill: [`OUTCOME`], [`WORKLOAD`] and [`EJECTED`]. A reporter without
+//! `UpstreamEndpointStats`, which is the reporter's own to fill: [`OUTCOME`], [`WORKLOAD`], [`EJECTED`] and [`EJECTED_FOR`]. A reporter without
 //! them is understood, too.
 
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub const OUTCOME: &str = "meltemi.io/outcome";
 pub const WORKLOAD: &str = "meltemi.io/workload";
 /// The key that says that the reporter has stopped calling the endpoint, and why (Envoy's words for outlier detection).
 pub const EJECTED: &str = "meltemi.io/ejected";
+/// The key that says for how long it has, as seconds; without it for Envoy's base ejection time.
+pub const EJECTED_FOR: &str = "meltemi.io/ejected-for";
 /// The feature by which a node tells that it knows `send_all_clusters`.
 pub const SENDS_ALL: &str = "envoy.lrs.supports_send_all_clusters";
 /// The longest code of a tally that travels: as fine as can be with hundreds of different latencies.
@@ -57,6 +59,8 @@ pub struct Extension {
     pub tally: Option<Tally>,
     /// Why the reporter calls it no longer.
     pub ejected: Option<String>,
+    /// For how long, in seconds.
+    pub ejected_for: Option<Duration>,
 }
 
 impl Extension {
@@ -64,8 +68,14 @@ impl Extension {
     pub fn to_metadata(&self) -> Struct {
         let text = |text: String| Value { kind: Some(ValueKind::StringValue(text)) };
         let tally = self.tally.as_ref().map(|tally| STANDARD.encode(tally.encode(CODE)));
-        let pairs =
-            [(WORKLOAD, self.workload.clone()), (OUTCOME, tally), (EJECTED, self.ejected.clone())];
+        // Rounded up, so that it is not told to be over before it is.
+        let seconds = self.ejected_for.map(|it| it.as_secs_f64().ceil().to_string());
+        let pairs = [
+            (WORKLOAD, self.workload.clone()),
+            (OUTCOME, tally),
+            (EJECTED, self.ejected.clone()),
+            (EJECTED_FOR, seconds),
+        ];
         let fields = pairs.into_iter().filter_map(|(key, it)| Some((key.to_owned(), text(it?))));
         Struct { fields: fields.collect() }
     }
@@ -82,6 +92,9 @@ impl Extension {
             workload: text(WORKLOAD).map(str::to_owned),
             tally,
             ejected: text(EJECTED).map(str::to_owned),
+            ejected_for: text(EJECTED_FOR)
+                .and_then(|it| it.parse::<u32>().ok())
+                .map(|it| Duration::from_secs(it.into())),
         }
     }
 }
@@ -286,6 +299,7 @@ mod tests {
             workload: Some("shop/hello-1".into()),
             tally: Some(tally),
             ejected: Some("consecutive_5xx".into()),
+            ejected_for: Some(Duration::from_secs(30)),
         };
         assert_eq!(Extension::of_metadata(Some(&extension.to_metadata())), extension);
         assert_eq!(Extension::of_metadata(None), Extension::default());

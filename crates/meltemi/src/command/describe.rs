@@ -10,6 +10,7 @@ pub(crate) use self::endpoints::is_ready;
 use crate::client::{Client, JSON};
 use crate::connection;
 use crate::exit::Failure;
+use crate::outcomes::Ejections;
 use crate::output;
 use crate::rejected::Rejected;
 use crate::resource::{Resource, Resources};
@@ -83,8 +84,10 @@ async fn describe(
     let warning = rejected.map(|it| format!("set aside: {}", it.reason));
     let mut text = text::describe(resource, object, warning.as_deref());
     if resource.group.is_empty() && resource.plural == "services" {
-        text.push_str(&endpoints::of_service(client, resources, object).await?);
-        text.push_str(&outcomes::of_service(client, object).await);
+        let told = outcomes::fetch(client, object).await;
+        let ejections = Ejections::of(told.as_ref());
+        text.push_str(&endpoints::of_service(client, resources, object, &ejections).await?);
+        text.push_str(&told.as_ref().map(outcomes::section).unwrap_or_default());
     }
     Ok(text)
 }

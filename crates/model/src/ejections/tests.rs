@@ -78,3 +78,54 @@ fn few_calls_of_others_say_nothing() {
     let mut ejections = Ejections::default();
     assert!(ejections.told(member("1"), &by("a"), 4, &met(4, 0), START).is_some());
 }
+
+#[test]
+fn who_has_ejected_what_is_shown_until_it_is_over_or_said_anew() {
+    use meltemi_policy::outlier::Reason;
+    use std::time::Duration;
+    let mut findings = Findings::default();
+    let endpoint = |host: &str| crate::outcomes::EndpointId {
+        host: host.into(),
+        port: 80,
+        workload: "shop/1".into(),
+    };
+    let finding = |host: &str, caller: &str, left: u32, is_told: bool| Finding {
+        endpoint: endpoint(host),
+        namespace: "shop".into(),
+        caller: caller.into(),
+        reason: Some(Reason::Consecutive5xx),
+        is_told,
+        left,
+    };
+    findings.note(finding("hello.shop", "shop/a", 30, true), START);
+    findings.note(finding("hello.shop", "shop/b", 60, false), START);
+    findings.note(finding("other.shop", "shop/a", 60, false), START);
+    let hello = findings.of(Some("hello.shop"), START + 29);
+    let expected =
+        [finding("hello.shop", "shop/a", 1, true), finding("hello.shop", "shop/b", 31, false)];
+    assert_eq!(hello, expected);
+    assert_eq!(findings.of(None, START + 30).len(), 2, "it is over before it is forgotten");
+    findings.note(finding("hello.shop", "shop/b", 120, true), START + 40);
+    findings.sweep(START + 60);
+    assert_eq!(findings.of(None, START + 60), [finding("hello.shop", "shop/b", 100, true)]);
+    for (said, expected) in [(None, LASTS), (Some(7), 7), (Some(u64::MAX), 3600)] {
+        assert_eq!(Findings::lasting(said.map(Duration::from_secs)), expected);
+    }
+}
+
+#[test]
+fn findings_are_bounded_in_number() {
+    let mut findings = Findings::default();
+    for at in 0..11_000 {
+        let endpoint = crate::outcomes::EndpointId {
+            host: "hello.shop".into(),
+            port: 80,
+            workload: format!("shop/{at}").into(),
+        };
+        let (namespace, caller) = ("shop".into(), "shop/a".into());
+        let finding =
+            Finding { endpoint, namespace, caller, reason: None, is_told: false, left: 9 };
+        findings.note(finding, START);
+    }
+    assert_eq!(findings.of(None, START).len(), 10_000);
+}

@@ -1,8 +1,9 @@
 //! What is known of one endpoint: failures in a row, the counts of an interval, whether and since when it is ejected.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::Reason;
 use super::settings::Settings;
 
 /// The endpoint is in.
@@ -32,6 +33,15 @@ impl Outcome {
     }
 }
 
+/// That an endpoint is ejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Out {
+    /// Why.
+    pub reason: Reason,
+    /// How long still, at least: it comes back with the first sweep after that.
+    pub left: Duration,
+}
+
 /// A number of failures in a row was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reached {
@@ -52,6 +62,8 @@ pub struct Host {
     local: Counts,
     /// Nanoseconds at which the endpoint may come back; [`IN`] while it is in.
     out_until: AtomicU64,
+    /// Why it is out, as a place in [`Reason::ALL`]; says nothing while it is in.
+    reason: AtomicU8,
     /// Ejections in a row, one less with each interval that it stays in.
     ejections: AtomicU32,
     /// The last finding of another caller's that was told.
@@ -99,6 +111,14 @@ impl Host {
     /// Whether it is ejected.
     pub fn is_ejected(&self) -> bool {
         self.out_until.load(Relaxed) != IN
+    }
+
+    /// Why it is ejected and for how long still; `None` while it is in.
+    pub fn out(&self, now: Duration) -> Option<Out> {
+        let until = self.out_until.load(Relaxed);
+        let reason = Reason::ALL.get(usize::from(self.reason.load(Relaxed))).copied()?;
+        let left = Duration::from_nanos(until.saturating_sub(nanos(now)));
+        (until != IN).then_some(Out { reason, left })
     }
 
     /// Whether a finding of another caller's was not told before.
@@ -162,7 +182,7 @@ impl Host {
     }
 
     /// Takes it out; `false` if it is out already.
-    pub(super) fn eject(&self, now: Duration, settings: &Settings) -> bool {
+    pub(super) fn eject(&self, reason: Reason, now: Duration, settings: &Settings) -> bool {
         // Where the longest time is reached, more steps would only have to be undone.
         let next = |ejections: u32| {
             let is_longest = settings.ejection_time(ejections) >= settings.max_ejection_time;
@@ -174,6 +194,7 @@ impl Host {
         if self.out_until.compare_exchange(IN, until, Relaxed, Relaxed).is_err() {
             return false;
         }
+        self.reason.store(reason as u8, Relaxed);
         self.ejections.store(nth, Relaxed);
         true
     }

@@ -1,8 +1,10 @@
 //! The proxy's state as JSON: configuration in effect, and certificates. Never a key.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use meltemi_policy::jwt::Authentication;
+use meltemi_policy::outlier::Out;
 use meltemi_policy::peer::Mode;
 use meltemi_wire::delta::Connection;
 use serde_json::{Value, json};
@@ -66,17 +68,25 @@ fn tokens(host: Option<&str>, rules: &Authentication) -> Value {
 }
 
 fn service(asked: &str, service: &Service) -> Value {
-    let ports: Vec<Value> = service.clusters.iter().map(|it| cluster(it)).collect();
-    json!({
+    let dumps = |clusters: &[Arc<Cluster>]| clusters.iter().map(|it| cluster(it)).collect();
+    let (ports, subsets): (Vec<Value>, Vec<Value>) =
+        (dumps(&service.clusters), dumps(&service.subsets));
+    let mut dump = json!({
         "asked": asked,
         "host": &*service.host,
         "external": service.external,
         "ports": ports,
-    })
+    });
+    if !subsets.is_empty() {
+        dump["subsets"] = json!(subsets);
+    }
+    dump
 }
 
 fn cluster(cluster: &Cluster) -> Value {
-    let endpoints: Vec<Value> = cluster.endpoints().iter().map(|it| endpoint(it)).collect();
+    let endpoints = cluster.endpoints().iter().enumerate();
+    let endpoints: Vec<Value> =
+        endpoints.map(|(index, it)| endpoint(it, cluster.out(index))).collect();
     json!({
         "name": &*cluster.name,
         "port": cluster.port,
@@ -86,7 +96,8 @@ fn cluster(cluster: &Cluster) -> Value {
     })
 }
 
-fn endpoint(endpoint: &Endpoint) -> Value {
+/// `out`: that outlier detection has ejected it.
+fn endpoint(endpoint: &Endpoint, out: Option<Out>) -> Value {
     let mut dump = json!({
         "workload": format!("{}/{}", endpoint.namespace, endpoint.workload),
         "address": endpoint.address.to_string(),
@@ -94,6 +105,10 @@ fn endpoint(endpoint: &Endpoint) -> Value {
         "weight": endpoint.weight,
         "labels": endpoint.labels,
     });
+    if let Some(Out { reason, left }) = out {
+        let seconds_left = left.as_secs_f64().ceil();
+        dump["ejected"] = json!({"reason": reason.as_str(), "seconds_left": seconds_left});
+    }
     if !endpoint.locality.is_empty() {
         dump["locality"] = json!(endpoint.locality);
     }

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use meltemi_telemetry::Format;
 
-use super::{Panel, Role, dump};
+use super::{Panel, Role, dump, figures};
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -60,7 +60,8 @@ fn index(_: &Panel, _: &HeaderMap) -> Response<Body> {
 
 fn metrics(panel: &Panel, headers: &HeaderMap) -> Response<Body> {
     let format = Format::of_accept(headers.get(ACCEPT).and_then(|it| it.to_str().ok()));
-    let parts = panel.metrics.rendering(format);
+    let figures = panel.shared.get().map(|shared| figures::of(&shared.mesh.current()));
+    let parts = panel.metrics.rendering_with(format, figures.unwrap_or_default());
     let frames = parts.map(|part| Ok::<_, Infallible>(Frame::data(Bytes::from(part))));
     let body = StreamBody::new(stream::iter(frames)).boxed_unsync();
     respond(StatusCode::OK, &[(CONTENT_TYPE, format.content_type())], body)

@@ -10,7 +10,7 @@ use meltemi_policy::balance::{self, Ask, Balancer, Report, Told};
 use meltemi_policy::circuit::{Circuit, Counts, Limits};
 use meltemi_policy::destination::TrafficPolicy;
 use meltemi_policy::destination::rule::SimpleLoadBalancer;
-use meltemi_policy::outlier::{self, Change, Detector, Outcome, Reason, Settings};
+use meltemi_policy::outlier::{self, Change, Detector, Out, Outcome, Reason, Settings};
 use rustls_pki_types::ServerName;
 use tokio::sync::Notify;
 
@@ -74,6 +74,8 @@ struct Watched {
     ejections: Arc<AtomicU64>,
     /// How many of them this version's balancer knows of.
     known: AtomicU64,
+    /// Ejections of endpoints so far, whoever found out, over all versions of the cluster.
+    enforced: Arc<AtomicU64>,
 }
 
 impl Watched {
@@ -95,11 +97,13 @@ impl Watched {
         for (index, endpoint) in endpoints.iter().enumerate() {
             let told = detector.told(index, endpoint.ejection, clock::now());
             if let Some(reason) = told.and_then(|change| change.ejected) {
+                lasting.enforced.fetch_add(1, Ordering::Relaxed);
                 log_ejected(cluster, endpoint, reason);
             }
         }
+        let enforced = lasting.enforced.clone();
         let (due, ejections) = (lasting.due.clone(), lasting.ejections.clone());
-        Watched { detector, due, ejections, known }
+        Watched { detector, due, ejections, known, enforced }
     }
 }
 
@@ -114,6 +118,7 @@ pub(super) struct Lasting {
     hosts: HashMap<u64, Arc<outlier::Host>>,
     due: Arc<AtomicU64>,
     ejections: Arc<AtomicU64>,
+    enforced: Arc<AtomicU64>,
     /// The interval that `due` is a tick of.
     interval: Duration,
 }
@@ -281,7 +286,7 @@ impl Cluster {
     pub fn record(&self, index: usize, outcome: Outcome) {
         let Some(watched) = &self.detector else { return };
         if let Some(change) = watched.detector.record(index, outcome, clock::now) {
-            self.tell(&change);
+            self.tell(watched, &change);
             watched.ejections.fetch_add(1, Ordering::AcqRel);
             self.catch_up();
         }
@@ -359,17 +364,21 @@ impl Cluster {
         let next = now_millis - now_millis % interval + interval;
         watched.due.store(next, Ordering::Relaxed);
         if due > 0 {
-            watched.detector.sweep(now).iter().for_each(|change| self.tell(change));
+            watched.detector.sweep(now).iter().for_each(|change| self.tell(watched, change));
             self.set_ejected(watched);
         }
         Some(Duration::from_millis(next))
     }
 
-    fn tell(&self, change: &Change) {
+    fn tell(&self, watched: &Watched, change: &Change) {
         let endpoint = &self.endpoints[change.index];
         match change.ejected {
             Some(reason) => {
-                endpoint.presence.tell_ejected(reason);
+                watched.enforced.fetch_add(1, Ordering::Relaxed);
+                let out = watched.detector.hosts()[change.index].out(clock::now());
+                if let Some(out) = out {
+                    endpoint.presence.tell_ejected(out);
+                }
                 log_ejected(&self.name, endpoint, reason);
             }
             None => {
@@ -379,9 +388,15 @@ impl Cluster {
         }
     }
 
-    /// How many endpoints are ejected.
-    pub fn ejected(&self) -> usize {
-        self.detector.as_ref().map_or(0, |it| it.detector.ejected())
+    /// How many endpoints are ejected, and how often one was; `None` without outlier detection.
+    pub fn ejections(&self) -> Option<(usize, u64)> {
+        let watched = self.detector.as_ref()?;
+        Some((watched.detector.ejected(), watched.enforced.load(Ordering::Relaxed)))
+    }
+
+    /// Why an endpoint is ejected and for how long still, by its place in [`Cluster::endpoints`]; `None` while it is in.
+    pub fn out(&self, index: usize) -> Option<Out> {
+        self.detector.as_ref()?.detector.hosts().get(index)?.out(clock::now())
     }
 }
 

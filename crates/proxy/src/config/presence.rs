@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use meltemi_policy::balance::Observed;
-use meltemi_policy::outlier::Reason;
+use meltemi_policy::outlier::Out;
 
 use crate::clock;
 use crate::outcomes::Counted;
@@ -59,9 +59,9 @@ impl Presence {
     }
 
     /// Has the control plane told that the endpoint was ejected.
-    pub(super) fn tell_ejected(&self, reason: Reason) {
+    pub(super) fn tell_ejected(&self, out: Out) {
         if let Some(counted) = self.counted.get() {
-            counted.tell_ejected(reason);
+            counted.tell_ejected(out);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use meltemi_policy::outcome::{CLASSES, Class, OCTAVE, OCTAVES, Tally, bucket};
-use meltemi_policy::outlier::Reason;
+use meltemi_policy::outlier::Out;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -30,8 +30,8 @@ pub(crate) struct Named {
 pub(crate) struct Counted {
     pub(super) named: Named,
     shards: Box<[OnceLock<Box<Shard>>]>,
-    /// Why the endpoint was ejected since the last report.
-    ejected: Mutex<Option<Reason>>,
+    /// That the endpoint was ejected since the last report.
+    ejected: Mutex<Option<Out>>,
     urgent: Arc<Notify>,
 }
 
@@ -81,13 +81,13 @@ impl Counted {
     }
 
     /// Has the control plane told at once that we call the endpoint no longer.
-    pub(crate) fn tell_ejected(&self, reason: Reason) {
-        *self.ejected.lock() = Some(reason);
+    pub(crate) fn tell_ejected(&self, out: Out) {
+        *self.ejected.lock() = Some(out);
         self.urgent.notify_one();
     }
 
     /// What was counted since the last time, and whether the endpoint was ejected; `None` if there is nothing to tell.
-    pub(super) fn take(&self) -> Option<(Tally, Option<Reason>)> {
+    pub(super) fn take(&self) -> Option<(Tally, Option<Out>)> {
         let mut tally = Tally::default();
         let mut in_flight = 0;
         for shard in self.shards.iter().filter_map(OnceLock::get) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meltemi_policy::outcome::Tally;
-use meltemi_policy::outlier::Reason;
+use meltemi_policy::outlier::Out;
 use meltemi_wire::ext_authz::{Address, AddressKind, PortSpecifier, SocketAddress};
 use meltemi_wire::load_stats::{
     ClusterStats, Extension, Locality, UpstreamEndpointStats, UpstreamLocalityStats,
@@ -15,7 +15,7 @@ use super::counted::{Counted, Named};
 /// Endpoints of a locality in one message: more come as the same locality again.
 const CHUNK: usize = 500;
 
-type Taken = (Arc<Counted>, (Tally, Option<Reason>));
+type Taken = (Arc<Counted>, (Tally, Option<Out>));
 
 /// A report of all that was taken, by service port and locality. The name is that of Envoy's cluster.
 pub(super) fn clusters(taken: Vec<Taken>, by_endpoint: bool) -> Vec<ClusterStats> {
@@ -63,7 +63,7 @@ fn of_locality(locality: &str, endpoints: &[&Taken], by_endpoint: bool) -> Upstr
     }
 }
 
-fn of_endpoint(named: &Named, tally: &Tally, ejected: Option<Reason>) -> UpstreamEndpointStats {
+fn of_endpoint(named: &Named, tally: &Tally, ejected: Option<Out>) -> UpstreamEndpointStats {
     let (address, port) = &named.address;
     let socket = SocketAddress {
         address: address.clone(),
@@ -73,7 +73,8 @@ fn of_endpoint(named: &Named, tally: &Tally, ejected: Option<Reason>) -> Upstrea
     let extension = Extension {
         workload: Some(named.workload.clone()),
         tally: Some(tally.clone()),
-        ejected: ejected.map(|reason| reason.as_str().to_owned()),
+        ejected: ejected.map(|out| out.reason.as_str().to_owned()),
+        ejected_for: ejected.map(|out| out.left),
     };
     UpstreamEndpointStats {
         address: Some(Address { address: Some(AddressKind::SocketAddress(socket)) }),

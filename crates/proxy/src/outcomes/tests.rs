@@ -1,7 +1,7 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use meltemi_policy::outcome::Class;
-use meltemi_policy::outlier::Reason;
+use meltemi_policy::outlier::{Out, Reason};
 use meltemi_wire::load_stats::Extension;
 
 use super::*;
@@ -73,11 +73,13 @@ async fn an_ejection_is_urgent() {
     let outcomes = Outcomes::new(1);
     let counted = outcomes.enter(named("shop/1", ""));
     let urgent = outcomes.urgent();
-    counted.tell_ejected(Reason::Consecutive5xx);
+    let left = Duration::from_millis(29_001);
+    counted.tell_ejected(Out { reason: Reason::Consecutive5xx, left });
     urgent.notified().await;
     let report = outcomes.take(true);
     let endpoint = &report[0].upstream_locality_stats[0].upstream_endpoint_stats[0];
     let extension = Extension::of_metadata(endpoint.metadata.as_ref());
     assert_eq!(extension.ejected.as_deref(), Some("consecutive_5xx"));
+    assert_eq!(extension.ejected_for, Some(Duration::from_secs(30)));
     assert!(outcomes.take(true).is_empty());
 }

@@ -5,6 +5,7 @@ use meltemi_tests::{Http1, HttpApp, Mesh, Sidecar, eventually};
 use super::told::named;
 
 mod measured;
+mod shown;
 
 /// Neither kind of error ejects: Istio's way to say that nothing does.
 const OFF: &str = "outlierDetection: {consecutive5xxErrors: 0, consecutiveGatewayErrors: 0}";

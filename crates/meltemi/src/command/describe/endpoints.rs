@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::client::{Client, JSON};
 use crate::exit::Failure;
+use crate::outcomes::Ejections;
 use crate::resource::Resources;
 use crate::table::Table;
 
@@ -18,6 +19,7 @@ pub(super) async fn of_service(
     client: &mut Client,
     resources: &Resources,
     service: &Value,
+    ejections: &Ejections,
 ) -> Result<String, Failure> {
     let namespace = service.pointer("/metadata/namespace").and_then(Value::as_str);
     let Some(selector) = service.pointer("/spec/selector").and_then(Value::as_object) else {
@@ -35,21 +37,34 @@ pub(super) async fn of_service(
                 .all(|(name, value)| labels.get(name.as_str()).copied() == value.as_str())
         })
         .collect();
-    Ok(section(&selected))
+    Ok(section(&selected, ejections))
 }
 
-fn section(selected: &[&Value]) -> String {
+fn section(selected: &[&Value], ejections: &Ejections) -> String {
     if selected.is_empty() {
         return "Endpoints:    none: no WorkloadEntry of the namespace has the selector's labels\n"
             .to_owned();
     }
-    let mut table = Table::new(["Name", "Address", "Ports", "Ready", "Version", "Account"]);
-    for entry in selected {
-        table.push(row(entry));
+    let words: Vec<Option<String>> =
+        selected.iter().map(|entry| ejections.words(&workload(entry))).collect();
+    let ejected = words.iter().flatten().count();
+    // The column is there where it says something.
+    let head = ["Name", "Address", "Ports", "Ready", "Version", "Account", "Ejected"];
+    let columns = head.len() - usize::from(ejected == 0);
+    let mut table = Table::new(&head[..columns]);
+    for (entry, words) in selected.iter().zip(words) {
+        table.push(row(entry).into_iter().chain([words.unwrap_or_else(|| "no".to_owned())]));
     }
     let rows: String = table.drain(true).lines().map(|line| format!("  {line}\n")).collect();
     let ready = selected.iter().filter(|entry| readiness(entry) == "yes").count();
-    format!("Endpoints:    {ready} of {} ready\n{rows}", selected.len())
+    let ejected = if ejected == 0 { String::new() } else { format!(", {ejected} ejected") };
+    format!("Endpoints:    {ready} of {} ready{ejected}\n{rows}", selected.len())
+}
+
+/// `NAMESPACE/NAME`.
+fn workload(entry: &Value) -> String {
+    let text = |pointer| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    format!("{}/{}", text("/metadata/namespace"), text("/metadata/name"))
 }
 
 fn row(entry: &Value) -> [String; 6] {
@@ -118,7 +133,23 @@ mod tests {
             ["b", "10.0.0.2", "grpc:9,main:8001", "no (probe failed)", "v2", "sa"]
         );
         assert_eq!(labels(&whole), BTreeMap::from([("app", "x"), ("version", "v2")]));
-        assert!(section(&[&plain, &whole]).starts_with("Endpoints:    1 of 2 ready\n  NAME "));
-        assert!(section(&[]).contains("no WorkloadEntry"));
+        let told = section(&[&plain, &whole], &Ejections::default());
+        assert!(told.starts_with("Endpoints:    1 of 2 ready\n  NAME "), "{told}");
+        assert!(!told.contains("EJECTED") && !told.contains(" no\n"), "{told}");
+        assert!(section(&[], &Ejections::default()).contains("no WorkloadEntry"));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_ejected_is_marked() {
+        let entry = |name: &str| json!({"metadata": {"name": name, "namespace": "shop"}, "spec": {"address": "10.0.0.1"}});
+        let ejections = json!({"ejections": [{
+            "endpoint": "shop/b", "caller": "shop/c1", "secondsLeft": 24, "toldToAll": true, "port": 80,
+        }]});
+        let (a, b) = (entry("a"), entry("b"));
+        let told = section(&[&a, &b], &Ejections::of(Some(&ejections)));
+        assert!(told.starts_with("Endpoints:    2 of 2 ready, 1 ejected\n"), "{told}");
+        let line = |at: usize| told.lines().nth(at).unwrap_or_default();
+        assert!(line(1).ends_with("   EJECTED") && line(2).ends_with("   no"), "{told}");
+        assert!(line(3).ends_with("   back in 24 s, told by shop/c1"), "{told}");
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Args, Format};
 use crate::client::{Client, JSON};
 use crate::exit::Failure;
-use crate::outcomes::{self, Shown};
+use crate::outcomes::{self, Ejections, Shown};
 use crate::output;
 use crate::table::Table;
 
@@ -23,7 +23,7 @@ pub(super) async fn run(args: &Args, client: &mut Client) -> Result<(), Failure>
     check(args)?;
     let names = names(args);
     let namespace = (!args.all_namespaces).then(|| args.namespace.name());
-    let mut items = Vec::new();
+    let (mut items, mut ejections) = (Vec::new(), Vec::new());
     let mut window = Value::Null;
     let asked: Vec<Option<&str>> = match names.is_empty() {
         true => vec![None],
@@ -33,13 +33,17 @@ pub(super) async fn run(args: &Args, client: &mut Client) -> Result<(), Failure>
         let path = outcomes::path(service, namespace, args.window.as_deref());
         let mut told = client.get(&path, JSON).await?;
         window = told["windowSeconds"].take();
-        if let Some(more) = told["items"].as_array_mut() {
-            items.append(more);
+        for (all, key) in [(&mut items, "items"), (&mut ejections, "ejections")] {
+            if let Some(more) = told[key].as_array_mut() {
+                all.append(more);
+            }
         }
     }
     match args.output {
         Some(format @ (Format::Json | Format::Yaml)) => {
-            let all = serde_json::json!({"windowSeconds": window, "items": items});
+            let all = serde_json::json!({
+                "windowSeconds": window, "items": items, "ejections": ejections,
+            });
             output::print(&super::written(&all, format))
         }
         Some(Format::Name) => Err(no("--output name")),
@@ -47,7 +51,7 @@ pub(super) async fn run(args: &Args, client: &mut Client) -> Result<(), Failure>
             output::complain(&format!("No calls were told of within {window} seconds."));
             Ok(())
         }
-        None | Some(Format::Wide) => output::print(&rows(args, &items)),
+        None | Some(Format::Wide) => output::print(&rows(args, &items, &Ejections::new(ejections))),
     }
 }
 
@@ -76,12 +80,13 @@ fn no(flag: &str) -> Failure {
     Failure::Usage(format!("{flag} is for objects: outcomes are none"))
 }
 
-fn rows(args: &Args, items: &[Value]) -> String {
+fn rows(args: &Args, items: &[Value], ejections: &Ejections) -> String {
     let is_wide = args.output == Some(Format::Wide);
     let mut head = vec!["Service", "Endpoint", "Caller"];
     head.extend(Shown::HEAD);
     if is_wide {
         head.extend(Shown::WIDE_HEAD);
+        head.push("Ejected");
     }
     let mut table = Table::new(head);
     for item in items {
@@ -89,7 +94,8 @@ fn rows(args: &Args, items: &[Value]) -> String {
         let shown = Shown::of(item);
         let place =
             [format!("{}:{}", text("service"), item["port"]), text("endpoint"), text("caller")];
-        let more = is_wide.then(|| shown.wide()).into_iter().flatten();
+        let more = is_wide.then(|| shown.wide().into_iter().chain([ejections.of_row(item)]));
+        let more = more.into_iter().flatten();
         table.push(place.into_iter().chain(shown.cells()).chain(more));
     }
     table.drain(!args.no_headers)
