@@ -7,6 +7,11 @@ use super::observed::Report;
 
 /// The median moves by this part of itself with each answer: a change to twice as much is followed within some twelve.
 const STEP: f32 = 0.06;
+/// After each of these times without an answer the next one moves it by a step more: what was a while ago says little, and who is
+/// called seldom because of it would not be seen to get better.
+const PAUSE: Duration = Duration::from_millis(100);
+/// So many steps at once are as many as it takes to follow a change to twice as much.
+const STEPS: u32 = 12;
 
 /// Counts requests under way and how long answers take. One for each thread, which alone writes to it; all are read together.
 #[derive(Debug, Default)]
@@ -17,6 +22,8 @@ pub struct Meter {
     came: AtomicI64,
     /// The median of the time until an answer begins: seconds (the bits of an `f32`); 0 while nothing is known.
     median: AtomicU32,
+    /// When the last answer began, in milliseconds; it wraps.
+    answered: AtomicU32,
     /// Answers so far, and those of them that are errors; they wrap.
     answers: AtomicU32,
     errors: AtomicU32,
@@ -35,12 +42,21 @@ impl Meter {
         self.give_up(came);
         let took = now.saturating_sub(came).as_secs_f32();
         let median = f32::from_bits(self.median.load(Relaxed));
+        let steps = self.steps(now);
         let next = match median == 0.0 {
             true => took,
-            false if took > median => median * (1.0 + STEP),
-            false => median * (1.0 - STEP),
+            false if took > median => took.min(median * (1.0 + STEP).powi(steps)),
+            false => took.max(median * (1.0 - STEP).powi(steps)),
         };
         self.median.store(next.to_bits(), Relaxed);
+    }
+
+    /// By how many steps an answer now moves the median.
+    fn steps(&self, now: Duration) -> i32 {
+        let now = now.as_millis() as u32;
+        let pause = now.wrapping_sub(self.answered.load(Relaxed)) / PAUSE.as_millis() as u32;
+        self.answered.store(now, Relaxed);
+        1 + pause.min(STEPS - 1) as i32
     }
 
     /// An answer is counted for the rates of answers and errors.
@@ -104,4 +120,40 @@ fn add(number: &AtomicU32, more: u32) {
 
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLI: Duration = Duration::from_millis(1);
+
+    /// What the meter says after answers that took so long, one after each pause.
+    fn after(pause: Duration, took: impl IntoIterator<Item = Duration>) -> Duration {
+        let (meter, mut now) = (Meter::default(), Duration::from_secs(10));
+        for took in took {
+            now += pause.max(took);
+            meter.begin(now - took);
+            meter.answer(now - took, now);
+            meter.end();
+        }
+        Meter::report([&meter].into_iter(), now).latency
+    }
+
+    #[test]
+    fn a_first_answer_that_took_long_is_forgotten_within_a_few_where_they_are_few() {
+        let took = |others| std::iter::once(50 * MILLI).chain(vec![MILLI; others]);
+        assert!(after(MILLI, took(40)) > 2 * MILLI);
+        assert!(after(Duration::from_millis(250), took(25)) <= 2 * MILLI);
+        assert!(after(Duration::from_secs(2), took(6)) <= 2 * MILLI);
+    }
+
+    #[test]
+    fn it_stays_between_what_answers_take() {
+        let took = (0..100).map(|number| if number % 2 == 0 { MILLI } else { 3 * MILLI });
+        for pause in [MILLI, Duration::from_secs(5)] {
+            let latency = after(pause, took.clone());
+            assert!((MILLI..=3 * MILLI).contains(&latency), "{latency:?}");
+        }
+    }
 }
