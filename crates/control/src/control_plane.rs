@@ -77,6 +77,12 @@ impl Parts {
         state_dir: &StateDir,
         bound: &Bound,
     ) -> Result<Self, ControlError> {
+        if options.store == StoreChoice::Embedded && state_dir.has_lost_its_store() {
+            tracing::warn!(
+                path = %state_dir.store().display(),
+                "a control plane has worked with this state directory, but its store is not there: all configuration is gone, rules of who may call whom, roles and revocations too, and sidecars go by none; if that is not meant, stop, and bring the file back from a copy"
+            );
+        }
         let authority = open_authority(options, state_dir)?;
         let roots = Arc::new(TrustRoots::open(&options.trust_roots)?);
         let federated = Arc::new(Federated::open(options, state_dir.path())?);

@@ -59,12 +59,15 @@ impl StateDir {
         self.path.join(CA)
     }
 
-    /// Where the embedded store is kept: a file that is private from its beginning, as it holds secrets.
-    pub(crate) fn store(&self) -> Result<PathBuf, ControlError> {
-        let path = self.path.join(STORE);
-        open_private(&path)
-            .map_err(|source| ControlError::StateDir { path: path.clone(), source })?;
-        Ok(path)
+    /// Where the embedded store is kept.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.join(STORE)
+    }
+
+    /// Whether a control plane has worked here before, but its embedded store is not there.
+    pub(crate) fn has_lost_its_store(&self) -> bool {
+        let is_there = |path: PathBuf| path.try_exists().unwrap_or(true);
+        is_there(token_key(&self.path)) && !is_there(self.store())
     }
 
     /// The audit log, where no other file is named.

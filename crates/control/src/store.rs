@@ -22,7 +22,7 @@ pub(crate) async fn open(
     let inner: Box<dyn Store> = match choice {
         StoreChoice::Memory => Box::new(MemoryStore::new()),
         StoreChoice::Embedded => {
-            let path = state_dir.store()?;
+            let path = state_dir.store();
             Box::new(waiting(move || EmbeddedStore::open(path)).await?)
         }
         StoreChoice::Directory(path) => {

@@ -97,6 +97,10 @@ async fn a_damaged_store_or_an_exposed_key_is_refused() {
     std::fs::write(state.join("store.redb"), vec![7; 100_000]).unwrap();
     let message = ControlPlane::start(options(dir.path())).await.unwrap_err().to_string();
     assert!(message.contains("store.redb") && message.contains("copy"), "{message}");
+    // An empty file is no new store: all rules that it held would be gone.
+    std::fs::write(state.join("store.redb"), "").unwrap();
+    let message = ControlPlane::start(options(dir.path())).await.unwrap_err().to_string();
+    assert!(message.contains("store.redb") && message.contains("copy"), "{message}");
 }
 
 #[tokio::test]

@@ -27,12 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Control {
     async fn start() -> Self {
-        let home = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    /// Starts one with what is there already. What it says is in the file `log`.
+    async fn start_in(home: tempfile::TempDir) -> Self {
+        let log = std::fs::File::create(home.path().join("log")).unwrap();
         let mut command = bare(ON_FREE_PORTS);
         let mut child = command
             .env("MELTEMI_STATE_DIR", home.path().join("state"))
             .stdin(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
@@ -60,6 +65,24 @@ impl Control {
         kill_process(pid, signal).unwrap();
         self.child.wait().await.unwrap();
     }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.home.path().join("log")).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_control_plane_whose_store_is_lost_warns_that_nothing_is_left() {
+    let mut control = Control::start().await;
+    assert!(!control.log().contains("is not there"), "{}", control.log());
+    control.stop(Signal::TERM).await;
+    std::fs::remove_file(control.home.path().join("state/store.redb")).unwrap();
+    let control = Control::start_in(control.home).await;
+    let log = control.log();
+    let warned = log.lines().any(|line| {
+        ["WARN", "store.redb", "is not there", "from a copy"].iter().all(|it| line.contains(it))
+    });
+    assert!(warned, "{log}");
 }
 
 #[tokio::test]

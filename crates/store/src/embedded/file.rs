@@ -1,8 +1,9 @@
 //! The redb file itself: its layout, loading it whole, committing a batch, and coming back from a full disk.
 
 use std::collections::HashMap;
-use std::fmt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
 
 use bytes::Bytes;
 use redb::{Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition};
@@ -36,8 +37,18 @@ pub(super) struct File {
 }
 
 impl File {
+    /// Opens the file that is there, or makes one. A file without content is damaged and no new store: what it held, rules of
+    /// who may call whom among it, would be gone without a word.
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let database = builder().create(path).map_err(|error| explain(path, error.into()))?;
+        let database = match fs::metadata(path) {
+            Ok(there) if there.is_file() && there.len() == 0 => {
+                let reason = "it is empty, as a full disk or a crash of the file system leaves it";
+                return Err(StoreError::Corrupt { path: path.to_owned(), reason: reason.into() });
+            }
+            Ok(_) => builder().open(path).map_err(|error| explain(path, error.into()))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => create(path)?,
+            Err(error) => return Err(StoreError::io(path, &error)),
+        };
         Ok(Self { path: path.to_owned(), database: Some(database), version: 0, reopens: true })
     }
 
@@ -119,6 +130,40 @@ impl fmt::Debug for File {
             .field("version", &self.version)
             .finish_non_exhaustive()
     }
+}
+
+/// Makes a store: beside its place, and put there when it is on the disk as a whole, so that a kill leaves nothing that looks damaged.
+/// It is private from its beginning, as it will hold secrets.
+fn create(path: &Path) -> Result<Database> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    // What a start that was killed has left. What cannot be removed cannot be made anew either, which is told.
+    let _ = fs::remove_file(&beside);
+    let made = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)
+        .map_err(|error| StoreError::io(path, &error))
+        .and_then(|_| fill(&beside, path));
+    if made.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    made
+}
+
+/// Makes an empty database of an empty file, and gives it its name.
+fn fill(beside: &Path, path: &Path) -> Result<Database> {
+    let database = builder().create(beside).map_err(|error| explain(path, error.into()))?;
+    load(&database)
+        .map_err(|error| explain(path, error))?
+        .map_err(|reason| StoreError::Corrupt { path: path.to_owned(), reason })?;
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::rename(beside, path)
+        .and_then(|()| fs::File::open(directory)?.sync_all())
+        .map_err(|error| StoreError::io(path, &error))?;
+    Ok(database)
 }
 
 /// redb with a small cache: reads are answered from the table in memory, not from here.
@@ -226,7 +271,7 @@ fn explain(path: &Path, error: redb::Error) -> StoreError {
         redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
             StoreError::Locked { path }
         }
-        redb::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
             StoreError::Corrupt { path, reason: error.to_string() }
         }
         redb::Error::Io(error) => StoreError::io(&path, &error),

@@ -1,5 +1,6 @@
 //! The embedded store's file: reopening, its lock, foreign files, and a disk that fills up.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, io};
@@ -59,10 +60,30 @@ fn unusable_files() {
     let error = EmbeddedStore::open(&foreign).unwrap_err();
     assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
 
+    for content in [&b""[..], &[0; 4096]] {
+        let hollow = directory.path().join("hollow");
+        fs::write(&hollow, content).unwrap();
+        let error = EmbeddedStore::open(&hollow).unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains("restore it from a copy"), "{error}");
+        assert_eq!(fs::read(&hollow).unwrap(), content, "it is left as it was");
+    }
+
     let missing = EmbeddedStore::open(directory.path().join("missing/store.redb")).unwrap_err();
     assert!(matches!(missing, StoreError::Io { .. }), "{missing:?}");
     let full = EmbeddedStore::open("/dev/full").unwrap_err();
     assert!(full.to_string().contains("/dev/full"), "{full:?}");
+}
+
+#[test]
+fn a_new_store_is_private_and_whole_whatever_a_killed_start_has_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.redb");
+    fs::write(directory.path().join("store.redb.new"), [0; 100]).unwrap();
+    drop(EmbeddedStore::open(&path).unwrap());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left beside it");
+    EmbeddedStore::open(&path).unwrap();
 }
 
 /// A disk that can be filled and emptied.
