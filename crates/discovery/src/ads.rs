@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::foreign::Foreign;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
@@ -33,6 +34,7 @@ pub struct DiscoveryService {
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
     access: Access,
+    foreign: Arc<Foreign>,
 }
 
 impl DiscoveryService {
@@ -43,7 +45,9 @@ impl DiscoveryService {
         metrics: Arc<Metrics>,
         access: Access,
     ) -> AggregatedDiscoveryServiceServer<Self> {
-        AggregatedDiscoveryServiceServer::new(DiscoveryService { publisher, hub, metrics, access })
+        let foreign = Arc::default();
+        let service = DiscoveryService { publisher, hub, metrics, access, foreign };
+        AggregatedDiscoveryServiceServer::new(service)
     }
 
     fn admit(&self, peer: Option<&Peer>) -> Result<Client, Status> {
@@ -69,7 +73,8 @@ impl AggregatedDiscoveryService for DiscoveryService {
         &self,
         _: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamAggregatedResourcesStream>, Status> {
-        Err(Status::unimplemented("only the delta stream is served: use DeltaAggregatedResources"))
+        // None of our sidecars has ever spoken it.
+        Err(self.foreign.refuse("the state of the world, by StreamAggregatedResources"))
     }
 
     async fn delta_aggregated_resources(
@@ -87,6 +92,7 @@ impl AggregatedDiscoveryService for DiscoveryService {
             responses,
             let_go,
             entered,
+            foreign: self.foreign.clone(),
         };
         tokio::spawn(stream_of_client.run());
         Ok(Response::new(ReceiverStream::new(stream)))

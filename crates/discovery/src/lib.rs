@@ -10,6 +10,7 @@ mod ads;
 mod catalog;
 mod certificate;
 mod encode;
+mod foreign;
 pub mod fuzzing;
 mod hub;
 mod left;

@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tonic::{Status, Streaming};
 
 use crate::catalog::{Catalog, endpoint_name, workload_name};
+use crate::foreign::Foreign;
 use crate::hub::{Entered, LetGo};
 use crate::metrics::Metrics;
 use crate::publish::{Published, Publisher};
@@ -160,6 +161,7 @@ pub(crate) struct Stream {
     pub(crate) responses: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
     pub(crate) let_go: mpsc::Receiver<LetGo>,
     pub(crate) entered: Entered,
+    pub(crate) foreign: Arc<Foreign>,
 }
 
 impl Stream {
@@ -182,6 +184,7 @@ impl Stream {
             subsets: Subsets::default(),
             let_go: self.let_go,
             entered: self.entered,
+            foreign: self.foreign,
         };
         serving.run(requests, self.responses, changes).await;
     }
@@ -201,6 +204,7 @@ struct Serving {
     subsets: Subsets,
     let_go: mpsc::Receiver<LetGo>,
     entered: Entered,
+    foreign: Arc<Foreign>,
 }
 
 impl Serving {
@@ -224,6 +228,12 @@ impl Serving {
                     Err(_) => return,
                 },
                 request = requests.message(), if self.waiting.len() < MAX_WAITING => match request {
+                    Ok(Some(request)) if Foreign::is(&request.type_url) => {
+                        let refusal = self.foreign.refuse(&request.type_url);
+                        // Who has gone does not hear it.
+                        let _ = responses.send(Err(refusal)).await;
+                        return;
+                    }
                     Ok(Some(request)) => self.take_in(request),
                     Ok(None) | Err(_) => return,
                 },

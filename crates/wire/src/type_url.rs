@@ -1,5 +1,7 @@
 //! The types of resources on the delta stream.
 
+/// What all of them begin with, in every version of the API.
+pub const PREFIX: &str = "type.googleapis.com/meltemi.";
 /// A service, by the host that was asked for ([`crate::proto::meltemi::v1::Service`]).
 pub const SERVICE: &str = "type.googleapis.com/meltemi.v1.Service";
 /// One endpoint of a service, `HOST/WORKLOAD`; subscribed to as `HOST/*` ([`crate::proto::meltemi::v1::Endpoint`]).

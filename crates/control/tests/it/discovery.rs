@@ -7,7 +7,12 @@ use http::{Method, StatusCode};
 use meltemi_wire::delta::Connection;
 use meltemi_wire::transport::plaintext_channel;
 use meltemi_wire::type_url::{ENDPOINT, WORKLOAD};
+use meltemi_wire::xds::{
+    AggregatedDiscoveryServiceClient, DeltaDiscoveryRequest, DiscoveryRequest,
+};
 use serde_json::{Value, json};
+use tokio_stream::StreamExt as _;
+use tonic::Code;
 
 use crate::mesh::{HELLO, Mesh, Subscriber, registered, soon};
 
@@ -69,6 +74,30 @@ async fn plaintext_readers_see_services_and_endpoints() {
     let xds = mesh.plane.addresses().xds.unwrap().to_string().parse().unwrap();
     let mut reader = Subscriber::start(plaintext_channel(&xds), "reader");
     reader.sees("hello-1").await;
+}
+
+/// Envoy and gRPC clients would take silence for a mesh without clusters, and drop those that they have.
+#[tokio::test]
+async fn clients_of_envoys_resources_are_turned_away_with_a_word() {
+    let mesh = Mesh::start().await;
+    let xds = mesh.plane.addresses().xds.unwrap().to_string().parse().unwrap();
+    let mut client = AggregatedDiscoveryServiceClient::new(plaintext_channel(&xds));
+    let type_url = "type.googleapis.com/envoy.config.cluster.v3.Cluster".to_owned();
+
+    let asked = DiscoveryRequest { type_url: type_url.clone(), ..DiscoveryRequest::default() };
+    let whole = client.stream_aggregated_resources(tokio_stream::iter([asked]));
+    let refused = soon("an answer to the state of the world", whole).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+    assert!(refused.message().contains("its own sidecars"), "{refused}");
+
+    let asked = DeltaDiscoveryRequest { type_url, ..DeltaDiscoveryRequest::default() };
+    let requests = tokio_stream::iter([asked]).chain(tokio_stream::pending());
+    let answers = soon("a delta stream", client.delta_aggregated_resources(requests)).await;
+    let mut answers = answers.unwrap().into_inner();
+    let refused = soon("an answer to the delta", answers.message()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unimplemented);
+    let word = refused.message();
+    assert!(word.contains("its own sidecars") && word.contains("v3.Cluster"), "{refused}");
 }
 
 #[tokio::test]
