@@ -12,6 +12,9 @@ use parking_lot::Mutex;
 
 use crate::auth::Principal;
 
+/// Letters that a name has at most (RFC 1123 subdomain); what is longer is refused, and need not fill the log.
+const LONGEST_NAME: usize = 253;
+
 /// Notes of one request, shared by its gate and its handler.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notes {
@@ -23,6 +26,13 @@ impl Notes {
     /// Says what the request is about.
     pub(crate) fn about(&self, verb: &str, object: ObjectRef) {
         *self.about.lock() = Some((verb.to_owned(), object));
+    }
+
+    /// Says what the object is called that is to be made: it stands in the body alone. As in Kubernetes (`audit.LogRequestObject`).
+    pub(crate) fn named(&self, name: &str) {
+        if let Some((_, object)) = &mut *self.about.lock() {
+            object.name = name.chars().take(LONGEST_NAME).collect();
+        }
     }
 }
 
@@ -58,10 +68,17 @@ impl Asked {
             return None;
         }
         let about = self.notes.about.lock().take();
-        let (verb, object) = match about {
+        let (verb, mut object) = match about {
             Some((verb, object)) => (verb, Some(object)),
             None => (self.method.as_str().to_ascii_lowercase(), None),
         };
+        let changes = self.notes.changes.take();
+        // A name that was generated (`metadata.generateName`) is known when the object is made.
+        if let (Some(object), "create", [made]) = (&mut object, &*verb, &*changes)
+            && object.name.is_empty()
+        {
+            object.name.clone_from(&made.object.name);
+        }
         Some(Event {
             verb,
             uri: self.uri,
@@ -70,7 +87,7 @@ impl Asked {
             object,
             code: code.as_u16(),
             message: message.to_owned(),
-            changes: self.notes.changes.take(),
+            changes,
         })
     }
 }

@@ -259,12 +259,13 @@ async fn serve(
     };
     notes.about(verb, target.object_ref());
     caller.authorize(verb, &target).await?;
-    answer(state, caller, target, parameters, parts, body).await
+    answer(state, caller, notes, target, parameters, parts, body).await
 }
 
 async fn answer(
     state: &ApiState,
     caller: &Caller,
+    notes: &Notes,
     target: Target,
     parameters: Parameters,
     parts: Parts,
@@ -285,6 +286,9 @@ async fn answer(
         }
         (&Method::POST, None) => {
             let value = object(&parts.headers, body).await?;
+            if let Some(name) = value["metadata"]["name"].as_str() {
+                notes.named(name);
+            }
             write::create(caller, &target, &parameters, value).await
         }
         (&Method::PUT, Some(name)) => {

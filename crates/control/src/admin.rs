@@ -17,21 +17,26 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(crate) fn open_token(state_dir: &StateDir) -> Result<String, ControlError> {
     let path = state_dir.admin_token();
     let failed = |source| ControlError::StateDir { path: path.clone(), source };
-    match std::fs::read_to_string(&path) {
-        Ok(token) if token.trim().len() == 64 && is_private(&path).unwrap_or(false) => {
-            return Ok(token.trim().to_owned());
-        }
+    match std::fs::read(&path).map(|bytes| token_of(&bytes)) {
+        Ok(Some(token)) if is_private(&path).unwrap_or(false) => return Ok(token),
         Ok(_) => tracing::warn!(
             path = %path.display(),
             "others could read the API's token, or it is none: a new one is made; make kubeconfigs anew"
         ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+        Err(source) => return Err(ControlError::Unreadable { path, source }),
     }
     let token: String =
         rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
     write_private(&path, token.as_bytes()).map_err(failed)?;
     Ok(token)
+}
+
+/// The token in the file, if it is one: it is sent in headers, so that nothing but hex will do.
+fn token_of(bytes: &[u8]) -> Option<String> {
+    let token = bytes.trim_ascii();
+    let is_token = token.len() == 64 && token.iter().all(u8::is_ascii_hexdigit);
+    is_token.then(|| String::from_utf8_lossy(token).into_owned())
 }
 
 /// Lets in without a token, but for browsers that another site has sent here.
@@ -103,6 +108,16 @@ mod tests {
         assert_eq!(open_token(&StateDir::open(&path).unwrap()).unwrap(), first);
         let seen = std::fs::Permissions::from_mode(0o644);
         std::fs::set_permissions(path.join("admin.token"), seen).unwrap();
-        assert_ne!(open_token(&StateDir::open(&path).unwrap()).unwrap(), first);
+        let second = open_token(&StateDir::open(&path).unwrap()).unwrap();
+        assert_ne!(second, first);
+        for garbage in [&[0xff; 64][..], b"", "\u{e4}".repeat(32).as_bytes()] {
+            std::fs::write(path.join("admin.token"), garbage).unwrap();
+            let made = open_token(&StateDir::open(&path).unwrap()).unwrap();
+            assert!(made.len() == 64 && made.is_ascii(), "a new one: {made}");
+        }
+        std::fs::remove_file(path.join("admin.token")).unwrap();
+        std::fs::create_dir(path.join("admin.token")).unwrap();
+        let refused = open_token(&StateDir::open(&path).unwrap()).unwrap_err().to_string();
+        assert!(refused.contains("cannot read") && !refused.contains("space"), "{refused}");
     }
 }

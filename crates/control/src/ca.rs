@@ -70,6 +70,10 @@ async fn retire(
 ) -> Result<Json<Value>, Failure> {
     let before = state(&truster);
     truster.authority.retire_roots(force, SystemTime::now()).map_err(refusal)?;
+    // Its own certificate may be of the old root yet, by which nobody would know it from here on.
+    if let Err(error) = truster.own.renew(SystemTime::now()) {
+        tracing::error!(%error, "the control plane's own certificate could not be renewed: restart it");
+    }
     told(&truster, &before, &changes).await
 }
 

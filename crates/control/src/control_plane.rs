@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use meltemi_apiserver::ensure_namespaces;
 use meltemi_audit::AuditLog;
 use meltemi_discovery::{Hub, Keeper, Metrics, Publisher, Registry};
+use meltemi_identity::FileError;
 use meltemi_identity::token::{Issuer, SpentTokens};
 use meltemi_model::Settings;
 use meltemi_model::read::extension_providers;
@@ -14,6 +15,7 @@ use meltemi_store::Store;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::announced::Announced;
 use crate::control_file::ControlFile;
 use crate::door::Door;
 use crate::error::ControlError;
@@ -40,6 +42,7 @@ const LAST_WORK: Duration = Duration::from_secs(10);
 pub struct ControlPlane {
     bound: Bound,
     file: ControlFile,
+    announced: Arc<Announced>,
     /// `None` when it has been let go.
     registry: Option<Arc<Registry>>,
     stop: watch::Sender<bool>,
@@ -76,6 +79,7 @@ impl Parts {
         options: &Options,
         state_dir: &StateDir,
         bound: &Bound,
+        announced: Arc<Announced>,
     ) -> Result<Self, ControlError> {
         if options.store == StoreChoice::Embedded && state_dir.has_lost_its_store() {
             tracing::warn!(
@@ -89,8 +93,13 @@ impl Parts {
         let own = OwnIdentity::new(authority.clone(), options, bound)?;
         let tokens =
             Issuer::open_or_create(&token_key(state_dir.path())).map_err(ControlError::TokenKey)?;
-        let spent = SpentTokens::open(&state_dir.spent_tokens(), SystemTime::now())
-            .map_err(ControlError::TokenKey)?;
+        let spent =
+            SpentTokens::open(&state_dir.spent_tokens(), SystemTime::now()).map_err(|error| {
+                match error {
+                    FileError::Write { .. } => ControlError::File(error),
+                    error => ControlError::SpentTokens(error),
+                }
+            })?;
         let admin_token = admin::open_token(state_dir)?;
         let audit_log = audit_log(&options.audit_log, state_dir);
         let audit = match &audit_log {
@@ -129,9 +138,10 @@ impl Parts {
             store.clone(),
             services.publisher.clone(),
             services.hub.clone(),
-            own.identity().clone(),
+            own.clone(),
             roots,
             federated.clone(),
+            announced,
         );
         truster.tell().await?;
         Ok(Parts {
@@ -159,19 +169,19 @@ impl ControlPlane {
     /// cannot be opened. Nothing keeps running then.
     pub async fn start(options: Options) -> Result<Self, ControlError> {
         let state_dir = StateDir::open(&options.state_dir)?;
-        // What a control plane that was killed has left would send commands to ports that are not ours.
         let path = state_dir.path();
         let failed = |source| ControlError::StateDir { path: path.into(), source };
-        ControlFile::remove(path).map_err(failed)?;
+        let announced = Arc::new(Announced::new(path).map_err(failed)?);
         let sockets = Sockets::open(&options).await?;
         let bound = sockets.bound;
-        let parts = Parts::open(&options, &state_dir, &bound).await?;
+        let parts = Parts::open(&options, &state_dir, &bound, announced.clone()).await?;
         let file = control_file(&options, &bound, &parts);
 
         let (stop, stopping) = watch::channel(false);
         let mut plane = ControlPlane {
             bound,
             file,
+            announced,
             registry: Some(parts.services.registry.clone()),
             stop,
             ready: watch::Sender::new(false),
@@ -184,7 +194,7 @@ impl ControlPlane {
         plane.serve(&options, parts, sockets, &Stopping(stopping))?;
         let path = plane.state_dir.path();
         let failed = |source| ControlError::StateDir { path: path.into(), source };
-        plane.file.write(path).map_err(failed)?;
+        plane.announced.write(plane.file.clone()).map_err(failed)?;
         plane.ready.send_replace(true);
         tracing::info!(api = %bound.api, secure_xds = %bound.secure_xds, "the control plane is ready");
         Ok(plane)
@@ -195,7 +205,7 @@ impl ControlPlane {
         &self.bound
     }
 
-    /// What commands of this machine are told.
+    /// What commands of this machine were told at the start.
     pub fn file(&self) -> &ControlFile {
         &self.file
     }
@@ -239,7 +249,7 @@ impl ControlPlane {
             registry.close();
         }
         self.ready.send_replace(false);
-        if let Err(error) = ControlFile::remove(self.state_dir.path()) {
+        if let Err(error) = self.announced.remove() {
             tracing::warn!(%error, "control.json could not be removed");
         }
         self.stop.send_replace(true);

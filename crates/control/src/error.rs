@@ -22,6 +22,24 @@ pub enum ControlError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A file of ours in the state directory cannot be read.
+    #[error(
+        "cannot read {path}: {source}; make it readable for this user, or choose another --state-dir"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The state directory is none.
+    #[error(
+        "{path} is a file, and the state directory has to be a directory: name one with --state-dir"
+    )]
+    NotADirectory {
+        /// What was named.
+        path: PathBuf,
+    },
     /// Others could exchange the files in the state directory.
     #[error(
         "others can write to the state directory {path} (mode {mode:04o}): run `chmod go-w {path}`, or choose another --state-dir"
@@ -105,6 +123,14 @@ pub enum ControlError {
     /// The key of join tokens.
     #[error("the key of join tokens: {0}")]
     TokenKey(FileError),
+    /// Which single-use join tokens were used cannot be known.
+    #[error(
+        "the list of join tokens that were used: {0}; bring it back from a copy, or move it away: used tokens are good again then, until their time is over"
+    )]
+    SpentTokens(FileError),
+    /// A file of a secret's cannot be written.
+    #[error(transparent)]
+    File(FileError),
     /// The store.
     #[error("the store: {0}")]
     Store(#[from] StoreError),

@@ -100,7 +100,7 @@ impl OwnIdentity {
     }
 
     /// One renewal: of the intermediate too, if its time has come.
-    fn renew(&self, now: SystemTime) -> Result<(), ControlError> {
+    pub(crate) fn renew(&self, now: SystemTime) -> Result<(), ControlError> {
         if self.authority.renew_if_due(now)? {
             tracing::info!("the CA has a new intermediate certificate");
         }

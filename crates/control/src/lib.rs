@@ -7,6 +7,7 @@
 
 mod abandoned;
 mod admin;
+mod announced;
 mod api;
 mod ca;
 mod codec;

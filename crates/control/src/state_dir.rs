@@ -34,7 +34,12 @@ impl StateDir {
             let at = at.to_owned();
             move |source| ControlError::StateDir { path: at, source }
         };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| {
+            match path.is_file() {
+                true => ControlError::NotADirectory { path: path.into() },
+                false => failed(path)(error),
+            }
+        })?;
         let mode = path.metadata().map_err(failed(path))?.mode() & 0o7777;
         if mode & 0o022 != 0 {
             return Err(ControlError::Exposed { path: path.into(), mode });
@@ -167,6 +172,8 @@ mod tests {
             assert!(message.contains(&*path.to_string_lossy()), "{message}");
             assert!(message.contains("--state-dir"), "{message}");
         }
+        let message = StateDir::open(file.path()).unwrap_err().to_string();
+        assert!(message.contains("is a file") && !message.contains("writable"), "{message}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use meltemi_api::meltemi::CertificateRevocationSpec;
 use meltemi_audit::timestamp;
 use meltemi_discovery::{Hub, Publisher};
 use meltemi_identity::ca::{Authority, MAX_TTL};
-use meltemi_identity::{DenyList, Federation, Identity, Trust};
+use meltemi_identity::{DenyList, Federation, Trust};
 use meltemi_names::SpiffeId;
 use meltemi_store::{Selector, Store, StoreError, kind};
 use meltemi_wire::proto::meltemi::v1;
@@ -16,7 +16,9 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::announced::Announced;
 use crate::federation::Federated;
+use crate::identity::OwnIdentity;
 use crate::trust_roots::TrustRoots;
 
 /// The wait before a store that failed is asked again.
@@ -29,9 +31,10 @@ pub(crate) struct Truster {
     store: Arc<dyn Store>,
     publisher: Arc<Publisher>,
     pub(crate) hub: Arc<Hub>,
-    own: Identity,
+    pub(crate) own: OwnIdentity,
     roots: Arc<TrustRoots>,
     federated: Arc<Federated>,
+    announced: Arc<Announced>,
     /// The version that was published last.
     version: Arc<Mutex<String>>,
     /// One at a time, so that what is published last is what is known last.
@@ -44,9 +47,10 @@ impl Truster {
         store: Arc<dyn Store>,
         publisher: Arc<Publisher>,
         hub: Arc<Hub>,
-        own: Identity,
+        own: OwnIdentity,
         roots: Arc<TrustRoots>,
         federated: Arc<Federated>,
+        announced: Arc<Announced>,
     ) -> Self {
         Truster {
             authority,
@@ -56,6 +60,7 @@ impl Truster {
             own,
             roots,
             federated,
+            announced,
             version: Arc::default(),
             turn: Arc::default(),
         }
@@ -65,13 +70,15 @@ impl Truster {
     pub(crate) async fn tell(&self) -> Result<String, StoreError> {
         let _turn = self.turn.lock().await;
         let denied = self.denied().await?;
-        let bundle = self.federated.beside(self.roots.beside(self.authority.bundle()));
+        let own = self.authority.bundle();
+        self.announced.tell_roots(own.to_pem());
+        let bundle = self.federated.beside(self.roots.beside(own));
         let federation = self.federated.federation();
         let said = message(&bundle.to_pem(), &federation, &denied);
         let version = self.publisher.publish_trust(&said);
         // Members of other trust domains may call members of ours, as policies say. None has anything to ask of us.
         let trust = Trust { denied: Arc::new(denied), ..Trust::in_members(bundle) };
-        if let Err(error) = self.own.believe(trust) {
+        if let Err(error) = self.own.identity().believe(trust) {
             tracing::error!(%error, "the control plane cannot go by the roots of its own CA");
         }
         version.clone_into(&mut self.version.lock());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{Error as PemError, PemObject};
 use thiserror::Error;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
@@ -82,7 +82,7 @@ impl TrustBundle {
     pub fn from_pem(pem: &str) -> Result<Self, BundleError> {
         let roots = CertificateDer::pem_slice_iter(pem.as_bytes())
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| BundleError::Pem(error.to_string()))?;
+            .map_err(|error| BundleError::Pem(pem_reason(&error)))?;
         Self::new(roots)
     }
 
@@ -146,6 +146,21 @@ pub(crate) fn certificates_of(mut der: &[u8]) -> Result<Vec<CertificateDer<'stat
         der = rest;
     }
     Ok(certificates)
+}
+
+/// What is wrong with a PEM text. The library shows lines of it as numbers; none is shown here, as it may be of a key.
+pub(crate) fn pem_reason(error: &PemError) -> String {
+    match error {
+        PemError::MissingSectionEnd { end_marker } => {
+            let label = String::from_utf8_lossy(end_marker);
+            format!("it is cut off: no line `-----END {label}-----` ends what begins there")
+        }
+        PemError::IllegalSectionStart { .. } => {
+            "a line that begins with `-----BEGIN ` does not end with `-----`".to_owned()
+        }
+        PemError::NoItemsFound => "there is no such PEM block in it".to_owned(),
+        error => error.to_string(),
+    }
 }
 
 /// One certificate as a PEM block.

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use rustls_pki_types::pem::PemObject;
+
+use crate::bundle::pem_reason;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use thiserror::Error;
 
@@ -34,7 +36,7 @@ impl KeyPair {
     /// Reads the first private key of a PEM text (other blocks, such as `EC PARAMETERS`, are skipped).
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes())
-            .map_err(|error| KeyError::Read(error.to_string()))?;
+            .map_err(|error| KeyError::Read(pem_reason(&error)))?;
         rcgen::KeyPair::try_from(&der)
             .map(KeyPair)
             .map_err(|error| KeyError::Read(error.to_string()))

@@ -12,7 +12,7 @@ use rustls_pki_types::pem::PemObject;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::bundle::{BundleError, TrustBundle};
+use crate::bundle::{BundleError, TrustBundle, pem_reason};
 use crate::csr::{self, CsrError};
 use crate::identity::{Identity, IdentityError};
 use crate::key::{self, KeyError};
@@ -150,7 +150,7 @@ pub async fn obtain(
     let chain = signer.sign(csr::create(&key, id)?).await.map_err(ObtainError::Signer)?.concat();
     let certificates = CertificateDer::pem_slice_iter(chain.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| SvidError::Pem(error.to_string()))?;
+        .map_err(|error| SvidError::Pem(pem_reason(&error)))?;
     let root = certificates.iter().skip(1).next_back().filter(|der| tls::is_self_issued(der));
     let bundle = match root {
         Some(root) => trusted.with(&TrustBundle::new([root.clone()])?)?,

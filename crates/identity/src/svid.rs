@@ -13,7 +13,7 @@ use thiserror::Error;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
-use crate::bundle::{certificate_pem, certificates_of};
+use crate::bundle::{certificate_pem, certificates_of, pem_reason};
 use crate::key::{KeyError, KeyPair};
 use crate::private_file::{self, FileError};
 use crate::tls::{self, Leaf, PeerError};
@@ -79,7 +79,7 @@ impl Svid {
     pub fn from_pem(chain_pem: &str, key_pem: &str) -> Result<Self, SvidError> {
         let chain = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| SvidError::Pem(error.to_string()))?;
+            .map_err(|error| SvidError::Pem(pem_reason(&error)))?;
         Self::new(chain, KeyPair::from_pem(key_pem)?)
     }
 

@@ -101,9 +101,27 @@ impl Args {
         };
         let trust = self.trust(api)?;
         // The local token is sent to nobody but the local control plane.
-        let local = self.local().ok().filter(|local| local.api == *api);
+        let local = self.local().ok().filter(|local| local.api.is_place_of(api));
         let (monitoring, own) = local.map_or((None, None), |local| (local.monitoring, local.token));
         Ok(Known { api: api.clone(), monitoring, token: given.or(own), trust })
+    }
+
+    /// The same for a program that shows the API's URL: by TLS where that can be, as a token goes in a header there, and over
+    /// plaintext `kubectl` sends none but by the URL.
+    pub fn find_to_tell(&self) -> Result<Known, Failure> {
+        let mut known = self.find()?;
+        let is_local = self.local().is_ok_and(|local| local.api.is_place_of(&known.api));
+        if is_local {
+            known.api = known.api.secured();
+            known.trust = self.trust(&known.api)?;
+        }
+        if known.token.is_none() && !is_local {
+            return Err(Failure::Failed(format!(
+                "there is no token for {}: name the file of one with --token-file",
+                known.api
+            )));
+        }
+        Ok(known)
     }
 
     /// What is trusted over TLS: the roots that were named, else those of the local control plane.
@@ -193,8 +211,12 @@ mod tests {
 
         let same = args(dir.path(), Some("http://127.0.0.1:4000"), None).find().unwrap();
         assert_eq!(same.token.as_deref(), Some("t0"));
+        let secure = args(dir.path(), Some("https://127.0.0.1:4000"), None);
+        assert!(secure.find().is_err(), "there are no roots in this file");
         let other = args(dir.path(), Some("http://127.0.0.1:4001"), None).find().unwrap();
         assert_eq!((other.token, other.monitoring), (None, None));
+        let untold = message(args(dir.path(), Some("http://127.0.0.1:4001"), None).find_to_tell());
+        assert!(untold.contains("--token-file"), "{untold}");
 
         let token_file = dir.path().join("token");
         std::fs::write(&token_file, "t1\n").unwrap();

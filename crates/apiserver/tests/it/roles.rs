@@ -439,6 +439,10 @@ async fn every_change_and_every_use_of_a_token_is_told() {
             ("ed", "list", "namespaces", 403),
         ]
     );
+    // A created object's name is in the body of the request alone.
+    for (at, name) in [(0, "ed-editor"), (2, "tls"), (3, "web"), (4, "web")] {
+        assert_eq!(events[at]["objectRef"]["name"], name, "{}", events[at]);
+    }
     let all = serde_json::to_string(&events).unwrap();
     assert!(!all.contains("hush") && !all.contains(token.rsplit_once('_').unwrap().1));
     let update = &events[4]["annotations"]["meltemi.io/changes"][0];

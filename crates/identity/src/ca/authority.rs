@@ -1,5 +1,7 @@
 //! The authority: its keys and certificates on disk, and the signing with them.
 
+mod doubts;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use x509_parser::prelude::FromDer;
 
 use super::sign::{self, Addresses, SignError};
 use super::{control_plane_id, root, rotation};
-use crate::bundle::{BundleError, TrustBundle, certificate_pem};
+use crate::bundle::{BundleError, TrustBundle, certificate_pem, pem_reason};
 use crate::csr::Request;
 use crate::key::{self, KeyError, KeyPair};
 use crate::private_file::{self, FileError};
@@ -132,6 +134,7 @@ impl Authority {
                 },
             },
         };
+        doubts::warn(dir, &trust_domain, &signing);
         Self::checked(dir, trust_domain, true, signing, now)
     }
 
@@ -412,7 +415,7 @@ pub(super) fn read_certificates(
     let pem = private_file::read(path)?;
     let certificates = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| wrong(error.to_string()))?;
+        .map_err(|error| wrong(pem_reason(&error)))?;
     match certificates.is_empty() {
         true => Err(wrong("no PEM certificate in it".into())),
         false => Ok(certificates),

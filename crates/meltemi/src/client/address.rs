@@ -29,6 +29,18 @@ impl Address {
         self.secure
     }
 
+    /// The same place, asked over TLS.
+    #[must_use]
+    pub fn secured(mut self) -> Self {
+        self.secure = true;
+        self
+    }
+
+    /// Whether both are the same host and port, however they are asked.
+    pub fn is_place_of(&self, other: &Self) -> bool {
+        self.pair() == other.pair()
+    }
+
     /// As sockets take it.
     pub(super) fn pair(&self) -> (&str, u16) {
         (&self.host, self.port)

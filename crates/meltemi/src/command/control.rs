@@ -9,7 +9,7 @@ use meltemi_control::{
     Addresses, AuditChoice, Bound, ControlPlane, JwksAllow, Options, StoreChoice, parse_address,
     parse_optional_address,
 };
-use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, TrustDomain};
+use meltemi_names::{DEFAULT_DOMAIN_SUFFIX, DEFAULT_TRUST_DOMAIN, TrustDomain, is_dns_subdomain};
 use meltemi_policy::path::Normalization;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -57,7 +57,7 @@ pub struct Args {
     #[arg(long, env = "MELTEMI_TRUST_DOMAIN", default_value = DEFAULT_TRUST_DOMAIN, value_name = "DOMAIN")]
     trust_domain: TrustDomain,
     /// DNS suffix of the mesh's services
-    #[arg(long, env = "MELTEMI_DOMAIN_SUFFIX", default_value = DEFAULT_DOMAIN_SUFFIX, value_name = "SUFFIX")]
+    #[arg(long, env = "MELTEMI_DOMAIN_SUFFIX", default_value = DEFAULT_DOMAIN_SUFFIX, value_parser = parse_suffix, value_name = "SUFFIX")]
     domain_suffix: String,
     /// Resolver that is asked for names outside of the mesh, instead of this machine's; may be repeated
     #[arg(long, value_name = "IP:PORT")]
@@ -118,6 +118,13 @@ struct Optional(Option<SocketAddr>);
 
 fn parse_optional(text: &str) -> Result<Optional, String> {
     parse_optional_address(text).map(Optional)
+}
+
+fn parse_suffix(text: &str) -> Result<String, String> {
+    match is_dns_subdomain(text) {
+        true => Ok(text.to_owned()),
+        false => Err("it is no DNS name: parts of at most 63 lower-case letters, digits and `-`, with a dot between two".to_owned()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

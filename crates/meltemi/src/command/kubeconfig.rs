@@ -39,7 +39,13 @@ pub struct Args {
 /// Prints or writes the configuration.
 pub async fn run(args: Args) -> Result<(), Failure> {
     args.namespace.check()?;
-    let known = args.connection.find()?;
+    let known = args.connection.find_to_tell()?;
+    if !known.api.is_secure() {
+        output::complain(&format!(
+            "warning: the token stands in the URL of the server, which kubectl prints (`cluster-info`, `-v=6`); ask by https: --api {} --trust-bundle FILE",
+            known.api.clone().secured()
+        ));
+    }
     let text =
         format!("{HEAD}{}", meltemi_api::yaml::write(&config(&known, args.namespace.name())));
     if args.output == Path::new("-") {
@@ -48,7 +54,8 @@ pub async fn run(args: Args) -> Result<(), Failure> {
     write(&args.output, &text)
 }
 
-/// kubectl sends no bearer token over plain HTTP, but does send the user and password of a URL; libraries send the token.
+/// Over TLS the token is a bearer token, which kubectl masks where it prints requests. Over plain HTTP kubectl sends none, but does send
+/// the user and password of a URL; libraries send the token.
 fn config(known: &Known, namespace: &str) -> Value {
     let mut user = json!({});
     let mut cluster = json!({"server": known.api.to_string()});
@@ -109,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_stands_in_the_url_and_beside_it() {
+    fn the_token_stands_in_the_url_of_plaintext_and_beside_it() {
         let api = "127.0.0.1:15080".parse().unwrap();
         let token = Some("a+b/c".to_owned());
         let mut known = Known { api, monitoring: None, token, trust: None };

@@ -106,7 +106,7 @@ pub(super) fn workload(
     ] {
         if !is_name {
             return Err(Failure::Usage(format!(
-                "{flag} `{value}` is no name: lower-case letters, digits and `-`, with a letter or digit at both ends"
+                "{flag} `{value}` is no name: at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends"
             )));
         }
     }

@@ -85,6 +85,39 @@ async fn a_control_plane_whose_store_is_lost_warns_that_nothing_is_left() {
     assert!(warned, "{log}");
 }
 
+/// How a start fails with one file of the state directory as it is now.
+async fn refused_start(home: &Path) -> String {
+    let mut command = bare(ON_FREE_PORTS);
+    command.env("MELTEMI_STATE_DIR", home.join("state"));
+    run(command, "").await.fails(1)
+}
+
+#[tokio::test]
+async fn a_damaged_state_directory_is_told_in_words_that_help() {
+    let mut control = Control::start().await;
+    control.stop(Signal::TERM).await;
+    let home = control.home.path();
+    let spent = home.join("state/spent-tokens");
+    std::fs::write(&spent, [0xff; 20]).unwrap();
+    let error = refused_start(home).await;
+    assert!(error.contains("tokens that were used") && error.contains("from a copy"), "{error}");
+    std::fs::remove_file(&spent).unwrap();
+
+    std::fs::write(home.join("state/ca/root-key.pem"), "").unwrap();
+    std::fs::write(home.join("state/admin.token"), [0xff; 20]).unwrap();
+    let control = Control::start_in(control.home).await;
+    let log = control.log();
+    let warned = |part: &str| log.lines().any(|it| it.contains("WARN") && it.contains(part));
+    assert!(warned("root key cannot be used") && warned("a new one is made"), "{log}");
+
+    let mut wrong = bare("control --domain-suffix a..b");
+    wrong.env("MELTEMI_STATE_DIR", control.home.path().join("other"));
+    assert!(run(wrong, "").await.fails(2).contains("no DNS name"));
+    let long = format!("proxy --service a --port 80 --name {}", "n".repeat(70));
+    let error = control.run(&long, "").await.fails(2);
+    assert!(error.contains("at most 63"), "{error}");
+}
+
 #[tokio::test]
 async fn a_mesh_needs_no_flags_on_one_machine() {
     let mut control = Control::start().await;
@@ -288,11 +321,12 @@ async fn people_use_the_api_by_their_own_tokens_and_roles() {
 async fn kubectl_uses_the_kubeconfig() {
     let mesh = Mesh::start().await;
     mesh.apply(&service("hello", 80)).await;
-    mesh.run("kubeconfig --output config").await.succeeds();
+    // Over plaintext the token can stand nowhere but in the URL, which is said.
+    let done = mesh.run("kubeconfig --output config").await;
+    assert!(done.code == Some(0) && done.err.contains("kubectl prints"), "{}", done.err);
     let path = mesh.home.path().join("config");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    let printed = mesh.run("kubeconfig").await.succeeds();
-    assert_eq!(printed, std::fs::read_to_string(&path).unwrap());
+    assert_eq!(mesh.run("kubeconfig").await.out, std::fs::read_to_string(&path).unwrap());
     mesh.write("other", "clusters: []\n");
     let error = mesh.run("kubeconfig -o other").await.fails(1);
     assert!(error.contains("other exists"), "{error}");
@@ -301,6 +335,45 @@ async fn kubectl_uses_the_kubeconfig() {
         Some(listed) => assert_eq!(listed.succeeds(), "service/hello\n"),
         None => eprintln!("kubectl is not installed: this part of the test is passed over"),
     }
+}
+
+/// By TLS, so that the token is a bearer token; also of a control plane whose root was replaced while it ran.
+#[tokio::test]
+async fn a_kubeconfig_keeps_the_token_out_of_the_url() {
+    let control = Control::start().await;
+    let home = control.home.path();
+    let token = std::fs::read_to_string(home.join("state/admin.token")).unwrap();
+    let told = || -> Value {
+        let text = std::fs::read(home.join("state/control.json")).unwrap();
+        serde_json::from_slice(&text).unwrap()
+    };
+    let first = told()["trust_bundle"].as_str().unwrap().to_owned();
+    for step in ["", "ca rotate", "ca retire --force"] {
+        if !step.is_empty() {
+            let done = control.run(step, "").await;
+            assert_eq!(done.code, Some(0), "{step}: {}", done.err);
+        }
+        control.run("kubeconfig --output config", "").await.succeeds();
+        let config = home.join("config");
+        let text = std::fs::read_to_string(&config).unwrap();
+        for part in [&format!("server: https://{}", control.api), "certificate-authority-data:"] {
+            assert!(text.contains(part), "{step}: {text}");
+        }
+        assert_eq!(text.matches(&token).count(), 1, "the user's alone: {text}");
+        let Some(info) = kubectl(&config, &["cluster-info", "-v=6"]).await else { continue };
+        let shown = format!("{}{}", info.out, info.err);
+        assert!(shown.contains(&control.api) && !shown.contains(&token), "{step}: {shown}");
+        let who = kubectl(&config, &["auth", "whoami", "-o", "yaml"]).await.unwrap().succeeds();
+        assert!(who.contains("username: admin"), "{step}: {who}");
+    }
+    assert_ne!(told()["trust_bundle"], first.as_str(), "new workloads are told of the new root");
+
+    // Who names the address gets the token of this state directory, or is told that there is none.
+    control.run("token create --trust-bundle-out mesh.pem", "").await.succeeds();
+    let named = format!("kubeconfig --api https://{} --trust-bundle mesh.pem", control.api);
+    assert!(control.run(&named, "").await.succeeds().contains(&token));
+    let error = control.run(&format!("{named} --state-dir elsewhere"), "").await.fails(1);
+    assert!(error.contains("--token-file"), "{error}");
 }
 
 /// Runs kubectl, where there is one.

@@ -61,3 +61,41 @@ fn a_pair_that_does_not_fit_is_made_anew() {
     assert_eq!(after[..2], before[..2], "the root stays");
     assert_ne!(after[3], before[3]);
 }
+
+#[test]
+fn what_would_be_felt_a_year_later_is_known_at_the_start() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("ca");
+    let now = SystemTime::now();
+    let domain = "cluster.local".parse().unwrap();
+    open(&dir, now).unwrap();
+    assert!(doubts::root_key(&dir).is_none());
+    assert_eq!(doubts::other_trust_domain(&dir, &domain), None);
+    let other = doubts::other_trust_domain(&dir, &"example.org".parse().unwrap());
+    assert_eq!(other.as_deref(), Some("cluster.local"));
+
+    let (path, key) = (dir.join(ROOT_KEY), fs::read_to_string(dir.join(ROOT_KEY)).unwrap());
+    let foreign = fs::read_to_string(dir.join(CA_KEY)).unwrap();
+    for content in ["", "garbage", &key[..100], &foreign] {
+        fs::write(&path, content).unwrap();
+        assert!(doubts::root_key(&dir).is_some(), "{content}");
+        open(&dir, now).unwrap();
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(doubts::root_key(&dir).is_none(), "it may be kept elsewhere");
+}
+
+#[test]
+fn a_file_that_is_cut_off_is_told_in_words() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("ca");
+    let now = SystemTime::now();
+    open(&dir, now).unwrap();
+    let path = dir.join(ROOT_CERT);
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &whole[..200]).unwrap();
+    let message = open(&dir, now).unwrap_err().to_string();
+    for part in ["root-cert.pem", "cut off", "-----END CERTIFICATE-----"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
