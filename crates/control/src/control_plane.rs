@@ -134,10 +134,8 @@ impl Parts {
             report_every: options.report_every,
         };
         let truster = Truster::new(
-            services.authority.clone(),
+            &services,
             store.clone(),
-            services.publisher.clone(),
-            services.hub.clone(),
             own.clone(),
             roots,
             federated.clone(),

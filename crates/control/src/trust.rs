@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use crate::announced::Announced;
 use crate::federation::Federated;
+use crate::grpc::Services;
 use crate::identity::OwnIdentity;
 use crate::trust_roots::TrustRoots;
 
@@ -43,20 +44,18 @@ pub(crate) struct Truster {
 
 impl Truster {
     pub(crate) fn new(
-        authority: Arc<Authority>,
+        services: &Services,
         store: Arc<dyn Store>,
-        publisher: Arc<Publisher>,
-        hub: Arc<Hub>,
         own: OwnIdentity,
         roots: Arc<TrustRoots>,
         federated: Arc<Federated>,
         announced: Arc<Announced>,
     ) -> Self {
         Truster {
-            authority,
+            authority: services.authority.clone(),
             store,
-            publisher,
-            hub,
+            publisher: services.publisher.clone(),
+            hub: services.hub.clone(),
             own,
             roots,
             federated,
