@@ -26,10 +26,13 @@ const PATH: &str = "/meltemi/v1/outcomes";
 const WINDOW: u32 = 60;
 /// How often what is too old is forgotten.
 const AGE_EVERY: Duration = Duration::from_secs(2);
-/// How often what is new is written down.
-const EVERY: Duration = Duration::from_secs(10);
-/// Not more is written than this within a second, over time: a large file is written less often.
-const BYTES_A_SECOND: u64 = 1 << 20;
+/// How often is looked whether something is to be written down.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Not more is written than this within a second, over time, up to files that are then written every [`SELDOM`] seconds ...
+const BYTES_A_SECOND: u64 = 128 << 10;
+const SELDOM: u64 = 10;
+/// ... and not more than this of larger ones.
+const MOST_BYTES_A_SECOND: u64 = 1 << 20;
 
 pub(crate) fn routes(keeper: Arc<Keeper>, publisher: Arc<Publisher>, state: ApiState) -> Router {
     Router::new().route(PATH, get(list)).with_state(Api { keeper, publisher, state })
@@ -213,15 +216,24 @@ pub(crate) fn open(path: &Path) -> Arc<Keeper> {
 /// Forgets what is old and writes down what is new, for ever.
 pub(crate) async fn keep(keeper: Arc<Keeper>, publisher: Arc<Publisher>, path: PathBuf) {
     let mut written = 0;
-    let mut due = Instant::now() + EVERY;
+    let (mut aged, mut due) = (Instant::now(), Instant::now());
     loop {
-        tokio::time::sleep(AGE_EVERY).await;
-        keeper.age(&publisher);
+        tokio::time::sleep(LOOK_EVERY).await;
+        if aged.elapsed() >= AGE_EVERY {
+            keeper.age(&publisher);
+            aged = Instant::now();
+        }
         if due <= Instant::now() {
             let size = write_newer(&keeper, &path, &mut written).await;
-            due = Instant::now() + EVERY.max(Duration::from_secs(size / BYTES_A_SECOND));
+            due = Instant::now() + pause(size);
         }
     }
+}
+
+/// How long nothing is written after a file of so many bytes: what happens meanwhile is lost with a process that is killed.
+fn pause(size: u64) -> Duration {
+    let seconds = (size / BYTES_A_SECOND).min(SELDOM).max(size / MOST_BYTES_A_SECOND);
+    Duration::from_secs(seconds)
 }
 
 /// Writes down what there is.
@@ -285,6 +297,14 @@ mod tests {
             ("echo:70000", ("echo:70000", None)),
         ] {
             assert_eq!(split_port(asked), expected);
+        }
+    }
+
+    #[test]
+    fn the_smaller_the_file_the_sooner_it_is_written_again() {
+        for (kib, seconds) in [(0, 0), (100, 0), (128, 1), (640, 5), (2 << 10, 10), (30 << 10, 30)]
+        {
+            assert_eq!(pause(kib << 10), Duration::from_secs(seconds), "{kib} KiB");
         }
     }
 

@@ -111,6 +111,34 @@ async fn a_restart_of_the_control_plane_forgets_nothing_and_loses_nothing_of_mea
     outcomes(&mesh, "service=hello&window=1h", &of(3)).await;
 }
 
+/// What is written down within a second or two is there after SIGKILL, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_control_plane_that_is_killed_knows_what_it_had_written() {
+    let mesh = Mesh::start_with(&["--report-interval", "1h"]).await;
+    let _hello = told::named(&mesh, "hello-1").await;
+    let mut client = mesh.workload("one").flag("--name", "one-1").proxy().await;
+    let mut http = client.http().await;
+    for _ in 0..5 {
+        assert_eq!(http.get("http://hello/").await.status, 200);
+    }
+    drop(http);
+    // Its last report is its only one.
+    client.process.signal(Signal::TERM);
+    client.process.ended().await;
+    let expected = [("one-1", "hello-1", Figures { calls: 5, ..Figures::default() })];
+    outcomes(&mesh, "service=hello&window=1h", &expected).await;
+    let (file, caller) = (mesh.state().join("outcomes"), b"default/one-1");
+    eventually("it is written down", async || {
+        let kept = std::fs::read(&file).map_err(|error| error.to_string())?;
+        let found = kept.windows(caller.len()).any(|it| it == caller);
+        found.then_some(()).ok_or(format!("{} bytes without the caller", kept.len()))
+    })
+    .await;
+    mesh.kill_control().await;
+    mesh.restart_control().await;
+    outcomes(&mesh, "service=hello&window=1h", &expected).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_read_the_services_of_a_namespace_may_read_their_outcomes_and_no_others() {
     let mesh = Mesh::start().await;

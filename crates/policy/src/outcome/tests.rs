@@ -85,6 +85,110 @@ fn what_is_no_code_is_refused() {
     }
 }
 
+/// Of how many microseconds a latency may be off that a sketch tells.
+fn allowed(sketch: &Sketch, exact: u64) -> f64 {
+    let finest = 1.0 / 32.0;
+    let joined = if sketch.error() > finest { sketch.error() * 32.0 } else { 0.0 };
+    (sketch.error() * exact as f64).max(joined / 2.0)
+}
+
+/// The edges of buckets and doublings, primes, and what lies beside them.
+const ODD: [u64; 40] = [
+    0,
+    1,
+    2,
+    7,
+    15,
+    16,
+    17,
+    31,
+    32,
+    33,
+    47,
+    48,
+    63,
+    64,
+    65,
+    97,
+    127,
+    128,
+    129,
+    255,
+    256,
+    511,
+    512,
+    997,
+    1_000,
+    1_023,
+    1_024,
+    4_097,
+    9_973,
+    16_383,
+    65_535,
+    65_537,
+    99_991,
+    999_983,
+    1_000_003,
+    59_999_999,
+    599_999_993,
+    2_147_483_647,
+    2_147_483_648,
+    4_294_967_295,
+];
+
+#[test]
+fn one_latency_is_told_within_the_error_however_coarse_it_is() {
+    for coarse in 0..=6 {
+        let mut worst = 0_f64;
+        for exact in ODD {
+            let sketch = Sketch::of_coarse(coarse, [(bucket(exact) >> coarse, 1)]);
+            let told = sketch.quantile(0.5).unwrap();
+            let off = (told as f64 - exact as f64).abs();
+            assert!(off <= allowed(&sketch, exact), "{exact} told as {told}, coarse {coarse}");
+            if exact >= 128 {
+                worst = worst.max(off / exact as f64 / sketch.error());
+            }
+        }
+        // The bound is no larger than it has to be.
+        assert!(worst > 0.9, "coarse {coarse}: {worst}");
+    }
+}
+
+/// As they come to a reader: told by proxies once a window each, put together there, and written down in few bytes.
+#[test]
+fn quantiles_of_windows_that_add_up_are_within_the_error_that_is_told() {
+    let slow_tail = (0..990).map(|it| 1_000 + it).chain((0..10).map(|it| 2_000_003 + it * 9_973));
+    let doublings = (0..32).flat_map(|it| [(1 << it) - 1, 1 << it, (1 << it) + 1]);
+    let tables: [Vec<u64>; 5] = [
+        vec![1_000_003],
+        ODD.to_vec(),
+        slow_tail.collect(),
+        doublings.filter(|it| *it < 1 << 32).collect(),
+        (0..3_000_u64).map(|it| it * it * 331 % 4_000_037).collect(),
+    ];
+    for (number, mut latencies) in tables.into_iter().enumerate() {
+        for limit in [MIN_CODE, 160, 1024] {
+            let mut kept = Tally::default();
+            for window in latencies.chunks(7) {
+                let told = tally(window.iter().copied()).encode(1024);
+                kept.merge(&Tally::decode(&told).unwrap());
+                kept = Tally::decode(&kept.encode(limit)).unwrap();
+            }
+            latencies.sort_unstable();
+            for share in [0.01, 0.5, 0.9, 0.99, 0.999, 1.0] {
+                let rank = (share * latencies.len() as f64).ceil() as usize;
+                let exact = latencies[rank - 1];
+                let told = kept.latency.quantile(share).unwrap();
+                let off = (told as f64 - exact as f64).abs();
+                let allowed = allowed(&kept.latency, exact);
+                assert!(off <= allowed, "{number}, {limit}, {share}: {exact} told as {told}");
+            }
+            let mean = latencies.iter().sum::<u64>() / latencies.len() as u64;
+            assert_eq!(kept.micros / kept.calls, mean, "the mean has no error");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn quantiles_are_within_the_error_that_is_told(
