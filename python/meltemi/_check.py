@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any, Callable, Mapping, Optional, Tuple, Type, Union
 
-from ._errors import Error
+from ._errors import Error, SettingsError
 
 _Kinds = Union[Type[Any], Tuple[Type[Any], ...]]
 
@@ -40,6 +41,15 @@ def served(value: object, name: str) -> None:
     """Raises where there is something that cannot be called."""
     if value is not None and not callable(value):
         raise TypeError(f"{name}: something that can be called is expected, not {type(value).__name__}")
+
+
+def waited_for(value: object, name: str) -> None:
+    """Raises where what is called gives no answer, but something that an asyncio loop is to wait for."""
+    called = (value, getattr(value, "__call__", None))
+    if any(inspect.iscoroutinefunction(it) or inspect.isasyncgenfunction(it) for it in called):
+        raise SettingsError(
+            f"{name}: an async function is served by no loop: write it as an ASGI application (asgi=), or as a plain function"
+        )
 
 
 def texts(value: object, name: str) -> None:

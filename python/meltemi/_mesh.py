@@ -8,12 +8,15 @@ import os
 import threading
 import weakref
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import TYPE_CHECKING, Dict, List, Optional, Union
 
 from . import _meltemi, _outcomes
 from ._call import MAX_RESULT, Caller
 from ._check import expect, length
 from ._errors import SettingsError
+
+if TYPE_CHECKING:
+    from ._service import Service
 
 #: How many workloads of a program are known as its own: those that were registered last.
 _MAX_CALLERS = 10_000
@@ -28,7 +31,7 @@ class Mesh(Caller):
         self._inner = inner
         self._max_result = max_result
         self._name = inner.name
-        self._services: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._services: weakref.WeakSet[Service] = weakref.WeakSet()
         self._is_closed = False
         #: Who calls for this program, or did; the newest of them.
         self._callers: Dict[str, None] = {}
@@ -110,6 +113,12 @@ class Mesh(Caller):
     def state_dir(self) -> Optional[Path]:
         """The state directory of a control plane of this machine, for `meltemi --state-dir`."""
         return self._inner.state_dir
+
+    @property
+    def services(self) -> List[Service]:
+        """The program's services that are registered with it, by name. They stay so though the program holds them no longer."""
+        registered = [service for service in self._services if service.is_registered]
+        return sorted(registered, key=lambda it: (it.host, it.port))
 
     def outcomes(
         self,

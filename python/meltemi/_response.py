@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
 from . import _meltemi
 from ._errors import HandlerError, StatusError
@@ -39,12 +39,26 @@ class Message:
         return json.loads(self.body)
 
 
+class _Kept(NamedTuple):
+    """What an answer says, as it is written down."""
+
+    status: int
+    headers: List[Tuple[str, str]]
+    body: bytes
+    flags: Optional[str]
+
+    def header(self, name: str) -> Optional[str]:
+        return next((value for field, value in self.headers if field == name), None)
+
+
 class Response(Message):
-    """An answer."""
+    """An answer. It can be copied and pickled."""
 
     __slots__ = ("_inner", "caller", "latency", "service", "_result")
 
-    def __init__(self, inner: _meltemi.Response, caller: str, service: str, latency: float) -> None:
+    def __init__(
+        self, inner: Union[_meltemi.Response, _Kept], caller: str, service: str, latency: float
+    ) -> None:
         self._inner = inner
         #: Who has called: the name of a service, or of the program.
         self.caller = caller
@@ -53,6 +67,10 @@ class Response(Message):
         #: How long the call took, seconds.
         self.latency = latency
         self._result: Optional[Result] = None
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        kept = _Kept(self.status, self.headers, self.body, self.flags)
+        return type(self), (kept, self.caller, self.service, self.latency)
 
     def __repr__(self) -> str:
         return f"<Response {self.status} of {self.service}, {len(self.body)} bytes>"

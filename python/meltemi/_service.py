@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import logging
 import re
@@ -11,7 +12,7 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tup
 
 from . import _asgi, _meltemi, _wsgi
 from ._call import MAX_RESULT, Caller
-from ._check import expect, length, served, texts
+from ._check import expect, length, served, texts, waited_for
 from ._errors import SettingsError, UnregisteredError
 from ._mesh import Mesh, default_mesh
 from ._response import Message
@@ -129,6 +130,8 @@ class Service(Caller):
         served(handler, "handler")
         served(asgi, "asgi")
         served(wsgi, "wsgi")
+        waited_for(handler, "handler")
+        waited_for(wsgi, "wsgi")
         if sum((handler is not None, asgi is not None, wsgi is not None, bool(forward))) > 1:
             raise SettingsError("a service has one of handler, asgi, wsgi and forward")
         if labels is not None:
@@ -334,4 +337,11 @@ def _answer(answer: Answer) -> Tuple[int, List[Tuple[bytes, bytes]], bytes]:
         return 200, [(b"content-type", b"application/octet-stream")], bytes(answer)
     if isinstance(answer, str):
         return 200, [(b"content-type", b"text/plain; charset=utf-8")], answer.encode()
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise TypeError("a handler gives an answer, not what a loop is to wait for: write an ASGI application (asgi=)")
+    if isinstance(answer, tuple):
+        # As other frameworks have status and fields; as JSON it would be an answer that looks well.
+        raise TypeError("a handler gives no tuple: Reply(body, status=..., headers=...) says more than a body")
     return 200, [(b"content-type", b"application/json")], json.dumps(answer).encode()

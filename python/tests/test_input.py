@@ -1,7 +1,10 @@
 """What is given wrongly is told at once, by the name of the argument or by what is wrong with it: nothing is sent, and nothing is
 waited for."""
 
+import copy
+import functools
 import os
+import pickle
 import time
 from unittest import mock
 
@@ -116,6 +119,42 @@ class Services(MeshTest):
             self.assertIs(type(raised.exception), kind)
         self.assertLess(time.monotonic() - began, AT_ONCE)
 
+    def test_a_handler_that_a_loop_would_have_to_wait_for_is_refused(self):
+        class Called:
+            async def __call__(self, request):
+                return "never"
+
+        async def function(request):
+            return "never"
+
+        async def pieces(request):
+            yield "never"
+
+        for handler in (function, pieces, Called(), functools.partial(function, 1)):
+            for word in ("handler", "wsgi"):
+                with self.subTest(handler), self.assertRaisesRegex(meltemi.SettingsError, f"{word}: .*asgi="):
+                    meltemi.Service("never", 9094, **{word: handler})
+
+    def test_an_answer_that_is_none_is_told_and_not_made_json(self):
+        async def later():
+            return "never"
+
+        for answer, told in ((lambda _: ("x", 404), "Reply"), (lambda _: later(), "asgi=")):
+            service = self.serve(answer)
+            with self.assertLogs("meltemi", "ERROR") as logs:
+                self.assertEqual(self.mesh.get(service.url).status, 500)
+            self.assertIn(told, logs.output[0])
+
+    def test_services_that_the_program_holds_no_longer_are_found_and_closed(self):
+        for _ in range(2):
+            meltemi.Service("again", 9093, handler=lambda _: "here").register(mesh=self.mesh)
+        found = [it for it in self.mesh.services if it.host == "again"]
+        self.assertEqual(len(found), 2)
+        found[0].close()
+        self.assertEqual([it for it in self.mesh.services if it.host == "again"], [found[1]])
+        self.assertEqual(found[1].get(found[1].url).text, "here")
+        found[1].close()
+
     def test_a_handler_is_taken_though_python_counts_it_for_nothing(self):
         class Empty:
             def __len__(self):
@@ -155,6 +194,26 @@ class Answers(MeshTest):
         self.assertIn("None", repr(head))
         with self.assertRaises(ValueError):
             self.mesh.get(f"{service.url}/wrong").json()
+
+    def test_answers_and_errors_can_be_copied_and_pickled(self):
+        service = self.serve(lambda _: meltemi.Reply("no such thing", status=404, headers={"x-why": "none"}))
+        response = self.mesh.get(service.url)
+        error = meltemi.StatusError(response)
+        nobody = meltemi.UnknownServiceError("nobody")
+        for again in (copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))):
+            other = again(response.result).response
+            for name in ("status", "headers", "body", "text", "flags", "caller", "service", "latency"):
+                self.assertEqual(getattr(other, name), getattr(response, name), name)
+            self.assertEqual(other.header("X-Why"), "none")
+            self.assertEqual(again(other).body, response.body)
+            for kind in (meltemi.StatusError, meltemi.HandlerError):
+                failed = again(kind(response))
+                self.assertIs(type(failed), kind)
+                self.assertEqual((str(failed), failed.response.status), (str(error), 404))
+            self.assertEqual(repr(again(nobody)), repr(nobody))
+        for name in meltemi.__all__:
+            if name.endswith("Error"):
+                self.assertEqual(getattr(meltemi, name).__module__, "meltemi", name)
 
 
 class Outcomes(MeshTest):

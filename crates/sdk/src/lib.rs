@@ -27,6 +27,14 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # The runtime
+//!
+//! A mesh, and each service that is registered with it, lives on the Tokio runtime that has called [`Mesh::connect`] or
+//! [`Service::register`]: the handler runs there, and so does what the control plane is told and tells. That runtime is to be
+//! driven for as long as they are used. While one of a single thread (`new_current_thread`) is in no `block_on`, nobody is
+//! answered; where it has ended, as that of a `#[tokio::test]` does, what was joined on it is of no use any longer. Calls may be
+//! made from any runtime.
 
 mod call;
 mod channel;

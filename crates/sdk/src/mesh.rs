@@ -42,6 +42,9 @@ impl Mesh {
     /// # Errors
     /// [`Error::ControlPlane`] within 2 seconds when there is no control plane, [`Error::Refused`] when it does not let the
     /// workload in.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime, as does all that begins something here: see [the crate](crate#the-runtime).
     pub async fn connect(control: Control, token: impl Into<Token>) -> Result<Mesh, Error> {
         Mesh::builder(control).token(token).connect().await
     }
