@@ -51,6 +51,9 @@ struct Reporter {
     identity: Arc<SpiffeId>,
     /// The workload that its node names, in the identity's own namespace.
     workload: Option<String>,
+    /// Whether that was registered with this identity at some time of the stream: the last report of one that is drained for long
+    /// may come when nobody else knows it any more.
+    was_member: bool,
 }
 
 impl LoadStatsService {
@@ -70,24 +73,24 @@ impl LoadStatsService {
         mut requests: Streaming<LoadStatsRequest>,
         responses: mpsc::Sender<Result<LoadStatsResponse, Status>>,
     ) {
-        let mut reporter = Reporter { identity, workload: None };
+        let mut reporter = Reporter { identity, workload: None, was_member: false };
         let mut is_first = true;
         while let Ok(Some(request)) = requests.message().await {
             if let Some(node) = &request.node {
                 reporter.introduce(node);
             }
             if std::mem::take(&mut is_first) {
-                let asked = self.wanted(&reporter, request.node.as_ref());
+                let asked = self.wanted(&mut reporter, request.node.as_ref());
                 if responses.send(Ok(asked)).await.is_err() {
                     return;
                 }
             }
-            self.take_in(&reporter, &request.cluster_stats);
+            self.take_in(&mut reporter, &request.cluster_stats);
         }
     }
 
     /// What is asked of a reporter.
-    fn wanted(&self, reporter: &Reporter, node: Option<&Node>) -> LoadStatsResponse {
+    fn wanted(&self, reporter: &mut Reporter, node: Option<&Node>) -> LoadStatsResponse {
         let knows_all = node.is_some_and(|it| it.client_features.iter().any(|it| it == SENDS_ALL));
         let clusters = match knows_all {
             true => Vec::new(),
@@ -104,17 +107,19 @@ impl LoadStatsService {
         }
     }
 
-    fn take_in(&self, reporter: &Reporter, stats: &[ClusterStats]) {
+    fn take_in(&self, reporter: &mut Reporter, stats: &[ClusterStats]) {
         let snapshot = self.publisher.snapshot();
+        let identity = reporter.identity.clone();
         let (caller, viewer) = reporter.in_mesh(&snapshot, self.publisher.left());
         let caller: Arc<str> = caller.into();
         let reports = reports(&snapshot, self.publisher.left(), &viewer, stats);
-        self.keeper.take_in(&caller, &reporter.identity, reports, &self.publisher);
+        self.keeper.take_in(&caller, &identity, reports, &self.publisher);
     }
 }
 
 impl Reporter {
     fn introduce(&mut self, node: &Node) {
+        self.was_member = false;
         self.workload = workload_of_node(&node.id)
             .filter(|(_, namespace)| *namespace == self.identity.namespace())
             .map(|(workload, _)| workload.to_owned());
@@ -122,16 +127,16 @@ impl Reporter {
 
     /// The name under which its calls are kept, and what it sees: a workload that is registered with this identity, or was until
     /// it left, else the identity alone.
-    fn in_mesh<'a>(&'a self, snapshot: &'a Snapshot, left: &Left) -> (String, Viewer<'a>) {
+    fn in_mesh<'a>(&'a mut self, snapshot: &'a Snapshot, left: &Left) -> (String, Viewer<'a>) {
         let namespace = self.identity.namespace();
         let own = self.workload.as_deref().and_then(|name| snapshot.workload(namespace, name));
         let account = self.identity.service_account();
         let own = own.filter(|it| it.service_account.as_deref() == Some(account));
         let sidecar = snapshot.sidecar(namespace, own.map_or("", |it| &it.name));
         let viewer = Viewer { namespace, sidecar: sidecar.map(|it| &**it) };
-        let was = |name: &&str| left.was(namespace, name, account, Instant::now());
-        let name = own.map(|it| &*it.name).or_else(|| self.workload.as_deref().filter(was));
-        let name = match name {
+        let was = |name: &str| left.was(namespace, name, account, Instant::now());
+        self.was_member |= own.is_some() || self.workload.as_deref().is_some_and(was);
+        let name = match self.workload.as_deref().filter(|_| self.was_member) {
             Some(name) => workload_name(namespace, name),
             None => format!("{namespace}/sa/{account}"),
         };
@@ -160,7 +165,7 @@ impl LoadReportingService for LoadStatsService {
 }
 
 /// The clusters that a reporter may know, by the names of both Istio's proxies and gRPC's.
-fn cluster_names(snapshot: &Snapshot, left: &Left, reporter: &Reporter) -> Vec<String> {
+fn cluster_names(snapshot: &Snapshot, left: &Left, reporter: &mut Reporter) -> Vec<String> {
     let (_, viewer) = reporter.in_mesh(snapshot, left);
     let seen = snapshot.services().filter(|service| viewer.sees(service));
     let names = seen.flat_map(|service| {
@@ -300,3 +305,6 @@ fn standard(issued: u64, succeeded: u64, failed: u64, in_flight: u64) -> Tally {
     tally.failures[Class::Status5xx as usize] = failed;
     tally
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,9 @@ pub enum Failed {
     GrpcStatus(u16),
     /// The answer says that a rate limit is reached (`x-envoy-ratelimited`).
     RateLimited,
+    /// The peer's proxy took it for one too many, by a limit of its workload's. Never tried anew, as Envoy has it with answers that
+    /// bear `x-envoy-overloaded`: three attempts of each request are the last that somebody needs who has too many.
+    Overloaded,
     /// The time for the whole request is over.
     TimedOut,
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 mod classes;
 mod ejection;
 mod left;
+mod overload;
 pub(crate) mod told;
 
 use told::{Figures, outcomes};

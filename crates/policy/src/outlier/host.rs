@@ -18,6 +18,9 @@ pub enum Outcome {
     Unreachable,
     /// It took too long: counts as 504 unless failures of the way are split off.
     TimedOut,
+    /// The proxy before it took no more for it, by a limit of its workload's: a 503 by a rule, as with Envoy, and nothing where no
+    /// rule says so, since it does what it is told.
+    Overloaded,
     /// A connection was made whose bytes nobody understands (TCP): it could be reached.
     Connected,
 }
@@ -27,7 +30,7 @@ impl Outcome {
     pub fn is_failure(self) -> bool {
         match self {
             Outcome::Answered(status) => (500..600).contains(&status),
-            Outcome::Unreachable | Outcome::TimedOut => true,
+            Outcome::Unreachable | Outcome::TimedOut | Outcome::Overloaded => true,
             Outcome::Connected => false,
         }
     }
@@ -128,6 +131,13 @@ impl Host {
 
     pub(super) fn record(&self, outcome: Outcome, settings: &Settings) -> Option<Reached> {
         let status = match (outcome, settings.split_external_local_origin_errors) {
+            (Outcome::Overloaded, _) if !settings.counts_overload => return None,
+            (Outcome::Overloaded, is_split) => {
+                if is_split {
+                    self.record_way(true, settings);
+                }
+                503
+            }
             (Outcome::Answered(status), true) => {
                 self.record_way(true, settings);
                 status

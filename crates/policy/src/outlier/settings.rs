@@ -31,6 +31,8 @@ pub struct Settings {
     /// Whether one endpoint may always be ejected, whatever the share is, and the last one that goes may pass it, as with Istio's
     /// sidecars. Otherwise the share is kept to the letter: the only endpoint of a service stays.
     pub always_eject_one: bool,
+    /// Whether an answer of the proxy before the endpoint counts that takes no more for it.
+    pub counts_overload: bool,
     /// Ejection by success rate.
     pub success_rate: Option<SuccessRate>,
     /// Ejection by share of failures.
@@ -62,6 +64,7 @@ impl From<&OutlierDetection> for Settings {
                 .unwrap_or(10)
                 .min(100),
             always_eject_one: true,
+            counts_overload: true,
             success_rate: rule.success_rate,
             failure_percentage: rule.failure_percentage,
         }
@@ -71,13 +74,14 @@ impl From<&OutlierDetection> for Settings {
 impl Default for Settings {
     /// What holds for workloads of the mesh where no rule says anything: Istio's defaults, but for half of the endpoints, to the
     /// letter. That an endpoint fails is one caller's finding and all callers' knowledge here, so a service of two or three must
-    /// be able to lose one; and what nobody asked for must not take the only endpoint there is.
+    /// be able to lose one; and what nobody asked for must not take the only endpoint there is, nor one that has as much to do as
+    /// its limit allows: with it gone the others would have more.
     fn default() -> Settings {
         let rule = OutlierDetection {
             max_ejection_percent: Some(MOST_WITHOUT_RULE),
             ..OutlierDetection::default()
         };
-        Settings { always_eject_one: false, ..Settings::from(&rule) }
+        Settings { always_eject_one: false, counts_overload: false, ..Settings::from(&rule) }
     }
 }
 

@@ -257,3 +257,27 @@ fn what_another_caller_found_out_ejects_once_and_within_the_share() {
     assert_eq!(detector.told(0, 7, seconds(32)), None, "it was told before");
     assert!(detector.told(0, 10, seconds(32)).is_some());
 }
+
+#[test]
+fn an_endpoint_that_has_as_much_as_it_may_is_ejected_by_a_rule_alone() {
+    use super::Outcome::Overloaded;
+    let split = OutlierDetection {
+        split_external_local_origin_errors: true,
+        ..OutlierDetection::default()
+    };
+    for (settings, expected) in [
+        (Settings::default(), None),
+        (Settings::from(&OutlierDetection::default()), Some(Reason::Consecutive5xx)),
+        (Settings::from(&split), Some(Reason::Consecutive5xx)),
+    ] {
+        let detector = Detector::new(settings, (0..4).map(|_| Arc::default()));
+        let changes = (0..5).filter_map(|_| detector.record(0, Overloaded, || seconds(1)));
+        assert_eq!(changes.last().and_then(|it| it.ejected), expected);
+    }
+    // It says nothing: failures before and after it are in a row.
+    let detector = Detector::new(Settings::default(), (0..4).map(|_| Arc::default()));
+    let outcomes = [Answered(500), Overloaded, Answered(500), Answered(500), Answered(500)];
+    let record = |outcome| detector.record(0, outcome, || seconds(1));
+    assert!(outcomes.into_iter().all(|it| record(it).is_none()));
+    assert!(record(Answered(500)).is_some());
+}

@@ -98,7 +98,7 @@ impl Conditions {
             Failed::Status(status) => of_status(status),
             Failed::GrpcStatus(status) => of_grpc_status(status),
             Failed::RateLimited => RATE_LIMITED,
-            Failed::TimedOut => 0,
+            Failed::Overloaded | Failed::TimedOut => 0,
         };
         let status = match failed {
             Failed::Status(status) => Some(status),

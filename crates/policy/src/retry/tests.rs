@@ -36,6 +36,7 @@ fn only_what_is_safe_is_repeated() {
         (1, "GET", Failed::Status(500), true, false),
         (1, "GET", Failed::Status(200), true, false),
         (1, "GET", Failed::TimedOut, true, false),
+        (1, "GET", Failed::Overloaded, true, false),
     ] {
         let got = policy.again(made, method.as_bytes(), failed, replayable);
         assert_eq!(got, again, "{made} {method} {failed:?} {replayable}");
@@ -65,6 +66,7 @@ fn a_rule_gets_exactly_what_it_names() {
         GrpcStatus(13),
         GrpcStatus(14),
         RateLimited,
+        Overloaded,
         TimedOut,
     ];
     let resets = [NotConnected, RefusedStream, NotDelivered, Broken, PerTryTimedOut];

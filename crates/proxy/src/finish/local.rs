@@ -129,6 +129,8 @@ pub(crate) fn write_refusal(writer: &mut Writer, status: u16, text: &str) {
 pub(crate) const NOT_DELIVERED: (&[u8], &[u8]) = (b"x-meltemi-not-answered", b"not-delivered");
 /// What it says where the application may have seen it, and broke off before it answered.
 pub(crate) const BROKEN: (&[u8], &[u8]) = (b"x-meltemi-not-answered", b"broken");
+/// What it says where it takes no more for the application, by a limit of the workload's.
+pub(crate) const OVERLOADED: (&[u8], &[u8]) = (b"x-meltemi-not-answered", b"overloaded");
 
 /// Whether a response of a proxy says that the application never saw the request.
 pub(crate) fn is_not_delivered(response: &ResponseHead) -> bool {
@@ -138,6 +140,11 @@ pub(crate) fn is_not_delivered(response: &ResponseHead) -> bool {
 /// Whether a response of a proxy says that the application broke off.
 pub(crate) fn is_broken(response: &ResponseHead) -> bool {
     response.fields.find(Known::NotAnswered) == Some(BROKEN.1)
+}
+
+/// Whether a response of a proxy says that it takes no more for the application.
+pub(crate) fn is_overloaded(response: &ResponseHead) -> bool {
+    response.fields.find(Known::NotAnswered) == Some(OVERLOADED.1)
 }
 
 /// The gRPC status for an HTTP status (gRPC's `http-grpc-status-mapping.md`).

@@ -14,7 +14,7 @@ use super::external::{self, OnAnswer};
 use super::probe;
 use crate::config::{Inbound, InboundPort};
 use crate::exchange::Call;
-use crate::finish::local::{BROKEN, NOT_DELIVERED, respond};
+use crate::finish::local::{BROKEN, NOT_DELIVERED, OVERLOADED, respond};
 use crate::finish::outcome::{Account, Outcome, finish};
 use crate::finish::pass_back::pass_back;
 use crate::http::forward;
@@ -164,8 +164,8 @@ pub(crate) async fn to_app(
     pass_back(worker, &route, call, answer, response, replay).await
 }
 
-/// The answer where the application has as much as it may, marked as Envoy's is. Another instance may have room.
+/// The answer where the application has as much as it may, marked as Envoy's is.
 async fn full(call: &mut Call<'_>, text: &str) -> Outcome {
-    let extra: &[(&[u8], &[u8])] = &[NOT_DELIVERED, (b"x-envoy-overloaded", b"true")];
+    let extra: &[(&[u8], &[u8])] = &[OVERLOADED, (b"x-envoy-overloaded", b"true")];
     respond(call, 503, ResponseFlags::UO, text, extra).await
 }

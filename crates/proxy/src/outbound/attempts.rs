@@ -24,7 +24,7 @@ use super::{learn, mirror, outcomes, probe, sticky};
 use crate::clock;
 use crate::config::{Cluster, Endpoint};
 use crate::exchange::Call;
-use crate::finish::local::{is_not_delivered, respond};
+use crate::finish::local::{is_not_delivered, is_overloaded, respond};
 use crate::finish::outcome::Outcome;
 use crate::http::forward;
 use crate::http::head::ResponseHead;
@@ -327,6 +327,7 @@ impl<'r> Run<'r> {
     ) -> Option<Failed> {
         match attempted {
             Ok(_) if is_proxy && is_not_delivered(response) => Some(Failed::NotDelivered),
+            Ok(_) if is_proxy && is_overloaded(response) => Some(Failed::Overloaded),
             Ok(_) => {
                 let fields = &response.fields;
                 let grpc = fields

@@ -30,7 +30,8 @@ pub(super) fn end(
     fields: &mut Fields,
 ) {
     let (Some(begun), Some(outcome)) = (begun, outcome) else { return };
-    let is_answer = matches!(outcome, Outcome::Answered(_)) && cluster.wants_reports();
+    let is_answer = matches!(outcome, Outcome::Answered(_) | Outcome::Overloaded);
+    let is_answer = is_answer && cluster.wants_reports();
     let word = if is_answer { reporting::take(fields) } else { Default::default() };
     if let Some(share) = word.utilization {
         cluster.hear(index, share);

@@ -43,6 +43,7 @@ pub(super) fn record(
 ) -> Option<outlier::Outcome> {
     let outcome = match (attempted, failed) {
         (Ok(_), Some(Failed::GrpcStatus(grpc))) => outlier::Outcome::Answered(http_status(grpc)),
+        (Ok(_), Some(Failed::Overloaded)) => outlier::Outcome::Overloaded,
         (Ok(_), _) => outlier::Outcome::Answered(status),
         (Err(Missed::Endpoint(_)), Some(Failed::TimedOut | Failed::PerTryTimedOut)) => {
             outlier::Outcome::TimedOut
@@ -96,6 +97,8 @@ impl Answered {
             Some(Failed::NotDelivered) if self.status == 403 => Some(Class::Tls),
             // It could not reach the application, or does not serve the port.
             Some(Failed::NotDelivered) => Some(Class::Connect),
+            // A caller of gRPC is told so with status 200.
+            Some(Failed::Overloaded) => Class::of_answer(503, grpc_status),
             Some(Failed::GrpcStatus(grpc)) => Class::of_answer(self.status, Some(grpc)),
             _ => Class::of_answer(self.status, grpc_status),
         }
