@@ -135,9 +135,23 @@ impl Catalog {
         next
     }
 
-    /// The catalog of the next snapshot: only what is affected is encoded.
+    /// Those that are ejected of the endpoints that leave, by host and workload's name.
+    pub(crate) fn ejected_that_leave(&self, affected: &Affected) -> Vec<(String, Arc<str>)> {
+        if self.ejections.is_empty() {
+            return Vec::new();
+        }
+        let leave = affected.endpoints.iter().filter(|it| it.removed);
+        let keys = leave.map(|it| (it.host.as_str().to_owned(), it.workload.clone()));
+        keys.filter(|key| self.ejections.contains_key(key)).collect()
+    }
+
+    /// The catalog of the next snapshot: only what is affected is encoded. Who has left and comes back is not ejected, as a host
+    /// that comes back is a new one with Envoy.
     pub(crate) fn advance(&self, snapshot: Arc<Snapshot>, affected: &Affected) -> Catalog {
         let mut next = Catalog { snapshot, ..self.clone() };
+        for key in self.ejected_that_leave(affected) {
+            Arc::make_mut(&mut next.ejections).remove(&key);
+        }
         let mut rules = native::rules::Rules::default();
         for host in &affected.services {
             next.encode_service(host.as_str(), &mut rules);

@@ -63,6 +63,7 @@ impl Keeper {
     ) {
         let mut outcomes = self.outcomes.lock();
         let now = now();
+        self.forget_who_left(publisher);
         let identity: Arc<str> = identity.to_string().into();
         self.identities.lock().insert(caller.clone(), identity.clone());
         let mut changes = Vec::new();
@@ -96,6 +97,14 @@ impl Keeper {
         }
         drop(outcomes);
         publish(publisher, changes);
+    }
+
+    /// Forgets ejections of endpoints that have left: who comes back under the name begins anew.
+    fn forget_who_left(&self, publisher: &Publisher) {
+        for (host, workload) in publisher.take_left_ejected() {
+            self.ejections.lock().forget(&host, &workload);
+            self.found.lock().forget(&host, &workload);
+        }
     }
 
     /// Whether it can be what a report says; if not, none of it is kept.
@@ -161,6 +170,7 @@ impl Keeper {
         drop(outcomes);
         self.allowances.lock().age(now);
         self.identities.lock().retain(|caller, _| callers.contains(caller));
+        self.forget_who_left(publisher);
         self.found.lock().sweep(now);
         let over = self.ejections.lock().sweep(now);
         publish(publisher, over);

@@ -42,6 +42,8 @@ pub struct Publisher {
     /// Catalogs are made one after the other.
     turn: Mutex<()>,
     left: Left,
+    /// Endpoints that left while they were ejected, by host and workload's name, until the keeper of ejections asks.
+    left_ejected: Mutex<Vec<(String, Arc<str>)>>,
 }
 
 impl Default for Publisher {
@@ -52,6 +54,7 @@ impl Default for Publisher {
             version: watch::Sender::new(0),
             turn: Mutex::default(),
             left: Left::new(Instant::now()),
+            left_ejected: Mutex::default(),
         }
     }
 }
@@ -66,6 +69,7 @@ impl Publisher {
             let published = names(before.snapshot(), &snapshot, affected);
             // Before they are gone, so that there is no moment in which they are neither here nor there.
             self.left.note(before.snapshot(), &snapshot, affected, Instant::now());
+            self.left_ejected.lock().extend(before.ejected_that_leave(affected));
             self.catalog.store(Arc::new(before.advance(snapshot, affected)));
             if !affected.is_empty() {
                 // Without sessions there is nobody to tell.
@@ -115,6 +119,11 @@ impl Publisher {
     /// The endpoints and workloads that left lately.
     pub(crate) fn left(&self) -> &Left {
         &self.left
+    }
+
+    /// The endpoints that have left while they were ejected, each told once.
+    pub(crate) fn take_left_ejected(&self) -> Vec<(String, Arc<str>)> {
+        std::mem::take(&mut self.left_ejected.lock())
     }
 
     /// The version of the store that the catalog shows; changes with every snapshot.

@@ -93,6 +93,11 @@ impl Ejections {
         Some(EjectionChange { member, id: self.last })
     }
 
+    /// Forgets an endpoint that has left, by host and workload's name.
+    pub fn forget(&mut self, host: &str, name: &str) {
+        self.current.retain(|(of, workload), _| !(**of == *host && is_named(workload, name)));
+    }
+
     /// Those that are over.
     pub fn sweep(&mut self, now: u32) -> Vec<EjectionChange> {
         let over = self.current.extract_if(.., |_, current| current.until <= now);
@@ -108,6 +113,11 @@ impl Ejections {
     pub fn is_empty(&self) -> bool {
         self.current.is_empty()
     }
+}
+
+/// Whether a workload, `NAMESPACE/NAME`, has this name.
+fn is_named(workload: &str, name: &str) -> bool {
+    workload.split_once('/').is_some_and(|(_, its)| its == name)
 }
 
 #[cfg(test)]

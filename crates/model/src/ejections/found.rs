@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use meltemi_policy::outlier::Reason;
 
-use super::LASTS;
+use super::{LASTS, is_named};
 use crate::outcomes::{EndpointId, HOUR};
 
 /// Findings that are kept at most; further ones are not shown.
@@ -57,6 +57,12 @@ impl Findings {
             let until = now.saturating_add(left);
             self.0.insert(key, Found { namespace, reason, is_told, until });
         }
+    }
+
+    /// Forgets an endpoint that has left, by host and workload's name.
+    pub fn forget(&mut self, host: &str, name: &str) {
+        let is_it = |it: &EndpointId| *it.host == *host && is_named(&it.workload, name);
+        self.0.retain(|(endpoint, _), _| !is_it(endpoint));
     }
 
     /// Forgets those that are over.

@@ -33,6 +33,20 @@ fn an_ejection_is_over_after_a_while_and_the_next_is_another_one() {
 }
 
 #[test]
+fn who_has_left_is_forgotten_and_may_be_ejected_anew() {
+    let mut ejections = Ejections::default();
+    let none = Tally::default();
+    let told = |ejections: &mut Ejections, name: &str| {
+        ejections.told(member(name), &by(name), 4, &none, START).is_some()
+    };
+    assert!(told(&mut ejections, "1") && told(&mut ejections, "2"));
+    ejections.forget("hello.shop", "1");
+    ejections.forget("other.shop", "2");
+    assert_eq!(ejections.len(), 1);
+    assert!(told(&mut ejections, "1") && !told(&mut ejections, "2"));
+}
+
+#[test]
 fn at_most_half_of_a_service_is_out_and_never_its_only_endpoint() {
     let none = Tally::default();
     for (size, expected) in [(1, 0), (2, 1), (3, 1), (4, 2), (10, 5)] {

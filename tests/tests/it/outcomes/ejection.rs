@@ -1,6 +1,8 @@
 //! What one caller finds out by outlier detection is known to all others, without a rule and by one.
 
-use meltemi_tests::{Http1, HttpApp, Mesh, Sidecar, eventually};
+use std::time::Duration;
+
+use meltemi_tests::{Http1, HttpApp, Mesh, Sidecar, Signal, eventually};
 
 use super::told::named;
 
@@ -68,6 +70,35 @@ async fn a_caller_that_never_called_it_leaves_out_what_another_found_to_fail() {
     let failed = calls(&b, 20).await.iter().filter(|status| **status == 500).count();
     assert_eq!(failed, 10, "the second stays in, as often as it fails");
     ejected(&mesh, 1).await;
+}
+
+/// The mended version of a service has the name of the one that failed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_under_the_same_name_begins_anew() {
+    let mesh = Mesh::start().await;
+    let (failing, mut sidecar) = named(&mesh, "hello-1").await;
+    let _others = [named(&mesh, "hello-2").await, named(&mesh, "hello-3").await];
+    let (a, b) = (mesh.workload("a").proxy().await, mesh.workload("b").proxy().await);
+    failing.set_status(500);
+    find_out(&a, &failing).await;
+    ejected(&mesh, 1).await;
+    calls(&b, 1).await;
+    sidecar.process.signal(Signal::TERM);
+    sidecar.process.ended().await;
+    mesh.api().healthy("default", "hello", 2).await;
+    let (mended, _sidecar) = named(&mesh, "hello-1").await;
+    let c = mesh.workload("c").proxy().await;
+    // Long before the ejection would be over by itself.
+    let soon = tokio::time::timeout(Duration::from_secs(15), async {
+        for caller in [&a, &b, &c] {
+            let before = mended.requests();
+            while mended.requests() == before {
+                assert_eq!(calls(caller, 1).await, [200]);
+            }
+        }
+    });
+    soon.await.expect("all call the one that came back");
+    ejected(&mesh, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
