@@ -17,7 +17,7 @@ use rustix::process::{
 use rustix::termios::tcsetpgrp;
 use tokio::process::Command;
 
-use crate::memory;
+use crate::{files, memory};
 
 pub use environment::Environment;
 pub use exec::Args as ExecArgs;
@@ -71,6 +71,9 @@ impl Child {
         helper.arg("--parent").arg(std::process::id().to_string());
         if memory::is_saving() {
             helper.arg("--restore-huge-pages").env_remove(memory::MARK);
+        }
+        if let Some(soft) = files::before() {
+            helper.arg("--restore-files").arg(soft.to_string());
         }
         helper.arg("--").args(command);
         helper.envs(environment.variables());

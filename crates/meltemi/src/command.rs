@@ -95,7 +95,8 @@ impl Command {
         if self.runs_until_stopped() { "info" } else { "warn" }
     }
 
-    fn runs_until_stopped(&self) -> bool {
+    /// Whether it is a server, or stands beside one.
+    pub fn runs_until_stopped(&self) -> bool {
         match self {
             Self::Demo(_)
             | Self::Control(_)

@@ -8,6 +8,7 @@ mod command;
 mod connection;
 mod demo;
 mod exit;
+mod files;
 mod input;
 mod log;
 mod memory;
@@ -40,6 +41,9 @@ fn run(meltemi: Meltemi) -> Result<(), Failure> {
     log::start(command.default_log())?;
     if command.is_sidecar() {
         memory::save();
+    }
+    if command.runs_until_stopped() {
+        files::raise();
     }
     let mut runtime = if command.needs_threads() {
         tokio::runtime::Builder::new_multi_thread()

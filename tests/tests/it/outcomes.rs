@@ -7,6 +7,7 @@ mod classes;
 mod ejection;
 mod left;
 mod overload;
+mod shortage;
 pub(crate) mod told;
 
 use told::{Figures, outcomes};

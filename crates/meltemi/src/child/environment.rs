@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use meltemi_proxy::start::Addresses;
 
 /// What must not go through the mesh: the application's own machine.
-const LOCAL: [&str; 2] = ["localhost", "127.0.0.1"];
+const LOCAL: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The variables that a command is given besides those of `run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,9 +92,9 @@ mod tests {
         let found = |name: &str| environment.variables().find(|it| it.0 == name).map(|it| it.1);
         assert_eq!(found("http_proxy"), Some("http://127.0.0.1:1"));
         assert_eq!(found("HTTP_PROXY"), found("http_proxy"));
-        assert_eq!(found("NO_PROXY"), Some("a.b, localhost,127.0.0.1"));
+        assert_eq!(found("NO_PROXY"), Some("a.b, localhost,127.0.0.1,::1"));
         assert_eq!(found("MELTEMI_SIDECAR_WORKLOAD"), Some("default/x"));
         assert_eq!(without_proxy(Some("*".into())), "*");
-        assert_eq!(without_proxy(None), "localhost,127.0.0.1");
+        assert_eq!(without_proxy(None), "localhost,127.0.0.1,::1");
     }
 }

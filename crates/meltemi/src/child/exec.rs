@@ -9,7 +9,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, getppid, kill_process_group, set_parent_process_death_signal};
 
 use crate::exit::Failure;
-use crate::{memory, output};
+use crate::{files, memory, output};
 
 /// Flags of the hidden command.
 #[derive(Debug, clap::Args)]
@@ -23,6 +23,9 @@ pub struct Args {
     /// Gives the command the huge pages that its sidecar does without.
     #[arg(long, conflicts_with = "guard")]
     restore_huge_pages: bool,
+    /// Gives the command this soft limit of open files, which its sidecar has raised.
+    #[arg(long, conflicts_with = "guard")]
+    restore_files: Option<u64>,
     /// The command.
     #[arg(last = true)]
     command: Vec<OsString>,
@@ -57,6 +60,9 @@ fn become_command(args: &Args) -> Result<(), Failure> {
     }
     if args.restore_huge_pages {
         memory::restore();
+    }
+    if let Some(soft) = args.restore_files {
+        files::restore(soft);
     }
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::Usage("no command is given".into()));

@@ -63,6 +63,19 @@ async fn a_command_has_the_huge_pages_that_its_sidecar_does_without() {
 }
 
 #[tokio::test]
+async fn a_sidecar_may_open_all_files_that_it_can_and_its_command_as_many_as_without() {
+    let plane = Plane::start().await;
+    let script = "ulimit -Sn; grep 'open files' /proc/$PPID/limits";
+    let ended = plane.run("").files(300).command(&["sh", "-c", script]).output().await;
+    let out = String::from_utf8_lossy(&ended.stdout).into_owned();
+    let words: Vec<_> = out.split_whitespace().collect();
+    let ["300", "Max", "open", "files", soft, hard, "files"] = words[..] else {
+        panic!("{ended:?}");
+    };
+    assert_eq!(soft, hard);
+}
+
+#[tokio::test]
 async fn signals_reach_the_command_and_sigterm_ends_it_in_order() {
     let plane = Plane::start().await;
     let script = "trap 'echo hup' HUP; trap 'echo usr1' USR1; trap 'echo term; exit 5' TERM; \

@@ -137,7 +137,7 @@ pub(crate) async fn to_app(
                 Err(Missed::CallerGone) => return gone(&replay),
                 Err(Missed::Malformed(why)) => return malformed(call, why, &replay).await,
                 Err(Missed::Overflow(text)) => return full(call, &text).await,
-                Err(Missed::Endpoint(failure)) => failure,
+                Err(Missed::Endpoint(failure) | Missed::Local(failure)) => failure,
             };
         made += 1;
         let is_safe = failure.failed.is_undelivered() || is_idempotent(call.head.method());

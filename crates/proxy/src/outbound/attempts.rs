@@ -341,7 +341,7 @@ impl<'r> Run<'r> {
                 Some(Failed::of_answer(response.status, grpc, is_limited))
             }
             Err(Missed::Endpoint(failure)) => Some(failure.failed),
-            Err(Missed::CallerGone | Missed::Malformed(_) | Missed::Overflow(_)) => None,
+            Err(_) => None,
         }
     }
 

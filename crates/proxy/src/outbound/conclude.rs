@@ -58,7 +58,9 @@ async fn conclude(
         Err(Missed::CallerGone) => return gone(&replay),
         Err(Missed::Malformed(why)) => return malformed(call, why, &replay).await,
         Err(Missed::Overflow(text)) => return overflow(call, &text, &replay).await,
-        Err(Missed::Endpoint(failure)) => return give_up(call, &failure, made, &replay).await,
+        Err(Missed::Endpoint(failure) | Missed::Local(failure)) => {
+            return give_up(call, &failure, made, &replay).await;
+        }
     };
     pass_back(worker, route, call, answer, response, replay).await
 }

@@ -49,7 +49,7 @@ pub(super) fn record(
             outlier::Outcome::TimedOut
         }
         (Err(Missed::Endpoint(_)), _) => outlier::Outcome::Unreachable,
-        (Err(Missed::CallerGone | Missed::Malformed(_) | Missed::Overflow(_)), _) => return None,
+        (Err(_), _) => return None,
     };
     cluster.record(index, outcome);
     Some(outcome)
@@ -123,7 +123,7 @@ pub(super) fn end_attempt<C: Deref<Target = Counted>>(
             ongoing.end(Some(class), 0, 0);
         }
         // Not the endpoint's doing.
-        Err(Missed::CallerGone | Missed::Malformed(_) | Missed::Overflow(_)) => {}
+        Err(_) => {}
     }
 }
 

@@ -195,6 +195,11 @@ impl Missed {
         }
     }
 
+    /// Whether this machine could make no connection, to whomever.
+    fn is_local(&self) -> bool {
+        matches!(self, Missed::Connect(error) if error.is_local())
+    }
+
     /// The class of failures that it is of.
     fn class(&self) -> Class {
         match self {
@@ -274,6 +279,7 @@ async fn find_endpoint(
                 let (lease, active) = (Some(lease), Some(active));
                 return Ok(Way::new(far, origination, lease, active, Some(ongoing)));
             }
+            Err(missed) if missed.is_local() => return Err(missed),
             Err(missed) => {
                 cluster.record(index, missed.outcome());
                 ongoing.end(Some(missed.class()), 0, 0);

@@ -10,7 +10,7 @@ use meltemi_policy::retry::{Failed, is_idempotent};
 use meltemi_telemetry::ResponseFlags;
 
 use super::admit::{self, Entry, Overflow, Waited};
-use super::connect::connect;
+use super::connect::{ConnectError, connect};
 use super::h1::Connection;
 use super::h2::{OpenError, Shared, Stream, share};
 use super::replay::Replay;
@@ -43,12 +43,21 @@ pub(crate) enum Answer {
 pub(crate) enum Missed {
     /// The endpoint's side failed.
     Endpoint(Failure),
+    /// This machine could make no connection, to whomever.
+    Local(Failure),
     /// The caller went away, or broke its request off.
     CallerGone,
     /// The caller's body is not what HTTP allows.
     Malformed(Malformed),
     /// There are as many connections, and requests that wait for one, as there may be: nothing was tried.
     Overflow(String),
+}
+
+impl From<ConnectError> for Missed {
+    fn from(error: ConnectError) -> Missed {
+        let failure = Failure::not_connected(&error, error.is_tls());
+        if error.is_local() { Missed::Local(failure) } else { Missed::Endpoint(failure) }
+    }
 }
 
 impl From<Overflow> for Missed {
@@ -83,9 +92,9 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    fn not_connected(detail: impl ToString, is_tls: bool) -> Missed {
+    fn not_connected(detail: impl ToString, is_tls: bool) -> Failure {
         let (failed, flags, detail) = (Failed::NotConnected, ResponseFlags::UF, detail.to_string());
-        Missed::Endpoint(Failure { failed, flags, detail, was_reused: false, is_tls })
+        Failure { failed, flags, detail, was_reused: false, is_tls }
     }
 
     fn undelivered(failed: Failed, flags: ResponseFlags, detail: impl ToString) -> Missed {
@@ -177,7 +186,7 @@ async fn open(
         }
     };
     let connected = receiving(call, replay, connect(worker, route)).await;
-    let connected = connected.map_err(|error| Failure::not_connected(&error, error.is_tls()))?;
+    let connected = connected?;
     let origination = route.origination();
     let mut connection =
         Box::new(Connection::new(connected.io, Instant::now(), origination, lease));
@@ -378,8 +387,8 @@ async fn ready(
     for _ in 0..STALE {
         let shared = share(worker, route).await.map_err(|error| match error {
             OpenError::Overflow(overflow) => overflow.into(),
-            OpenError::Connect(error) => Failure::not_connected(&error, error.is_tls()),
-            error => Failure::not_connected(error, false),
+            OpenError::Connect(error) => error.into(),
+            error => Missed::Endpoint(Failure::not_connected(error, false)),
         })?;
         match shared.send.clone().ready().await {
             Ok(send) => return Ok((shared, send)),
@@ -389,7 +398,7 @@ async fn ready(
             }
         }
     }
-    Err(Failure::not_connected(last, false))
+    Err(Missed::Endpoint(Failure::not_connected(last, false)))
 }
 
 enum Http2Failure {

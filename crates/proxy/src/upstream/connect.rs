@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use meltemi_identity::tls::PeerError;
 use meltemi_names::SpiffeId;
+use rustix::io::Errno;
 use rustls_pki_types::ServerName;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt as _;
@@ -72,6 +73,18 @@ impl ConnectError {
             | ConnectError::Circle(_)
             | ConnectError::TimedOut(_) => false,
         }
+    }
+
+    /// Whether this machine had nothing to make it with: no descriptor, port or memory. That says nothing of the peer.
+    pub(crate) fn is_local(&self) -> bool {
+        let (ConnectError::Resolve(_, error) | ConnectError::Tcp(_, error)) = self else {
+            return false;
+        };
+        let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+        matches!(
+            errno,
+            Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM | Errno::ADDRNOTAVAIL)
+        )
     }
 }
 

@@ -176,6 +176,8 @@ pub(crate) async fn share(worker: &Rc<Worker>, route: &Route) -> Result<Shared, 
                 let opened = open(worker, route, lease).await;
                 match &opened {
                     Ok(shared) => worker.pool.keep(key, route, shared),
+                    // Who waited may have a descriptor now.
+                    Err(OpenError::Connect(error)) if error.is_local() => {}
                     Err(_) => opening.failures.set(opening.failures.get() + 1),
                 }
                 return opened;

@@ -11,9 +11,9 @@ use crate::{connection, output};
 
 const EXAMPLE: &str = "\
 Example:
-  meltemi token access alice --role editor --namespace shop --ttl 30d > alice.token
-  # on alice's machine, which reaches the API under that address
-  meltemi get virtualservices -n shop --api http://127.0.0.1:15080 --token-file alice.token
+  meltemi token access alice --name alice-laptop --role editor --namespace shop --ttl 30d > alice.token
+  # as alice; on another machine with --api https://HOST:15080 and --trust-bundle
+  meltemi get virtualservices -n shop --token-file alice.token
   meltemi token list
   meltemi token revoke alice-laptop";
 

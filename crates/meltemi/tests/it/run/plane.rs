@@ -179,6 +179,19 @@ impl Run {
         Run { command, dir }
     }
 
+    /// Lets it begin with this soft limit of open files.
+    pub(crate) fn files(mut self, soft: u64) -> Run {
+        let run = self.command.as_std();
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -Sn {soft}; exec \"$0\" \"$@\"")]);
+        command.arg(run.get_program()).args(run.get_args());
+        command.env_clear().envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command = command;
+        self.command.kill_on_drop(true);
+        self
+    }
+
     /// The command that runs beside the sidecar.
     pub(crate) fn command(mut self, command: &[&str]) -> Run {
         self.command.arg("--").args(command);
