@@ -5,6 +5,8 @@ mod board;
 mod claims;
 pub(crate) mod fuzzing;
 mod group;
+mod holders;
+mod lost;
 mod objects;
 mod proxy_config;
 mod registry;
@@ -20,7 +22,8 @@ use meltemi_wire::proto::meltemi::v1::register_request::Kind as Asked;
 use meltemi_wire::proto::meltemi::v1::register_response::Kind as Answer;
 use meltemi_wire::proto::meltemi::v1::registration_server::{Registration, RegistrationServer};
 use meltemi_wire::proto::meltemi::v1::{
-    Drained, Health, ProxyConfig, RegisterRequest, RegisterResponse, Registered, RegisteredWorkload,
+    Drained, Health, Ping, ProxyConfig, RegisterRequest, RegisterResponse, Registered,
+    RegisteredWorkload,
 };
 use meltemi_wire::transport::Peer;
 use tokio::sync::mpsc;
@@ -32,6 +35,7 @@ use crate::hub::Hub;
 use crate::metrics::Metrics;
 use crate::publish::Publisher;
 use group::Group;
+use lost::{Mending, Missing};
 use registry::{Claim, RegistryError};
 pub use registry::{GRACE, Registry};
 use standstill::Pulse;
@@ -152,6 +156,7 @@ impl RegistrationService {
     ) -> Result<(), Status> {
         let mut groups = self.registry.board.subscribe();
         let mut verdicts = self.registry.board.verdicts();
+        let mut lost = Mending::new(claim.lost.clone());
         loop {
             let asked = tokio::select! {
                 asked = requests.message() => asked,
@@ -166,6 +171,14 @@ impl RegistrationService {
                     return Err(refusal(RegistryError::NoMember(objection)));
                 }
                 _ = &mut claim.replaced => return Err(refusal(RegistryError::Replaced)),
+                what = lost.next() => {
+                    self.mend(claim, what).await.map_err(refusal)?;
+                    continue;
+                }
+                () = claim.held.asked() => {
+                    drop(responses.send(Ok(response(Answer::Ping(Ping {})))).await);
+                    continue;
+                }
             };
             let Ok(Some(RegisterRequest { kind: Some(asked) })) = asked else { return Ok(()) };
             match asked {
@@ -173,7 +186,9 @@ impl RegistrationService {
                     tracing::info!(workload = %claim.key, ready = health.ready, reason = health.reason, "health");
                     self.registry.set_health(claim, health).await.map_err(refusal)?;
                 }
+                Asked::Pong(_) => claim.held.answer(),
                 Asked::Drain(_) => {
+                    claim.held.leave();
                     let drained = tokio::select! {
                         drained = self.drain(claim) => drained,
                         // Nobody waits for the answer any longer.
@@ -187,6 +202,21 @@ impl RegistrationService {
                 }
             }
         }
+    }
+
+    /// Writes what was deleted under the workload again. Its own entry is ready only once its sidecar knows again what it stands
+    /// for.
+    async fn mend(&self, claim: &mut Claim, what: Missing) -> Result<(), RegistryError> {
+        if what == Missing::Around {
+            return self.registry.surround(claim).await;
+        }
+        let ready = claim.health.clone();
+        if let Some(version) = self.registry.restore(claim).await? {
+            let known = self.known_to_itself(&claim.workload, Some(version));
+            drop(tokio::time::timeout(SELF_KNOWLEDGE, known).await);
+            self.registry.set_health(claim, ready).await?;
+        }
+        Ok(())
     }
 
     /// Takes the workload out of the store, waits until the catalog is without it, then until every client that knew it
@@ -282,7 +312,9 @@ fn response(kind: Answer) -> RegisterResponse {
 
 fn refusal(error: RegistryError) -> Status {
     match error {
-        RegistryError::Taken(..) => Status::already_exists(error.to_string()),
+        RegistryError::Taken(..) | RegistryError::Held { .. } => {
+            Status::already_exists(error.to_string())
+        }
         RegistryError::NoGroup { .. } => Status::not_found(error.to_string()),
         RegistryError::BadGroup(..) => Status::failed_precondition(error.to_string()),
         RegistryError::NoMember(_) => Status::permission_denied(error.to_string()),

@@ -12,7 +12,7 @@ use crate::proto::meltemi::v1::register_request::Kind as Request;
 use crate::proto::meltemi::v1::register_response::Kind as Response;
 use crate::proto::meltemi::v1::registration_client::RegistrationClient;
 use crate::proto::meltemi::v1::{
-    Drain, Drained, Group, Health, ProxyConfig, RegisterRequest, RegisterResponse,
+    Drain, Drained, Group, Health, Pong, ProxyConfig, RegisterRequest, RegisterResponse,
     RegisteredWorkload,
 };
 use crate::retry::BackOff;
@@ -246,6 +246,11 @@ impl Run {
                             *told = Ok(group);
                             changed
                         });
+                    }
+                    Ok(Some(RegisterResponse { kind: Some(Response::Ping(_)) })) => {
+                        if requests.send(request(Request::Pong(Pong {}))).await.is_err() {
+                            return Ended::Broken(closed(), drain);
+                        }
                     }
                     Ok(Some(_)) => {}
                     Ok(None) => return Ended::Broken(closed(), drain),

@@ -3,10 +3,15 @@
 use std::time::{Duration, Instant};
 
 use http::{Method, StatusCode};
-use meltemi_wire::registration::GroupNews;
+use meltemi_wire::proto::meltemi::v1::register_request::Kind;
+use meltemi_wire::proto::meltemi::v1::registration_client::RegistrationClient;
+use meltemi_wire::proto::meltemi::v1::{RegisterRequest, RegisteredWorkload};
+use meltemi_wire::registration::{GroupNews, Registrar};
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
 
-use crate::mesh::{Mesh, registered, soon};
+use crate::mesh::{Member, Mesh, registered, soon};
 
 const SERVICES: &str = "/api/v1/namespaces/default/services";
 const ENTRIES: &str = "/apis/networking.istio.io/v1/namespaces/default/workloadentries";
@@ -162,4 +167,94 @@ async fn a_member_must_be_of_the_service_account_of_its_group() {
     let reason = soon("the refusal", news.wait_for(refused)).await.unwrap().clone().unwrap_err();
     assert!(reason.contains("--service-account other"), "{reason}");
     assert!(!*hello.registered().borrow());
+}
+
+/// Waits until an object is there, or is not.
+async fn is_there(mesh: &Mesh, path: &str, expected: bool) -> Value {
+    let asked = async {
+        loop {
+            let (status, object) = mesh.api(Method::GET, path, &Value::Null).await;
+            if status.is_success() == expected {
+                return object;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon(path, asked).await
+}
+
+#[tokio::test]
+async fn what_is_deleted_under_a_sidecar_that_is_there_comes_back() {
+    let mesh = Mesh::start().await;
+    let mut web = mesh.member("web").await.subscribe("web");
+    let hello = mesh.member("hello").await.register("hello-1", "127.0.0.1");
+    registered(&hello).await;
+    web.sees("hello-1").await;
+    let (entry, service) = (format!("{ENTRIES}/hello-1"), format!("{SERVICES}/hello"));
+    let uid = |object: &Value| object["metadata"]["uid"].clone();
+    for path in [&entry, &entry, &service] {
+        let first = is_there(&mesh, path, true).await;
+        let (status, answer) = mesh.api(Method::DELETE, path, &Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        web.loses("hello-1").await;
+        web.sees("hello-1").await;
+        assert_ne!(uid(&is_there(&mesh, path, true).await), uid(&first), "{path}");
+    }
+    assert!(*hello.registered().borrow(), "its stream stood all along");
+
+    // What leaves in order is not brought back.
+    soon("the drain", hello.drain()).await.unwrap();
+    let next = mesh.member("hello").await.register("hello-2", "127.0.0.1");
+    registered(&next).await;
+    web.sees("hello-2").await;
+    is_there(&mesh, &entry, false).await;
+}
+
+fn start(
+    member: &Member,
+    instance: &str,
+    address: &str,
+) -> (Registrar, watch::Receiver<GroupNews>) {
+    let workload =
+        RegisteredWorkload { instance: instance.into(), ..member.workload("hello-1", address) };
+    let (told, news) = watch::channel(Err(String::new()));
+    (Registrar::start(member.channel(), workload, told), news)
+}
+
+#[tokio::test]
+async fn a_name_is_its_sidecars_as_long_as_it_answers() {
+    let mesh = Mesh::start().await;
+    let (one, other) = (mesh.member("hello").await, mesh.member("hello").await);
+    let (first, _news) = start(&one, "a", "127.0.0.1");
+    registered(&first).await;
+    let (second, mut news) = start(&other, "b", "127.0.0.2");
+    let refused = |news: &GroupNews| news.as_ref().is_err_and(|reason| !reason.is_empty());
+    let reason = soon("the refusal", news.wait_for(refused)).await.unwrap().clone().unwrap_err();
+    for part in ["default/hello-1", "from 127.0.0.1", "another --name"] {
+        assert!(reason.contains(part), "{reason}");
+    }
+    assert!(*first.registered().borrow() && !*second.registered().borrow());
+
+    // The same sidecar comes back by another connection before its first one is missed.
+    let (again, _news) = start(&one, "a", "127.0.0.1");
+    registered(&again).await;
+    drop((first, again));
+    registered(&second).await;
+}
+
+/// Its connection stands, but nobody answers any longer.
+#[tokio::test]
+async fn a_name_of_who_does_not_answer_is_the_next_ones() {
+    let mesh = Mesh::start().await;
+    let member = mesh.member("hello").await;
+    let workload =
+        RegisteredWorkload { instance: "a".into(), ..member.workload("hello-1", "127.0.0.1") };
+    let (requests, stream) = mpsc::channel(1);
+    requests.send(RegisterRequest { kind: Some(Kind::Workload(workload)) }).await.unwrap();
+    let mut service = RegistrationClient::new(member.channel());
+    let silent = service.register(ReceiverStream::new(stream)).await.unwrap().into_inner();
+    is_there(&mesh, &format!("{ENTRIES}/hello-1"), true).await;
+    let (second, _news) = start(&member, "b", "127.0.0.2");
+    registered(&second).await;
+    drop((requests, silent));
 }

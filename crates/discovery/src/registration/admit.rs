@@ -83,8 +83,10 @@ fn fault(workload: &RegisteredWorkload) -> Option<String> {
             "`{key}: {value}` is not a label: `[DOMAIN/]NAME` and a value, both at most 63 letters, digits, `-`, `_` and `.`"
         ));
     }
-    (workload.locality.len() > MAX_TEXT || workload.network.len() > MAX_TEXT)
-        .then(|| format!("a locality or network longer than {MAX_TEXT}"))
+    [&workload.locality, &workload.network, &workload.instance]
+        .iter()
+        .any(|text| text.len() > MAX_TEXT)
+        .then(|| format!("a locality, network or instance longer than {MAX_TEXT}"))
 }
 
 #[cfg(test)]

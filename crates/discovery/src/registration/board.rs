@@ -62,16 +62,16 @@ impl Board {
         }
     }
 
-    /// Follows the store, for ever.
-    pub(super) async fn run(&self, store: &dyn Store) {
+    /// Follows the store, for ever. `gone` is told of each object that is deleted, and `None` where some may have been.
+    pub(super) async fn run(&self, store: &dyn Store, gone: &(dyn Fn(Option<&Key>) + Sync)) {
         loop {
-            let error = self.follow(store).await;
+            let error = self.follow(store, gone).await;
             tracing::debug!(%error, "workload groups are listed anew");
             tokio::time::sleep(AGAIN).await;
         }
     }
 
-    async fn follow(&self, store: &dyn Store) -> StoreError {
+    async fn follow(&self, store: &dyn Store, gone: &(dyn Fn(Option<&Key>) + Sync)) -> StoreError {
         let selector = Selector::all();
         let listing = match store.list(&selector).await {
             Ok(listing) => listing,
@@ -93,8 +93,13 @@ impl Board {
             Ok(watch) => watch,
             Err(error) => return error,
         };
+        gone(None);
         loop {
-            match watch.next().await {
+            let event = watch.next().await;
+            if let Ok(Event::Deleted(entry)) = &event {
+                gone(Some(&entry.key));
+            }
+            match event {
                 Ok(Event::Put { entry, .. }) if claims::concerns(&entry.key.kind) => {
                     let of = namespace(&entry.key);
                     let around = claims.entry(of.clone()).or_default();

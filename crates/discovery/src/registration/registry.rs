@@ -17,6 +17,8 @@ use tokio::sync::oneshot;
 use super::board::{self, Board};
 use super::claims::{self, Claims};
 use super::group::Group;
+use super::holders::{Held, Holder};
+use super::lost::Lost;
 use super::{objects, proxy_config, timestamp};
 
 /// How long entries of before a restart wait for their proxies.
@@ -26,11 +28,11 @@ const REMOVE_AGAIN: Duration = Duration::from_secs(1);
 /// Into how many groups names are parted; writes of one group go one after the other.
 const GROUPS: usize = 64;
 
-const GROUP: &str = "networking.istio.io";
-const ENTRIES: &str = "workloadentries";
+pub(super) const GROUP: &str = "networking.istio.io";
+pub(super) const ENTRIES: &str = "workloadentries";
 
 /// Why a workload that answers is not called yet.
-const UNTOLD: &str = "its sidecar is being told what it stands for";
+pub(super) const UNTOLD: &str = "its sidecar is being told what it stands for";
 
 /// Why a workload could not be entered.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +40,11 @@ pub(super) enum RegistryError {
     /// The name is another's.
     #[error("the name {0} is taken by {1}; choose another with --name")]
     Taken(String, &'static str),
+    /// Another sidecar has the name, and answers.
+    #[error(
+        "{name} is registered from {address} since {since}, by another sidecar that is there: give this one another --name"
+    )]
+    Held { name: String, address: String, since: String },
     /// There is no such group.
     #[error(
         "there is no WorkloadGroup `{name}` in namespace `{namespace}`: apply it (`meltemi apply -f FILE`), or start with \
@@ -60,9 +67,9 @@ pub(super) enum RegistryError {
 
 /// Keeps workloads in the store for as long as their streams stand.
 pub struct Registry {
-    store: Arc<dyn Store>,
+    pub(super) store: Arc<dyn Store>,
     pub(super) board: Board,
-    leases: Mutex<HashMap<Key, Lease>>,
+    pub(super) leases: Mutex<HashMap<Key, Lease>>,
     next: AtomicU64,
     /// Set when the control plane stops: the ends of streams mean nothing then.
     closing: AtomicBool,
@@ -71,9 +78,15 @@ pub struct Registry {
 }
 
 /// Who holds a name.
-struct Lease {
-    id: u64,
+pub(super) struct Lease {
+    pub(super) id: u64,
     service_account: String,
+    /// The service that it was entered for.
+    pub(super) service: String,
+    /// To be told of what was deleted.
+    pub(super) lost: Arc<Lost>,
+    /// Who stands behind it.
+    pub(super) holder: Holder,
     /// Dropped when a newer stream takes the name over.
     _replaced: oneshot::Sender<()>,
 }
@@ -87,6 +100,10 @@ pub(super) struct Claim {
     /// The group that it is a member of.
     pub(super) group: Option<Arc<Group>>,
     pub(super) health: Health,
+    /// What was deleted under it.
+    pub(super) lost: Arc<Lost>,
+    /// Through which others ask whether it is there.
+    pub(super) held: Held,
     /// Ends when a newer stream has taken the name over.
     pub(super) replaced: oneshot::Receiver<()>,
 }
@@ -110,9 +127,13 @@ impl Registry {
         self.closing.store(true, Ordering::Release);
     }
 
-    /// Follows the workload groups, for ever, so that their changes reach members.
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Follows the store, for ever, so that what is deleted under workloads is written again. Follows the workload groups, so that their changes reach members.
     pub async fn follow_groups(&self) {
-        self.board.run(&*self.store).await;
+        self.board.run(&*self.store, &|what| self.tell(what)).await;
     }
 
     /// To be run once after a start: entries that registrations of before have left go away after [`GRACE`], unless their
@@ -131,7 +152,7 @@ impl Registry {
         tokio::time::sleep(GRACE).await;
         for Entry { key, version, .. } in orphans {
             let _turn = self.turn(&key).await;
-            if self.closing.load(Ordering::Acquire) || self.leases.lock().contains_key(&key) {
+            if self.is_closing() || self.leases.lock().contains_key(&key) {
                 continue;
             }
             match self.store.delete(key.clone(), Expect::Version(version)).await {
@@ -151,7 +172,8 @@ impl Registry {
         workload: RegisteredWorkload,
     ) -> Result<(Claim, Option<u64>), RegistryError> {
         let key = Key::new(GROUP, ENTRIES, Some(&workload.namespace), &workload.name);
-        let _turn = self.turn(&key).await;
+        self.check_owner(&key, &workload).await?;
+        let _turn = self.admitted(&key, &workload.instance).await?;
         self.check_owner(&key, &workload).await?;
         let group = self.group(&workload).await?;
         self.check_labels(&workload, group.as_deref()).await?;
@@ -160,9 +182,20 @@ impl Registry {
         let (health, version) = self.enter(&key, &workload, group.as_deref()).await?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, replaced) = oneshot::channel();
-        let service_account = workload.service_account.clone();
-        self.leases.lock().insert(key.clone(), Lease { id, service_account, _replaced: sender });
-        Ok((Claim { key, id, workload, group, health, replaced }, version))
+        let (holder, held) = Holder::new(&workload, now());
+        let lost = Arc::<Lost>::default();
+        // It may have been deleted again before anybody could be told.
+        lost.entry.notify_one();
+        let lease = Lease {
+            id,
+            service_account: workload.service_account.clone(),
+            service: workload.service.clone(),
+            lost: lost.clone(),
+            holder,
+            _replaced: sender,
+        };
+        self.leases.lock().insert(key.clone(), lease);
+        Ok((Claim { key, id, workload, group, health, lost, held, replaced }, version))
     }
 
     /// Notes whether a workload may be called. Answers with the version of the store that says so, if it was written.
@@ -244,7 +277,7 @@ impl Registry {
     pub(super) async fn release(&self, claim: &Claim) -> Option<u64> {
         loop {
             let turn = self.turn(&claim.key).await;
-            if self.closing.load(Ordering::Acquire) || !self.holds(claim) {
+            if self.is_closing() || !self.holds(claim) {
                 return None;
             }
             match self.store.delete(claim.key.clone(), Expect::Any).await {
@@ -271,7 +304,7 @@ impl Registry {
         self.leases.lock().get(&claim.key).is_some_and(|lease| lease.id == claim.id)
     }
 
-    async fn turn(&self, key: &Key) -> tokio::sync::MutexGuard<'_, ()> {
+    pub(super) async fn turn(&self, key: &Key) -> tokio::sync::MutexGuard<'_, ()> {
         self.groups[(self.hasher.hash_one(key) % GROUPS as u64) as usize].lock().await
     }
 
@@ -317,7 +350,7 @@ impl Registry {
         }
     }
 
-    async fn ensure_namespace(&self, name: &str) -> Result<(), StoreError> {
+    pub(super) async fn ensure_namespace(&self, name: &str) -> Result<(), StoreError> {
         let key = Key::new("", "namespaces", None, name);
         if self.store.get(&key).await?.is_some() {
             return Ok(());
@@ -329,13 +362,16 @@ impl Registry {
         }
     }
 
-    async fn ensure_service(&self, workload: &RegisteredWorkload) -> Result<(), StoreError> {
+    /// Makes the service of a workload where there is none. Answers with the store's version with it, if it was written.
+    pub(super) async fn ensure_service(
+        &self,
+        workload: &RegisteredWorkload,
+    ) -> Result<Option<u64>, StoreError> {
         if workload.service.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let key = Key::new("", "services", Some(&workload.namespace), &workload.service);
-        self.update(&key, |before| objects::managed_service(workload, before, &now())).await?;
-        Ok(())
+        self.update(&key, |before| objects::managed_service(workload, before, &now())).await
     }
 
     /// Writes the entry of a workload that registers: as ready only where it stands there like that already. Answers with what
@@ -364,7 +400,7 @@ impl Registry {
         Ok((health, version))
     }
 
-    async fn write_entry(
+    pub(super) async fn write_entry(
         &self,
         key: &Key,
         workload: &RegisteredWorkload,

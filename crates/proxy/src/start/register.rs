@@ -138,6 +138,7 @@ pub(super) fn workload(options: &WorkloadOptions, inbound_port: u16) -> Register
         inbound_port: inbound_port.into(),
         ports: ports.collect(),
         labels: options.labels.clone().into_iter().collect(),
+        instance: format!("{:016x}", rand::random::<u64>()),
         ..RegisteredWorkload::default()
     }
 }
