@@ -12,6 +12,7 @@
 mod scan;
 mod tree;
 
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -77,18 +78,22 @@ pub struct DirectoryStore {
     shared: Arc<Shared>,
     problems: Problems,
     writer: Writer,
+    /// Fields are dropped in order: the folder is let go of once nobody writes.
+    _lock: Option<File>,
 }
 
 impl DirectoryStore {
-    /// Opens the folder, makes it if it is missing, and reads it. Waits for the disk: call it at start, or on a
-    /// blocking thread.
+    /// Opens the folder, makes it if it is missing where there is one around it, and reads it. One store holds a folder at
+    /// a time. Waits for the disk: call it at start, or on a blocking thread.
     ///
     /// # Errors
-    /// `ReadOnly`, `Full` or `Io` when the folder cannot be read, made or watched. Broken files are no error.
+    /// `InUse` while another store holds the folder. `ReadOnly`, `Full` or `Io` when the folder cannot be read, made or
+    /// watched. Broken files are no error.
     pub fn open(root: impl AsRef<Path>, codec: impl Codec) -> Result<Self> {
         let root = root.as_ref();
-        std::fs::create_dir_all(root).map_err(|error| StoreError::io(root, &error))?;
+        make(root)?;
         let root = &root.canonicalize().map_err(|error| StoreError::io(root, &error))?;
+        let lock = hold(root)?;
         let (sender, receiver) = mpsc::channel();
         let pending = Arc::new(AtomicBool::new(false));
         // Watching begins before the first reading, so that no edit falls between the two.
@@ -104,12 +109,39 @@ impl DirectoryStore {
         let writer =
             Writer::start(sender, receiver, move |messages| run(&messages, &pending, tree))
                 .map_err(|error| StoreError::io(root, &error))?;
-        Ok(Self { _watcher: watcher, shared, problems, writer })
+        Ok(Self { _watcher: watcher, shared, problems, writer, _lock: lock })
     }
 
     /// The files that are set aside at present.
     pub fn problems(&self) -> Vec<Problem> {
         self.problems.lock().clone()
+    }
+}
+
+/// Makes the folder where it is missing. That is told, and nothing is made around it: a name that is written wrong, or a file
+/// system that is not mounted yet, would be an empty mesh without policies.
+fn make(root: &Path) -> Result<()> {
+    match std::fs::create_dir(root) {
+        Ok(()) => {
+            tracing::warn!(path = %root.display(), "store: the folder was not there: made, and nothing is in it");
+            Ok(())
+        }
+        Err(_) if root.is_dir() => Ok(()),
+        Err(error) => Err(StoreError::io(root, &error)),
+    }
+}
+
+/// Holds the folder by a lock on itself: what mirrors a repository into it would delete a file for that.
+fn hold(root: &Path) -> Result<Option<File>> {
+    let folder = File::open(root).map_err(|error| StoreError::io(root, &error))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: root.to_owned() }),
+        // Some file systems of the network have no locks for folders.
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(path = %root.display(), %error, "store: the folder cannot be locked: see that nobody else runs on it");
+            Ok(None)
+        }
     }
 }
 

@@ -62,6 +62,15 @@ pub enum StoreError {
         /// The file that holds it.
         path: PathBuf,
     },
+    /// Another store holds the folder.
+    #[error(
+        "another control plane runs on {}: one at a time, as each takes out what it does not know; stop it, or choose another --store",
+        path.display()
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The document could not be written as a file.
     #[error("{key} cannot be written as a file: {reason}")]
     Encode {

@@ -131,7 +131,8 @@ impl Registry {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Follows the store, for ever, so that what is deleted under workloads is written again. Follows the workload groups, so that their changes reach members.
+    /// Follows the store, for ever, so that changes of workload groups reach members, and what is deleted under workloads is
+    /// written again.
     pub async fn follow_groups(&self) {
         self.board.run(&*self.store, &|what| self.tell(what)).await;
     }

@@ -157,3 +157,28 @@ fn unusable_folders() {
     let error = DirectoryStore::open(&file, JsonCodec).unwrap_err();
     assert!(matches!(&error, StoreError::Io { path, .. } if *path == file), "{error:?}");
 }
+
+#[test]
+fn a_folder_is_one_stores_at_a_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DirectoryStore::open(directory.path(), JsonCodec).unwrap();
+    let link = directory.path().with_extension("link");
+    std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+    for path in [directory.path(), &*link] {
+        let error = DirectoryStore::open(path, JsonCodec).unwrap_err();
+        assert!(matches!(error, StoreError::InUse { .. }), "{error:?}");
+    }
+    drop(store);
+    DirectoryStore::open(&link, JsonCodec).unwrap();
+    fs::remove_file(link).unwrap();
+}
+
+#[test]
+fn a_folder_is_made_only_where_one_is_around_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let missing = directory.path().join("mount/mesh");
+    DirectoryStore::open(&missing, JsonCodec).unwrap_err();
+    assert!(!directory.path().join("mount").exists());
+    DirectoryStore::open(directory.path().join("mesh"), JsonCodec).unwrap();
+    assert!(directory.path().join("mesh").is_dir());
+}
