@@ -18,9 +18,8 @@ use crate::status::Failure;
 /// Where a JSON Schema keeps what it refers to, and where OpenAPI does.
 const DEFS: &str = "$defs";
 
-static V2: LazyLock<Value> = LazyLock::new(build_v2);
-static V2_JSON: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(V2.to_string()));
-static V2_PROTOBUF: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(protobuf::encode(&V2)));
+static V2_JSON: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(build_v2().to_string()));
+static V2_PROTOBUF: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(protobuf::encode(&build_v2())));
 
 /// `GET /openapi/v2`: every kind in one Swagger document, as JSON or, for who asks for nothing else (kubectl), as protobuf.
 pub(crate) async fn v2(headers: HeaderMap) -> Response {

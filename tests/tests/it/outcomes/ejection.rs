@@ -43,9 +43,10 @@ async fn calls(caller: &Sidecar, count: usize) -> Vec<u16> {
     statuses
 }
 
-/// Calls until an application has failed five times.
+/// Calls until an application that fails from now on has failed five times.
 async fn find_out(caller: &Sidecar, app: &HttpApp) {
-    while app.requests() < 5 {
+    let before = app.requests();
+    while app.requests() < before + 5 {
         calls(caller, 1).await;
     }
 }

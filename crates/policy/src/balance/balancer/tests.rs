@@ -14,7 +14,7 @@ use crate::destination::rule::{
 static NO_LABELS: BTreeMap<String, String> = BTreeMap::new();
 const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
 
-fn endpoint(number: usize, weight: u32, locality: &'static str) -> Endpoint<'static> {
+pub(super) fn endpoint(number: usize, weight: u32, locality: &'static str) -> Endpoint<'static> {
     Endpoint {
         name: NAMES[number],
         weight,
@@ -33,7 +33,7 @@ fn endpoints(weights: &[u32]) -> Vec<Endpoint<'static>> {
     weights.iter().enumerate().map(|(number, weight)| endpoint(number, *weight, "")).collect()
 }
 
-fn simple(simple: SimpleLoadBalancer) -> LoadBalancer {
+pub(super) fn simple(simple: SimpleLoadBalancer) -> LoadBalancer {
     LoadBalancer { simple: Some(simple), ..Default::default() }
 }
 
@@ -42,7 +42,10 @@ fn hashing(table: HashTable) -> LoadBalancer {
     LoadBalancer { consistent_hash: Some(hash), ..Default::default() }
 }
 
-fn policy(load_balancer: LoadBalancer, min_health_percent: Option<u32>) -> TrafficPolicy {
+pub(super) fn policy(
+    load_balancer: LoadBalancer,
+    min_health_percent: Option<u32>,
+) -> TrafficPolicy {
     let outlier = OutlierDetection { min_health_percent, ..Default::default() };
     TrafficPolicy {
         load_balancer: Some(load_balancer),
@@ -51,7 +54,7 @@ fn policy(load_balancer: LoadBalancer, min_health_percent: Option<u32>) -> Traff
     }
 }
 
-fn build(endpoints: &[Endpoint<'_>], policy: &TrafficPolicy) -> Balancer {
+pub(super) fn build(endpoints: &[Endpoint<'_>], policy: &TrafficPolicy) -> Balancer {
     let client = Client { locality: "eu/a/1", network: "", cluster: "", labels: &NO_LABELS };
     Balancer::new(endpoints, policy, &client, Arc::default())
 }

@@ -42,11 +42,8 @@ async fn who_is_ejected_and_by_whom_is_shown_to_people() {
     assert!(dumped(&a, "default/hello-1").await["ejected"].is_null());
     assert_eq!(counted(&a).await, [0.0, 0.0]);
 
-    let met = hello[0].0.requests();
     hello[0].0.set_status(500);
-    while hello[0].0.requests() < met + 5 {
-        calls(&a, 1).await;
-    }
+    find_out(&a, &hello[0].0).await;
     ejected(&mesh, 1).await;
     let described = mesh.command(&["describe", "service", "hello"], "").await;
     assert!(described.stdout.contains("3 of 3 ready, 1 ejected\n"), "{described}");

@@ -1,37 +1,17 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::balance::balancer::Client;
-use crate::balance::endpoint::Endpoint;
+use crate::balance::balancer::tests::{build, endpoint, policy, simple};
 use crate::balance::hash;
-use crate::destination::TrafficPolicy;
-use crate::destination::rule::{LoadBalancer, SimpleLoadBalancer};
+use crate::destination::rule::SimpleLoadBalancer;
 
 const COUNT: usize = 20;
 const REPORT: Report =
     Report { in_flight: 2.0, latency: Duration::from_millis(20), answers_probes: true };
 
-fn balancer(simple: SimpleLoadBalancer) -> Balancer {
-    let labels = BTreeMap::new();
-    let endpoint = |name| Endpoint {
-        name,
-        weight: 1,
-        locality: "",
-        network: "",
-        cluster: "",
-        labels: &labels,
-        is_healthy: true,
-        is_ejected: false,
-        ready_since: None,
-        observed: None,
-    };
-    let endpoints = [""; COUNT].map(endpoint);
-    let load_balancer = LoadBalancer { simple: Some(simple), ..Default::default() };
-    let policy = TrafficPolicy { load_balancer: Some(load_balancer), ..Default::default() };
-    let client = Client { locality: "", network: "", cluster: "", labels: &labels };
-    Balancer::new(&endpoints, &policy, &client, Arc::default())
+fn balancer(algorithm: SimpleLoadBalancer) -> Balancer {
+    let endpoints = [(); COUNT].map(|()| endpoint(0, 1, ""));
+    build(&endpoints, &policy(simple(algorithm), None))
 }
 
 /// Who is asked beside a call: as many as there are in a row.
